@@ -1,0 +1,83 @@
+/** The contract between a feature and the rest of the server: what a slice plugs in, and what its handlers are given. Types only. */
+import type { AccountRegion } from './aws/arn.ts';
+import type { Operations, ServiceName } from './aws/operations.ts';
+import type { ChangeKind } from './bus/changes.ts';
+import type { Migration } from './store/migrate.ts';
+import type { Db, Unit } from './store/store.ts';
+
+/** Who signed a request, as the credential proved it. */
+export interface Caller {
+  readonly accessKeyId: string;
+  /** e.g. `arn:aws:iam::000000000000:root`. */
+  readonly arn: string;
+  /** The `UserId` of GetCallerIdentity. */
+  readonly userId: string;
+}
+
+/** What api/ knows of the HTTP request beyond its input; a handler that depends on it says why. */
+export interface Arrival {
+  /** The Host header without its port, lower-case. */
+  readonly host: string;
+  /** Both ends of the TCP connection are loopback addresses. */
+  readonly loopback: boolean;
+}
+
+/** Something that still holds on to a resource, by the ARN or name of the holder. */
+export interface Holder {
+  readonly kind: 'thing' | 'policy';
+  readonly name: string;
+}
+
+/** Everything one operation may use. */
+export interface Call {
+  readonly account: AccountRegion;
+  readonly caller: Caller;
+  readonly arrival: Arrival;
+  /** For reading what is committed. */
+  readonly db: Db;
+  /** Runs one unit of writing: all or nothing, durable when the promise resolves. It awaits the store and nothing else. */
+  write<T>(unit: Unit<T>): Promise<T>;
+  /** Milliseconds since the epoch, by the node's clock (which a test may move). */
+  now(): number;
+  /** A fresh lower-case UUID. */
+  newId(): string;
+  /** Tells every node, after the commit, that its cached copy is void. */
+  changed(kind: ChangeKind, id: string): void;
+  /** All features' answers to "what is attached to this resource?"; inside a unit pass the unit's db. */
+  holdersOf(db: Db, arn: string): Promise<readonly Holder[]>;
+  /** Makes all features let go of a resource that is being deleted by force. */
+  release(db: Db, arn: string): Promise<void>;
+  /** Wraps a page cursor into the opaque, tamper-evident marker of this account, region and operation. */
+  sealMarker(cursor: string): string;
+  /** The cursor inside a marker, '' for the first page. Faults: InvalidRequestException for one that is not ours. */
+  openMarker(marker: string | undefined): string;
+}
+
+export type Handler<Name extends keyof Operations[Service], Service extends ServiceName = 'iot'> = (
+  input: Operations[Service][Name] extends { input: infer Input } ? Input : never,
+  call: Call,
+) => Promise<Operations[Service][Name] extends { output: infer Output } ? Output : never>;
+
+export type HandlersOf<Service extends ServiceName> = {
+  readonly [Name in keyof Operations[Service]]?: Handler<Name, Service>;
+};
+export type Handlers = { readonly [Service in ServiceName]?: HandlersOf<Service> };
+
+/** Periodic work: one run at a time. */
+export interface Task {
+  readonly name: string;
+  readonly everyMs: number;
+  readonly run: () => Promise<void>;
+}
+
+/** Everything a slice adds to the server. Features stand in `features/index.ts` in dependency order. */
+export interface Feature {
+  readonly name: string;
+  readonly migrations: readonly Migration[];
+  readonly operations?: Handlers;
+  /** What of this slice is attached to `arn`. */
+  readonly holders?: (db: Db, account: AccountRegion, arn: string) => Promise<readonly Holder[]>;
+  /** Forgets what of this slice is attached to `arn`, which is being deleted. */
+  readonly release?: (db: Db, account: AccountRegion, arn: string) => Promise<void>;
+  readonly tasks?: readonly Task[];
+}

@@ -1,0 +1,97 @@
+/**
+ * The shape of a journal record: one per connection attempt, denied packet and provisioning attempt (design: "why was it refused?").
+ * Never in it: passwords, query strings, payloads, tokens, private keys.
+ */
+import type { AccountRegion } from '../aws/arn.ts';
+import type { AuthDecision, WeighedStatement } from '../aws/decision.ts';
+
+/** AWS's log event types that the journal uses (spec gateway.md 8). */
+export type EventType = 'Connection.AuthNError' | 'Connect' | 'Disconnect' | 'Publish-In' | 'Publish-Out' | 'Subscribe';
+
+/**
+ * The first cause of a refusal. Upper-case names with an AWS equal are AWS's own (gateway.md 8); the rest say more precisely what AWS would
+ * file under NOT_AUTHENTICATED or CLIENT_ERROR.
+ */
+export type Reason =
+  // before a principal is known
+  | 'SNI_MISUSED' // names no endpoint of this node, or one of another account than the certificate's
+  | 'SNI_REQUIRED' // absent, and no single account could be derived
+  | 'CLIENT_HELLO_INVALID' // not TLS, too large, or not arriving in time
+  | 'TLS_VERSION_UNSUPPORTED'
+  | 'SERVER_CERTIFICATE_REJECTED' // the client does not trust our root: its alert said so
+  | 'TLS_HANDSHAKE_FAILED'
+  | 'CLIENT_CERTIFICATE_MISSING'
+  | 'PRIVATE_KEY_MISMATCH' // the proof of possession did not verify under the certificate's key
+  | 'DEVICE_CERTIFICATE_NOT_REGISTERED'
+  | 'DEVICE_CERTIFICATE_INACTIVE'
+  | 'DEVICE_CERTIFICATE_REVOKED'
+  | 'DEVICE_CERTIFICATE_PENDING'
+  | 'DEVICE_CERTIFICATE_EXPIRED'
+  | 'DEVICE_CERTIFICATE_NOT_YET_VALID'
+  | 'CONNECTION_LIMIT'
+  // MQTT
+  | 'AUTHORIZATION_FAILURE'
+  | 'CLIENT_ERROR' // malformed or forbidden packet; `detail` says which rule
+  | 'CLIENT_ID_INVALID'
+  | 'PROTOCOL_VERSION_UNSUPPORTED'
+  | 'NOT_AVAILABLE' // a feature this version does not have; `detail` names it
+  | 'LIMIT_EXCEEDED' // `detail` names the limit
+  | 'MQTT_KEEP_ALIVE_TIMEOUT'
+  | 'CONNECT_PACKET_TIMEOUT'
+  | 'DUPLICATE_CLIENT_ID'
+  | 'CERTIFICATE_NO_LONGER_ACTIVE' // closed while connected
+  | 'SLOW_CONSUMER' // messages for it were dropped at the outbound bound
+  | 'INTERNAL_SERVER_ERROR';
+
+/** One certificate of the chain that the peer sent. */
+export interface ChainEntry {
+  /** Lower-case hex SHA-256 of the DER. */
+  readonly fingerprint: string;
+  readonly subject: string;
+  readonly issuer: string;
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+}
+
+export interface TlsFacts {
+  /** The SNI as sent; absent when none was. */
+  readonly serverName?: string;
+  readonly alpn?: readonly string[];
+  /** e.g. `TLSv1.3`; absent when the handshake did not get that far. */
+  readonly version?: string;
+  readonly resumed?: boolean;
+  readonly chain?: readonly ChainEntry[];
+  /** The leaf as PEM (public), so that a cure can register it. */
+  readonly leafPem?: string;
+  /** OpenSSL's reason or the peer's alert when the handshake failed. */
+  readonly failure?: string;
+}
+
+/** What happened, as the place that saw it tells the journal. */
+export interface JournalRecord {
+  /** Absent: no account was proven; the record goes to the node's operator journal. */
+  readonly account?: AccountRegion;
+  readonly eventType: EventType;
+  readonly status: 'Success' | 'Failure';
+  /** Absent on success. */
+  readonly reason?: Reason;
+  /** What exactly, where the reason alone does not say it, e.g. `QoS 2`. */
+  readonly detail?: string;
+  readonly sourceIp?: string;
+  readonly sourcePort?: number;
+  readonly tls?: TlsFacts;
+  readonly certificateId?: string;
+  readonly clientId?: string;
+  /** The action that was asked and the ARN it was asked for, e.g. `iot:Publish`. */
+  readonly action?: string;
+  readonly resource?: string;
+  readonly decision?: AuthDecision;
+  readonly statements?: readonly WeighedStatement[];
+  readonly decidedBy?: number;
+  readonly unresolved?: readonly string[];
+  /** Facts a cure may need, e.g. `{ thingName, endpoint, registeredTwin }`: names only, never secrets. */
+  readonly facts?: Readonly<Record<string, string>>;
+}
+
+/** What every room that refuses something is given. Never throws, never blocks, bounded. */
+export type RecordAttempt = (record: JournalRecord) => void;

@@ -1,0 +1,63 @@
+/** What mqtt/ asks of the rooms above it, as types: who is this peer, and may it do that. `node.ts` passes the implementations in. */
+import type { AccountRegion } from '../aws/arn.ts';
+import type { Weighing } from '../aws/decision.ts';
+import type { Reason, TlsFacts } from '../journal/record.ts';
+
+/** What the gateway knows of a peer when its TLS handshake is done. */
+export interface Peer {
+  /** From the SNI; undefined when there was none: admission then looks for the single account that holds the certificate. */
+  readonly account: AccountRegion | undefined;
+  /** The SNI in lower case; the policy variable iot:DomainName. */
+  readonly serverName: string | undefined;
+  /** DER of the peer's leaf and of what it sent above it; proven by TLS to hold the private key. */
+  readonly certificate: { readonly certificateId: string; readonly der: Uint8Array } | undefined;
+  readonly tls: TlsFacts;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+}
+
+/** What the CONNECT packet says that policies may ask about. */
+export interface ConnectFacts {
+  readonly clientId: string;
+  /** Values of iot:ConnectAttributes: PersistentConnect, LastWill. Empty for a plain clean connect. */
+  readonly connectAttributes: readonly ('PersistentConnect' | 'LastWill')[];
+  readonly lastWillTopic: string | undefined;
+}
+
+export type IotAction = 'iot:Connect' | 'iot:Publish' | 'iot:RetainPublish' | 'iot:Subscribe' | 'iot:Receive';
+
+/** The rights of one connection, as they are now. */
+export interface Authority {
+  readonly account: AccountRegion;
+  /** The certificateId. */
+  readonly principalId: string;
+  /** Moves whenever a decision might come out differently; whoever remembers decisions keeps the revision beside them. */
+  readonly revision: number;
+  /**
+   * Undefined while what is in memory is current. After a change of policies, attachments or things: a promise that resolves when it has been
+   * read again. Nothing may be decided before that.
+   */
+  stale(): Promise<void> | undefined;
+  /** `resource` is what follows the account in the ARN: `client/dev1`, `topic/a/b`, `topicfilter/a/#`. */
+  allows(action: IotAction, resource: string): boolean;
+  /** The same decision with all that was weighed, for the journal. */
+  weigh(action: IotAction, resource: string): Weighing;
+  /** Names a cure may need, e.g. the thing that is attached. */
+  facts(): Readonly<Record<string, string>>;
+  /** `close` is called once, when the certificate is no longer ACTIVE, is deleted or has expired. */
+  onLost(close: (reason: Reason) => void): void;
+  /** The connection is gone. */
+  release(): void;
+}
+
+export type Admission =
+  | { readonly authority: Authority }
+  | {
+      readonly refusal: Reason;
+      /** Whose journal the refusal belongs to; undefined = the operator's. */
+      readonly account: AccountRegion | undefined;
+      readonly facts?: Readonly<Record<string, string>>;
+    };
+
+/** Authenticates a peer at its CONNECT packet: the registry decides (certificateId, account, status, validity). iot:Connect is asked by mqtt. */
+export type Admit = (peer: Peer, connect: ConnectFacts) => Promise<Admission>;

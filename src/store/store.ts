@@ -1,0 +1,29 @@
+import type { Kysely } from 'kysely';
+import type { Tables } from './tables.ts';
+
+/** Typed access to the store. Reads see what is committed; inside a unit, also what the unit has written. */
+export type Db = Kysely<Tables>;
+
+/** One unit of writing. It awaits the store and nothing else, so that units of other callers are not held up. */
+export type Unit<T> = (db: Db) => Promise<T>;
+
+export interface Store {
+  /** The reading connection. */
+  readonly db: Db;
+  /**
+   * Runs a unit; resolves once what it wrote is durable. A unit that throws leaves nothing behind and rejects with what it threw.
+   * Faults of the world: StoreUnavailable (full disk, read-only folder, corrupt file, more than `writeQueueMax` units waiting).
+   */
+  write<T>(unit: Unit<T>): Promise<T>;
+  /** Whether the last write could be committed; false from a StoreUnavailable until a write succeeds again. */
+  readonly writable: boolean;
+  close(): Promise<void>;
+}
+
+/** The store cannot serve just now. `message` is a sentence for the operator; service resumes when the cause is gone. */
+export class StoreUnavailable extends Error {
+  override readonly name = 'StoreUnavailable';
+}
+
+/** Units that may wait for the writer; one more is refused with StoreUnavailable. */
+export const writeQueueMax = 10_000;
