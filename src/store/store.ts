@@ -7,6 +7,12 @@ export type Db = Kysely<Tables>;
 /** One unit of writing. It awaits the store and nothing else, so that units of other callers are not held up. */
 export type Unit<T> = (db: Db) => Promise<T>;
 
+/** A compiled query, as Kysely's `compile()` gives it. */
+export interface Statement {
+  readonly sql: string;
+  readonly parameters: readonly unknown[];
+}
+
 export interface Store {
   /** The reading connection. */
   readonly db: Db;
@@ -15,6 +21,8 @@ export interface Store {
    * Faults of the world: StoreUnavailable (full disk, read-only folder, corrupt file, more than `writeQueueMax` units waiting).
    */
   write<T>(unit: Unit<T>): Promise<T>;
+  /** A unit that is nothing but these statements, for hot appends: one hop to the writer, the same durability and isolation. */
+  append(statements: readonly Statement[]): Promise<void>;
   /** Whether the last write could be committed; false from a StoreUnavailable until a write succeeds again. */
   readonly writable: boolean;
   close(): Promise<void>;

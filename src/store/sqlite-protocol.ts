@@ -1,0 +1,42 @@
+/** The messages between the store and its writer thread. Every request is answered once, in order. */
+import type { StatementResult } from './sqlite-connection.ts';
+import type { SqliteFailure } from './sqlite-failure.ts';
+import type { Statement } from './store.ts';
+
+/**
+ * What happens to the transaction before a request's own work. They need no answer and travel with the next request:
+ * `begin` the group's transaction; `savepoint` before a unit; `release` it when the unit is done, or `undo` it.
+ */
+export type Control = 'begin' | 'savepoint' | 'release' | 'undo';
+
+export interface WriterRequest {
+  readonly id: number;
+  readonly controls: readonly Control[];
+  /** `run`: one statement of a unit. `append`: a whole unit of statements under its own savepoint. `commit`: the group. */
+  readonly kind: 'run' | 'append' | 'commit';
+  readonly statements: readonly Statement[];
+}
+
+export interface WriterReply {
+  readonly id: number;
+  /** Of a `run`. */
+  readonly result?: StatementResult;
+  readonly failure?: SqliteFailure;
+  /** The whole group's transaction is gone: SQLite rolled it back, or it could not begin. */
+  readonly groupLost?: true;
+}
+
+/** The first message of the thread: open, or why not. */
+export interface WriterReady {
+  readonly failure?: SqliteFailure;
+}
+
+export interface WriterSettings {
+  readonly file: string;
+  /** At start the file is made when it is missing; a thread that replaces a crashed one must find it. */
+  readonly mode: 'create' | 'write';
+  /** synchronous=FULL; false = OFF: what was acknowledged survives the process, not the machine. */
+  readonly durable: boolean;
+  /** Tests: SQLite's `max_page_count`, beyond which the file is full. */
+  readonly pageCountMax?: number;
+}
