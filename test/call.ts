@@ -1,0 +1,101 @@
+/** What a handler's tests need: a real `Call` over a real store in a folder of its own, with the given features and nothing mocked. */
+import { randomBytes, randomUUID } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import type { AccountRegion } from '../src/aws/arn.ts';
+import { openMarker, sealMarker } from '../src/aws/marker.ts';
+import type { Bus } from '../src/bus/bus.ts';
+import { type Change, noteChange, onChange } from '../src/bus/changes.ts';
+import { localBus } from '../src/bus/local.ts';
+import type { Call, Feature } from '../src/feature.ts';
+import { migrate } from '../src/store/migrate.ts';
+import { openStore, type SqliteStore } from '../src/store/sqlite.ts';
+
+export const testAccount: AccountRegion = { accountId: '000000000000', region: 'us-east-1' };
+export const otherAccount: AccountRegion = { accountId: '111111111111', region: 'us-east-1' };
+/** 2026-01-01T00:00:00Z. */
+export const testStartMs = 1_767_225_600_000;
+
+export interface TestCallOptions {
+  /** In dependency order: the slice under test after those it builds on. */
+  readonly features: readonly Feature[];
+  readonly account?: AccountRegion;
+  /** The clock; by default one that stands at `testStartMs` and moves by `advance`. */
+  readonly now?: () => number;
+}
+
+export interface TestCall {
+  readonly call: Call;
+  /** The same store as another account or region sees it. */
+  callAs(account: AccountRegion): Call;
+  readonly store: SqliteStore;
+  readonly bus: Bus;
+  /** Every notice of change so far, in order. */
+  readonly changes: readonly Change[];
+  /** Moves the default clock. */
+  advance(ms: number): void;
+}
+
+/** A folder of the test's own, removed after it. */
+export const makeFolder = async (t: TestContext): Promise<string> => {
+  const folder = await mkdtemp(join(tmpdir(), 'fleetgate-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+};
+
+export const makeCall = async (t: TestContext, options: TestCallOptions): Promise<TestCall> => {
+  const { features, account: ownAccount = testAccount } = options;
+  let nowMs = testStartMs;
+  const now = options.now ?? (() => nowMs);
+  const folder = await makeFolder(t);
+  const store = await openStore({ file: join(folder, 'fleetgate.db'), durable: false });
+  t.after(() => store.close());
+  await migrate(
+    store,
+    features.flatMap((feature) => feature.migrations),
+    now(),
+  );
+  const bus = localBus();
+  const changes: Change[] = [];
+  onChange(bus, (change) => changes.push(change));
+  const markerKey = randomBytes(32);
+
+  const callAs = (account: AccountRegion): Call => {
+    const scope = { account, operation: 'test' };
+    return {
+      account,
+      caller: {
+        accessKeyId: account.accountId,
+        arn: `arn:aws:iam::${account.accountId}:root`,
+        userId: account.accountId,
+      },
+      arrival: { host: 'localhost', loopback: true },
+      db: store.db,
+      write: store.write,
+      now,
+      newId: randomUUID,
+      changed: (kind, id) => noteChange(bus, { account, kind, id }),
+      async holdersOf(db, arn) {
+        const holders = await Promise.all(features.map((feature) => feature.holders?.(db, account, arn) ?? []));
+        return holders.flat();
+      },
+      async release(db, arn) {
+        for (const feature of features) await feature.release?.(db, account, arn);
+      },
+      sealMarker: (cursor) => sealMarker(markerKey, scope, cursor),
+      openMarker: (marker) => (marker === undefined ? '' : openMarker(markerKey, scope, marker)),
+    };
+  };
+  return {
+    call: callAs(ownAccount),
+    callAs,
+    store,
+    bus,
+    changes,
+    advance(ms) {
+      nowMs += ms;
+    },
+  };
+};
