@@ -1,14 +1,14 @@
 /** What a handler's tests need: a real `Call` over a real store in a folder of its own, with the given features and nothing mocked. */
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { AccountRegion } from '../src/aws/arn.ts';
-import { openMarker, sealMarker } from '../src/aws/marker.ts';
 import type { Bus } from '../src/bus/bus.ts';
-import { type Change, noteChange, onChange } from '../src/bus/changes.ts';
+import { type Change, onChange } from '../src/bus/changes.ts';
 import { localBus } from '../src/bus/local.ts';
+import { makeCall as makeCallOver } from '../src/call.ts';
 import type { Call, Feature } from '../src/feature.ts';
 import { migrate } from '../src/store/migrate.ts';
 import { openStore, type SqliteStore } from '../src/store/sqlite.ts';
@@ -60,11 +60,9 @@ export const makeCall = async (t: TestContext, options: TestCallOptions): Promis
   const bus = localBus();
   const changes: Change[] = [];
   onChange(bus, (change) => changes.push(change));
-  const markerKey = randomBytes(32);
-
-  const callAs = (account: AccountRegion): Call => {
-    const scope = { account, operation: 'test' };
-    return {
+  const services = { store, bus, features, markerKey: randomBytes(32), now };
+  const callAs = (account: AccountRegion): Call =>
+    makeCallOver(services, {
       account,
       caller: {
         accessKeyId: account.accountId,
@@ -72,22 +70,8 @@ export const makeCall = async (t: TestContext, options: TestCallOptions): Promis
         userId: account.accountId,
       },
       arrival: { host: 'localhost', loopback: true },
-      db: store.db,
-      write: store.write,
-      now,
-      newId: randomUUID,
-      changed: (kind, id) => noteChange(bus, { account, kind, id }),
-      async holdersOf(db, arn) {
-        const holders = await Promise.all(features.map((feature) => feature.holders?.(db, account, arn) ?? []));
-        return holders.flat();
-      },
-      async release(db, arn) {
-        for (const feature of features) await feature.release?.(db, account, arn);
-      },
-      sealMarker: (cursor) => sealMarker(markerKey, scope, cursor),
-      openMarker: (marker) => (marker === undefined ? '' : openMarker(markerKey, scope, marker)),
-    };
-  };
+      operation: 'test',
+    });
   return {
     call: callAs(ownAccount),
     callAs,

@@ -1,0 +1,29 @@
+#!/usr/bin/env node
+/**
+ * The `fleetgate` command. A published package holds compiled JavaScript beside this file; a clone runs the source, for which it needs the
+ * Node that the repository pins: an older Node hands over to it.
+ */
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const beside = (path) => fileURLToPath(new URL(path, import.meta.url));
+const compiled = beside('../dist/main.js');
+const entry = existsSync(compiled) ? compiled : beside('../src/main.ts');
+const pinned = beside('../node_modules/.bin/node');
+
+if (Number(process.versions.node.split('.')[0]) >= 24) {
+  const { run } = await import(entry);
+  process.exitCode = await run(process.argv.slice(2));
+} else if (existsSync(pinned)) {
+  const child = spawn(pinned, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit' });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+  child.on('exit', (code, signal) => {
+    process.exitCode = code ?? (signal ? 1 : 0);
+  });
+} else {
+  console.error(
+    `fleetgate needs Node 24 or later; this is ${process.version}. In a clone, run \`npm ci\` first: it brings its own.`,
+  );
+  process.exitCode = 1;
+}

@@ -1,0 +1,146 @@
+/** The structure holds: arrows between rooms point down the list of style, no cycle, no package outside its room. */
+import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
+import { builtinModules } from 'node:module';
+import { dirname, join, normalize } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** Room -> the rooms it may import, besides itself. `config.ts` holds types that any room may name. */
+const arrows: Record<string, readonly string[]> = {
+  'main.ts': ['node.ts', 'cli', 'aws'],
+  'index.ts': ['node.ts', 'aws'],
+  'node.ts': [
+    'call.ts',
+    'gateway',
+    'api',
+    'features',
+    'feature.ts',
+    'mqtt',
+    'journal',
+    'policy',
+    'pki',
+    'store',
+    'bus',
+    'aws',
+    'cli',
+  ],
+  'call.ts': ['feature.ts', 'store', 'bus', 'aws'],
+  cli: ['features', 'feature.ts', 'aws'],
+  gateway: ['mqtt', 'api', 'pki', 'journal'],
+  api: ['feature.ts', 'aws', 'store'],
+  features: ['feature.ts', 'aws', 'bus', 'pki', 'policy', 'store', 'mqtt', 'journal'],
+  'feature.ts': ['aws', 'mqtt', 'journal', 'store', 'bus'],
+  mqtt: ['aws', 'journal', 'store', 'bus'],
+  journal: ['aws', 'store'],
+  policy: ['aws'],
+  pki: [],
+  store: [],
+  bus: ['aws'],
+  aws: [],
+  'config.ts': [],
+};
+
+/** Packages -> the rooms that may import them. */
+const packages: Record<string, readonly string[]> = {
+  kysely: ['store', 'features', 'journal'],
+  '@peculiar/x509': ['pki'],
+  '@peculiar/asn1-schema': ['pki'],
+  '@peculiar/asn1-x509': ['pki'],
+  '@aws-sdk/client-iot': ['aws', 'api'],
+  '@aws-sdk/client-iot-data-plane': ['aws', 'api'],
+  '@aws-sdk/client-sts': ['aws', 'api'],
+  '@aws-sdk/core': ['api'],
+  '@smithy/core': ['api'],
+  '@smithy/types': ['aws', 'api'],
+  pino: ['journal', 'node.ts'],
+};
+
+/** Slices in dependency order: an earlier one never imports a later one, and of another slice only its noun or its public file. */
+const slices = ['accounts', 'domains', 'certificates', 'things', 'policies'];
+
+interface Import {
+  readonly from: string;
+  readonly to: string;
+}
+
+const files = globSync('src/**/*.ts', { cwd: root }).filter((file) => !file.endsWith('.test.ts'));
+const importsOf = (file: string): string[] => {
+  const text = readFileSync(join(root, file), 'utf8').replaceAll(/\/\*[\s\S]*?\*\//g, '');
+  return [
+    ...text.matchAll(
+      /(?:^|\n)\s*(?:import|export)\s[^;'"]*?from\s*['"]([^'"]+)['"]|(?:^|\n)import\s*['"]([^'"]+)['"]|import\(\s*['"]([^'"]+)['"]\s*\)/g,
+    ),
+  ].map((match) => match[1] ?? match[2] ?? match[3] ?? '');
+};
+const roomOf = (file: string): string => file.split('/')[1] ?? '';
+const all: Import[] = files.flatMap((from) => importsOf(from).map((to) => ({ from, to })));
+const relative = all
+  .filter(({ to }) => to.startsWith('.'))
+  .map(({ from, to }) => ({ from, to: normalize(join(dirname(from), to)) }));
+
+test('every import of another room follows an arrow that points down', () => {
+  const up = relative.filter(({ from, to }) => {
+    const [a, b] = [roomOf(from), roomOf(to)];
+    return a !== b && b !== 'config.ts' && !(arrows[a] ?? []).includes(b);
+  });
+  assert.deepEqual(
+    up.map(({ from, to }) => `${from} -> ${to}`),
+    [],
+  );
+});
+
+test('every file stands in a room that the list knows', () => {
+  assert.deepEqual(
+    [...new Set(files.map(roomOf))].filter((room) => !(room in arrows)),
+    [],
+  );
+});
+
+test('no file imports itself through others', () => {
+  const graph = new Map<string, string[]>();
+  for (const { from, to } of relative) graph.set(from, [...(graph.get(from) ?? []), to]);
+  const state = new Map<string, 'open' | 'done'>();
+  const cycles: string[] = [];
+  const walk = (file: string, path: readonly string[]): void => {
+    if (state.get(file) === 'open') cycles.push([...path.slice(path.indexOf(file)), file].join(' -> '));
+    if (state.has(file)) return;
+    state.set(file, 'open');
+    for (const next of graph.get(file) ?? []) walk(next, [...path, file]);
+    state.set(file, 'done');
+  };
+  for (const file of files) walk(file, []);
+  assert.deepEqual(cycles, []);
+});
+
+test('a package is imported only in the rooms that it belongs to', () => {
+  const strangers = all.filter(({ from, to }) => {
+    if (to.startsWith('.') || to.startsWith('node:')) return false;
+    const name = to.startsWith('@') ? to.split('/').slice(0, 2).join('/') : (to.split('/')[0] ?? '');
+    return builtinModules.includes(name) || !(packages[name] ?? []).includes(roomOf(from));
+  });
+  assert.deepEqual(
+    strangers.map(({ from, to }) => `${from} -> ${to}`),
+    [],
+  );
+});
+
+test('an earlier slice never imports a later one, and never its plugs or handlers', () => {
+  const sliceOf = (file: string): string => (file.startsWith('src/features/') ? (file.split('/')[2] ?? '') : '');
+  const wrong = relative.filter(({ from, to }) => {
+    const [a, b] = [sliceOf(from), sliceOf(to)];
+    if (!slices.includes(a) || !slices.includes(b) || a === b) return false;
+    return slices.indexOf(b) > slices.indexOf(a) || /feature\.ts$|operations\.ts$|migrations\.ts$/.test(to);
+  });
+  assert.deepEqual(
+    wrong.map(({ from, to }) => `${from} -> ${to}`),
+    [],
+  );
+});
+
+test('nothing committed names a registry host or a path of one machine', () => {
+  const lock = readFileSync(join(root, 'package-lock.json'), 'utf8');
+  assert.doesNotMatch(lock, /"resolved"/);
+});
