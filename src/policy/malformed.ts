@@ -1,0 +1,19 @@
+/** A policy document that CreatePolicy must refuse. Source: spec policy.md 2.1; the wire calls it MalformedPolicyException, HTTP 400. */
+export class MalformedPolicy extends Error {
+  override readonly name = 'MalformedPolicy';
+  /** Where in the document, e.g. `Statement[1].Effect`; empty for the document as a whole. */
+  readonly place: string;
+  constructor(place: string, problem: string, options?: ErrorOptions) {
+    super(place === '' ? problem : `${place}: ${problem}`, options);
+    this.place = place;
+  }
+}
+
+const quotedCharactersMax = 80;
+
+/** A foreign value as a fault may show it: JSON with its control characters escaped, cut to a bounded length. */
+export function quoted(value: unknown): string {
+  const json =
+    JSON.stringify(typeof value === 'string' ? value.slice(0, quotedCharactersMax + 1) : value) ?? String(value);
+  return json.length > quotedCharactersMax ? `${json.slice(0, quotedCharactersMax)}...` : json;
+}
