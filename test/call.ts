@@ -38,10 +38,13 @@ export interface TestCall {
   advance(ms: number): void;
 }
 
-/** A folder of the test's own, removed after it. */
-export const makeFolder = async (t: TestContext): Promise<string> => {
+/** A folder of the test's own, removed after it; `close` first ends what has files open in it. */
+export const makeFolder = async (t: TestContext, close: () => Promise<void> = async () => {}): Promise<string> => {
   const folder = await mkdtemp(join(tmpdir(), 'fleetgate-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  t.after(async () => {
+    await close();
+    await rm(folder, { recursive: true, force: true });
+  });
   return folder;
 };
 
@@ -49,9 +52,8 @@ export const makeCall = async (t: TestContext, options: TestCallOptions): Promis
   const { features, account: ownAccount = testAccount } = options;
   let nowMs = testStartMs;
   const now = options.now ?? (() => nowMs);
-  const folder = await makeFolder(t);
+  const folder = await makeFolder(t, () => store.close());
   const store = await openStore({ file: join(folder, 'fleetgate.db'), durable: false });
-  t.after(() => store.close());
   await migrate(
     store,
     features.flatMap((feature) => feature.migrations),

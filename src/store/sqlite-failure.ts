@@ -44,6 +44,9 @@ const worldly: Readonly<Record<number, (file: string) => string>> = {
   26: (file) => `${file} is damaged or no Fleetgate store: restore it from a backup, or move it away to start anew.`,
 };
 
+/** Stands for SQLite's codes where the writer thread itself is gone (SQLITE_IOERR: its connection is of no more use). */
+export const threadDied = 10;
+
 const full = 13;
 
 /** Whether the connection is of no more use: its file may be repaired or replaced below it. On a full disk the connection is kept. */

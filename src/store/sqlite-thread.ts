@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { threadDied } from './sqlite-failure.ts';
 import type { Control, WriterReady, WriterReply, WriterRequest, WriterSettings } from './sqlite-protocol.ts';
 import type { Statement } from './store.ts';
 
@@ -93,6 +94,3 @@ export const startWriterThread = (settings: WriterSettings): { thread: WriterThr
   };
   return { thread, ready };
 };
-
-/** Stands for SQLite's codes where the thread itself is gone (SQLITE_IOERR: the connection is of no more use). */
-const threadDied = 10;

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { statSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { openConnection, type SqliteConnection, type StatementResult } from './sqlite-connection.ts';
-import { failureOf, needsReopening, type SqliteFailure } from './sqlite-failure.ts';
+import { failureOf, needsReopening, type SqliteFailure, threadDied } from './sqlite-failure.ts';
 import type { Control, WriterReady, WriterReply, WriterRequest, WriterSettings } from './sqlite-protocol.ts';
 
 assert(parentPort, 'sqlite-worker.ts is a worker thread');
@@ -21,8 +21,11 @@ const walBytesKept = 16 * 1024 * 1024;
 const quickCheckBytesMax = 32 * 1024 * 1024;
 
 let connection: SqliteConnection | undefined;
-/** Why the transaction of this group is gone. */
-let lost: SqliteFailure | undefined;
+/** Why the transaction of this group is gone. A fresh thread has none: a group that began on the thread before it is lost. */
+let lost: SqliteFailure | undefined = {
+  message: 'The writer was started again in the middle of a transaction',
+  errcode: threadDied,
+};
 
 const open = (mode: WriterSettings['mode']): SqliteConnection => {
   const opened = openConnection(settings.file, mode);

@@ -145,6 +145,7 @@ export const startWriter = ({ thread, file, unitIdleMs = unitIdleMsMax }: Writer
   };
 
   const runAll = async (): Promise<void> => {
+    await undefined; // so that `running` is set before the first unit starts, which may enqueue another
     thread.setBusy(true);
     while (queue.length > 0) await runGroup();
     running = undefined;

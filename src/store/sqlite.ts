@@ -107,6 +107,14 @@ export const openStore = async (options: SqliteOptions): Promise<SqliteStore> =>
   const probing = setInterval(() => {
     if (!writer.writable) writer.append([probe]).catch(() => {});
   }, probeEveryMs).unref();
+  const closeAll = async (): Promise<void> => {
+    clearInterval(probing);
+    await writer.close();
+    reader.close(); // first, so that the writer is the last to close and folds the write-ahead log into the file
+    await thread.close();
+    unlock();
+  };
+  let closing: Promise<void> | undefined;
   return {
     db: reader.db,
     write: writer.write,
@@ -118,12 +126,9 @@ export const openStore = async (options: SqliteOptions): Promise<SqliteStore> =>
       return writer.commits;
     },
     crashWriter: thread.crash,
-    async close() {
-      clearInterval(probing);
-      await writer.close();
-      reader.close(); // first, so that the writer is the last to close and folds the write-ahead log into the file
-      await thread.close();
-      unlock();
+    close() {
+      closing ??= closeAll();
+      return closing;
     },
   };
 };
