@@ -1,0 +1,167 @@
+/** Why the policies refused, and how to let it through: the part of explain.ts that reads a weighed decision. Source: spec policy.md 3-6. */
+import type { WeighedStatement } from '../aws/decision.ts';
+import {
+  allowExactly,
+  attachThing,
+  certificateArn,
+  certificateIdOf,
+  type Surroundings,
+  shortId,
+} from './cure-lines.ts';
+import type { Explanation } from './explain.ts';
+import { command } from './shell.ts';
+import { printableJson, type StoredRecord } from './stored-record.ts';
+
+const thingNameShape = /^[a-zA-Z0-9:_-]{1,128}$/;
+/** `iot:Connection.Thing.ThingName` and its alias. Source: spec policy.md 4.4. */
+const thingNameVariable = /^iot:(connection\.)?thing\.thingname$/i;
+
+const named = (statement: WeighedStatement): string =>
+  `${statement.sid === undefined ? `statement ${statement.index}` : `statement "${statement.sid}"`} of policy "${
+    statement.policyName
+  }" version ${statement.policyVersionId}`;
+
+const asked = (record: StoredRecord): string =>
+  `${record.action ?? 'an action'} on "${(record.resource ?? '').replace(/^arn:[^:]*:iot:[^:]*:[^:]*:/, '')}"`;
+
+const subject = (record: StoredRecord): string =>
+  `${record.clientId === undefined ? 'A client' : `Client "${record.clientId}"`} with certificate ${
+    record.certificateId === undefined ? 'unknown' : shortId(record.certificateId)
+  }`;
+
+/** Lines that allow what was asked, as narrowly as can be said; empty when a value of it cannot be put into a command. */
+const allowAsked = (record: StoredRecord, surroundings: Surroundings): readonly string[] => {
+  const { action, resource, altered = [] } = record;
+  const certificateId = certificateIdOf(record);
+  if (action === undefined || resource === undefined || certificateId === undefined) return [];
+  if (altered.includes('action') || altered.includes('resource')) return [];
+  return allowExactly(action, resource, certificateArn(record, certificateId, surroundings));
+};
+
+const allowCure = (record: StoredRecord, commands: readonly string[]): string => {
+  if (commands.length > 0) {
+    return `If it is meant to, allow exactly that and nothing more${
+      record.action === 'iot:Subscribe' ? ' (to be sent messages it also needs iot:Receive on their topics)' : ''
+    }:`;
+  }
+  return 'Attach a policy that allows it. No command is printed because the request holds characters that are not safe to paste.';
+};
+
+const implicitDeny = (record: StoredRecord, cause: string, surroundings: Surroundings): Explanation => {
+  const commands = allowAsked(record, surroundings);
+  return { sentence: `${subject(record)} ${cause}`, cure: allowCure(record, commands), commands };
+};
+
+const unresolvedThing = (record: StoredRecord, statement: WeighedStatement, surroundings: Surroundings) => {
+  const { clientId, facts, altered = [] } = record;
+  const certificateId = certificateIdOf(record);
+  const sentence =
+    `${subject(record)} was refused ${asked(record)}: \${iot:Connection.Thing.ThingName} in ${named(statement)} has no value, ` +
+    'because no thing named like the client id is attached to the certificate.';
+  const thingName = facts?.['thingName'];
+  const useThing = thingName ? `Connect with the client id "${thingName}", the thing that is attached` : '';
+  const attachable =
+    clientId !== undefined &&
+    certificateId !== undefined &&
+    !altered.includes('clientId') &&
+    thingNameShape.test(clientId);
+  if (attachable) {
+    const cure = `${useThing ? `${useThing}; or make` : 'Make'} a thing named like the client id and attach it to the certificate:`;
+    return {
+      sentence,
+      cure,
+      commands: attachThing(clientId, certificateArn(record, certificateId, surroundings)),
+    };
+  }
+  return {
+    sentence,
+    cure: `${useThing || 'Connect with the name of a thing that is attached to the certificate as client id'}; this client id cannot be the name of a thing.`,
+    commands: [],
+  };
+};
+
+/** The document without the statements at these positions; undefined when the text is no policy document. */
+const documentWithout = (text: string, indexes: ReadonlySet<number>): { text: string; empty: boolean } | undefined => {
+  try {
+    const document: unknown = JSON.parse(text);
+    if (typeof document !== 'object' || document === null || !('Statement' in document)) return undefined;
+    const all: readonly unknown[] = Array.isArray(document.Statement) ? document.Statement : [document.Statement];
+    const kept = all.filter((_, index) => !indexes.has(index));
+    return { text: printableJson({ ...document, Statement: kept }), empty: kept.length === 0 };
+  } catch {
+    return undefined;
+  }
+};
+
+const explicitDeny = (record: StoredRecord, surroundings: Surroundings): Explanation => {
+  const statements = record.statements ?? [];
+  const denying = statements.filter(({ effect, outcome }) => effect === 'Deny' && outcome === 'matched');
+  const deciding = statements[record.decidedBy ?? -1] ?? denying[0];
+  if (!deciding) {
+    return {
+      sentence: `${subject(record)} was refused ${asked(record)} by an explicit Deny.`,
+      cure: 'Find the Deny among the policies of the certificate and take it out, if it is not meant.',
+      commands: [],
+    };
+  }
+  const ofSameVersion = denying.filter(({ policyArn, policyVersionId }) => {
+    return policyArn === deciding.policyArn && policyVersionId === deciding.policyVersionId;
+  });
+  const others = denying.filter((statement) => !ofSameVersion.includes(statement));
+  const sentence = `${subject(record)} was refused ${asked(record)}: ${named(deciding)} denies it, and a Deny outweighs every Allow.`;
+  const without = documentWithout(
+    record.facts?.['decidingDocument'] ?? '',
+    new Set([deciding.index, ...ofSameVersion.map(({ index }) => index)]),
+  );
+  const certificateId = certificateIdOf(record);
+  if (!without || certificateId === undefined) {
+    return { sentence, cure: `If it is not meant, take ${named(deciding)} out of the policy.`, commands: [] };
+  }
+  const policyName = deciding.policyName;
+  const lift = without.empty
+    ? command`aws iot detach-policy --policy-name=${policyName} --target ${certificateArn(record, certificateId, surroundings)}`
+    : command`aws iot create-policy-version --policy-name=${policyName} --set-as-default --policy-document ${without.text}`;
+  const allowed = statements.some(({ effect, outcome }) => effect === 'Allow' && outcome === 'matched');
+  const commands = lift === undefined ? [] : [lift, ...(allowed ? [] : allowAsked(record, surroundings))];
+  const also = others.length > 0 ? ` ${others.map(named).join(', ')} deny it too.` : '';
+  const reach = without.empty
+    ? 'detach that policy, which says nothing else'
+    : 'make a version of the policy without it';
+  return { sentence, cure: `If the Deny is not meant, ${reach}:${also}`, commands };
+};
+
+/** Explains a refusal by policy: the first cause among what was weighed. */
+export const explainAuthorization = (record: StoredRecord, surroundings: Surroundings): Explanation => {
+  if (record.decision === 'EXPLICIT_DENY') return explicitDeny(record, surroundings);
+  const statements = record.statements ?? [];
+  const allows = statements.filter(({ effect }) => effect === 'Allow');
+  if (record.statements && statements.length === 0) {
+    return implicitDeny(
+      record,
+      `was refused ${asked(record)}: no policy is attached to the certificate.`,
+      surroundings,
+    );
+  }
+  const unresolved = allows.find(({ outcome }) => outcome === 'unresolved');
+  if (unresolved) {
+    const names = unresolved.unresolved ?? record.unresolved ?? [];
+    if (names.length > 0 && names.every((name) => thingNameVariable.test(name))) {
+      return unresolvedThing(record, unresolved, surroundings);
+    }
+    const list = names.map((name) => `\${${name}}`).join(', ') || 'a policy variable';
+    const cause = `was refused ${asked(record)}: ${named(unresolved)} does not apply, because ${list} has no value for this connection.`;
+    return implicitDeny(record, cause, surroundings);
+  }
+  const conditional = allows.find(({ outcome }) => outcome === 'condition');
+  if (conditional) {
+    const condition = conditional.condition === undefined ? 'its condition' : `its condition ${conditional.condition}`;
+    const cause = `was refused ${asked(record)}: ${named(conditional)} would allow it, but ${condition} is not met.`;
+    return implicitDeny(record, cause, surroundings);
+  }
+  const elsewhere = allows.find(({ outcome }) => outcome === 'resource');
+  if (elsewhere) {
+    const cause = `was refused ${asked(record)}: ${named(elsewhere)} allows ${record.action ?? 'the action'} only on other resources.`;
+    return implicitDeny(record, cause, surroundings);
+  }
+  return implicitDeny(record, `was refused ${asked(record)}: none of its policies allows that action.`, surroundings);
+};

@@ -1,0 +1,86 @@
+/** GET /_fleetgate/journal: what `fleetgate explain` asks. From query parameters to a JSON answer; who may ask is decided before. */
+import type { AccountRegion } from '../aws/arn.ts';
+import { Fault } from '../aws/fault.ts';
+import { type Explanation, explain, policyNamesOf } from './explain.ts';
+import { type Journal, readLimitMax } from './journal.ts';
+import type { Ring } from './ring.ts';
+import type { StoredRecord } from './stored-record.ts';
+
+/** One record with its explanation. */
+export interface ExplainedRecord extends Explanation {
+  readonly record: StoredRecord;
+}
+
+export interface JournalAnswer {
+  /** Newest first. */
+  readonly records: readonly ExplainedRecord[];
+  /** Whether the node's own records (no account proven) were looked at too. */
+  readonly operator: boolean;
+}
+
+export interface JournalRequest {
+  /**
+   * `subject`: a client id, a certificateId or its first 8 digits or more. `certificateId`, `clientId`: exactly that.
+   * `failures=true`: leave out successes. `last=true`: only the newest failure. `limit`: 1 to 100, default 20.
+   */
+  readonly query: URLSearchParams;
+  /** By the signature of the request. */
+  readonly account: AccountRegion;
+  /** The asker is the operator on this very machine (development credentials over loopback): shows the node's own records too. */
+  readonly development: boolean;
+  readonly apiUrl: string;
+}
+
+const limitDefault = 20;
+/** How far back the journal looks for the policies of a certificate that is no longer registered. */
+const earlierRecordsMax = 20;
+const parameters = new Set(['subject', 'certificateId', 'clientId', 'failures', 'last', 'limit']);
+
+const invalid = (sentence: string): Fault => new Fault('InvalidRequestException', sentence);
+
+const readFlag = (query: URLSearchParams, name: string): boolean => {
+  const value = query.get(name);
+  if (value === null || value === 'false') return false;
+  if (value !== 'true') throw invalid(`${name} must be true or false`);
+  return true;
+};
+
+const readLimit = (query: URLSearchParams): number => {
+  const text = query.get('limit') ?? String(limitDefault);
+  const limit = Number(text);
+  if (!/^\d{1,3}$/.test(text) || limit < 1 || limit > readLimitMax) {
+    throw invalid(`limit must be a number from 1 to ${readLimitMax}`);
+  }
+  return limit;
+};
+
+/** Policies that earlier records of the same account saw with this certificate. Never looks into another account. */
+const rememberedPolicies = async (journal: Journal, record: StoredRecord, account: AccountRegion) => {
+  if (record.reason !== 'DEVICE_CERTIFICATE_NOT_REGISTERED' || record.certificateId === undefined) return [];
+  const rings = [record.account ?? account];
+  const earlier = await journal.read({ rings, certificateId: record.certificateId, limit: earlierRecordsMax });
+  return earlier.map(policyNamesOf).find((names) => names.length > 0) ?? [];
+};
+
+/** Faults: InvalidRequestException for a parameter that is unknown or out of range. */
+export const answerJournal = async (journal: Journal, request: JournalRequest): Promise<JournalAnswer> => {
+  const { query, account, development, apiUrl } = request;
+  for (const name of query.keys()) if (!parameters.has(name)) throw invalid(`unknown parameter ${name.slice(0, 64)}`);
+  const last = readFlag(query, 'last');
+  const [subject, certificateId, clientId] = [query.get('subject'), query.get('certificateId'), query.get('clientId')];
+  const rings: Ring[] = development ? [account, 'operator'] : [account];
+  const found = await journal.read({
+    rings,
+    ...(subject !== null && { subject }),
+    ...(certificateId !== null && { certificateId }),
+    ...(clientId !== null && { clientId }),
+    failuresOnly: last || readFlag(query, 'failures'),
+    limit: last ? 1 : readLimit(query),
+  });
+  const records: ExplainedRecord[] = [];
+  for (const record of found) {
+    const policyNames = await rememberedPolicies(journal, record, account);
+    records.push({ record, ...explain(record, { account, apiUrl, policyNames }) });
+  }
+  return { records, operator: development };
+};

@@ -1,0 +1,270 @@
+/**
+ * From a record to words: the first cause in one sentence, the cure in one sentence, and the commands that carry it out. Pure. Commands are
+ * complete shell lines for a shell that has evaluated `fleetgate env`; every value in them is quoted, and where a value cannot be
+ * printed safely there is no command, only the sentence.
+ *
+ * Facts that change the answer, by their names in `JournalRecord.facts`: `thingName` (a thing attached to the certificate), `policyNames` (those
+ * attached to it, separated by blanks), `decidingDocument` (text of the policy version whose Deny decided), `certificateStatus`,
+ * `registeredTwin` (a certificateId that this account has registered with the same subject).
+ */
+import { explainAuthorization } from './authorization.ts';
+import {
+  activate,
+  allowExactly,
+  askEndpoint,
+  attachPolicy,
+  certificateArn,
+  certificateIdOf,
+  fetchRoot,
+  firstIdentity,
+  registerAgain,
+  replaceRegistration,
+  type Surroundings,
+  shortId,
+  successorIdentity,
+} from './cure-lines.ts';
+import { script } from './shell.ts';
+import type { StoredRecord } from './stored-record.ts';
+
+export interface Explanation {
+  /** The first cause. */
+  readonly sentence: string;
+  /** What to do; ends in a colon when commands follow. */
+  readonly cure: string;
+  /** Shell lines, in order. May be empty. */
+  readonly commands: readonly string[];
+}
+
+const shownCertificate = ({ certificateId }: StoredRecord): string =>
+  certificateId === undefined ? 'the certificate' : `the certificate ${shortId(certificateId)}`;
+const subjectOf = (record: StoredRecord): string => {
+  const subject = record.tls?.chain?.[0]?.subject;
+  return subject ? ` (${subject})` : '';
+};
+const client = ({ clientId }: StoredRecord): string =>
+  clientId === undefined ? 'The client' : `The client "${clientId}"`;
+const detail = (record: StoredRecord): string => (record.detail === undefined ? '' : `: ${record.detail}`);
+const where = ({ account }: StoredRecord): string =>
+  account ? `account ${account.accountId}, region ${account.region}` : 'any account that this connection could mean';
+const dayOf = (timeMs: number | undefined): string =>
+  timeMs === undefined || !Number.isFinite(new Date(timeMs).getTime()) ? '' : ` on ${new Date(timeMs).toISOString()}`;
+
+const told = (sentence: string, cure: string, commands: readonly string[] = []): Explanation => ({
+  sentence,
+  cure,
+  commands,
+});
+
+const freshIdentityNote = '(it writes device.pem and device.key into the current folder)';
+
+/** A new identity that inherits from the refused certificate where it is known, or starts with a policy of its own. */
+const newIdentity = (record: StoredRecord, surroundings: Surroundings): readonly string[] => {
+  const certificateId = certificateIdOf(record);
+  return certificateId === undefined
+    ? firstIdentity()
+    : successorIdentity(certificateArn(record, certificateId, surroundings));
+};
+
+/** The policies the certificate has or once had, as far as the record or the journal's memory tells. */
+export const policyNamesOf = (record: StoredRecord): readonly string[] => {
+  const fact = record.altered?.includes('facts.policyNames') ? undefined : record.facts?.['policyNames'];
+  if (fact !== undefined) return fact.split(/\s+/).filter((name) => name !== '');
+  return [...new Set((record.statements ?? []).map(({ policyName }) => policyName))];
+};
+
+const explainUnregistered = (record: StoredRecord, surroundings: Surroundings): Explanation => {
+  const certificateId = certificateIdOf(record);
+  const twin = record.facts?.['registeredTwin'];
+  const sentence = twin
+    ? `${client(record)} showed ${shownCertificate(record)}${subjectOf(record)}, which is not registered in ${where(record)}; the registered certificate with the same subject is another one, ${shortId(twin)}.`
+    : `${client(record)} showed ${shownCertificate(record)}${subjectOf(record)}, which is not registered in ${where(record)}.`;
+  const caution = twin
+    ? 'Use the registered certificate with its key; or, only if you know where this one comes from, register it too'
+    : 'If it is yours, register it; a registration that was deleted took its policies along';
+  if (certificateId === undefined || record.tls?.leafPem === undefined) {
+    return told(sentence, `${caution} (aws iot register-certificate-without-ca --status ACTIVE).`);
+  }
+  const arn = certificateArn(record, certificateId, surroundings);
+  const policyNames = [...new Set([...policyNamesOf(record), ...(surroundings.policyNames ?? [])])];
+  const { clientId, altered = [] } = record;
+  const rights = (): readonly string[] => {
+    if (policyNames.length > 0) return script(...policyNames.map((name) => attachPolicy(name, arn)));
+    if (clientId === undefined || altered.includes('clientId')) return [];
+    const { accountId, region } = record.account ?? surroundings.account;
+    return allowExactly('iot:Connect', `arn:aws:iot:${region}:${accountId}:client/${clientId}`, arn);
+  };
+  return told(sentence, `${caution}:`, [...registerAgain(certificateId), ...rights()]);
+};
+
+const explainRevoked = (record: StoredRecord, surroundings: Surroundings): Explanation => {
+  const certificateId = certificateIdOf(record);
+  const sentence = `${client(record)} showed ${shownCertificate(record)}, which was revoked in ${where(record)}.`;
+  const cure =
+    'Revocation cannot be undone: give the device a new certificate. Only if you are sure that its key was never exposed, delete the registration and register the same certificate again';
+  if (certificateId === undefined || record.tls?.leafPem === undefined) return told(sentence, `${cure}.`);
+  const arn = certificateArn(record, certificateId, surroundings);
+  return told(sentence, `${cure}:`, replaceRegistration(certificateId, arn));
+};
+
+const explainNotActive = (record: StoredRecord, status: string, closed: boolean): Explanation => {
+  const certificateId = certificateIdOf(record);
+  const sentence = closed
+    ? `${client(record)} was disconnected because ${shownCertificate(record)} is no longer ACTIVE in ${where(record)}.`
+    : `${client(record)} showed ${shownCertificate(record)}, which is registered in ${where(record)} but ${status}.`;
+  if (status === 'PENDING_TRANSFER') {
+    return told(sentence, 'Accept, reject or cancel the transfer; until then no account can use the certificate.');
+  }
+  if (closed && status !== 'INACTIVE') {
+    const cure =
+      'Set it ACTIVE again if it was only deactivated; if it was revoked or deleted, the next attempt to connect says so.';
+    return told(sentence, cure);
+  }
+  return told(sentence, 'If the device may connect, activate it:', script(certificateId && activate(certificateId)));
+};
+
+const explainDates = (record: StoredRecord, surroundings: Surroundings, expired: boolean): Explanation => {
+  const leaf = record.tls?.chain?.[0];
+  const sentence = expired
+    ? `${client(record)} showed ${shownCertificate(record)}, which expired${dayOf(leaf?.notAfterMs)}.`
+    : `${client(record)} showed ${shownCertificate(record)}, which is not valid before its first day${dayOf(leaf?.notBeforeMs)}.`;
+  const cure = expired
+    ? 'Its dates cannot be changed: give the device a new certificate with the same policies and things'
+    : 'Check the clock of the machine that made it, wait, or give the device a new certificate with the same policies and things';
+  return told(sentence, `${cure} ${freshIdentityNote}:`, newIdentity(record, surroundings));
+};
+
+const explainServerName = (record: StoredRecord): Explanation => {
+  const name = record.tls?.serverName;
+  const endpoint = record.facts?.['endpoint'];
+  const known = endpoint ? `, for example "${endpoint}"` : '';
+  return told(
+    name === undefined
+      ? 'The client named a host (SNI) that is no endpoint of this server.'
+      : `The client asked for the host "${name}" (SNI), which is no endpoint of this server for its certificate.`,
+    `Connect to the endpoint of your account${known}; it is printed by:`,
+    askEndpoint(),
+  );
+};
+
+/** Explains one record. Every reason has its words: a new one does not compile without them. */
+export const explain = (record: StoredRecord, surroundings: Surroundings): Explanation => {
+  if (record.status === 'Success' || record.reason === undefined) {
+    return record.status === 'Success'
+      ? told(`${client(record)} was let in.`, 'Nothing is to be done.')
+      : told(`${client(record)} was refused${detail(record)}.`, 'The facts below are all that is known.');
+  }
+  switch (record.reason) {
+    case 'SNI_MISUSED':
+      return explainServerName(record);
+    case 'SNI_REQUIRED':
+      return told(
+        'The client named no host (SNI), and no single account could be derived from its certificate.',
+        'Connect by host name instead of by address, with a client that sends SNI; the name is printed by:',
+        askEndpoint(),
+      );
+    case 'CLIENT_HELLO_INVALID':
+      return told(
+        `What arrived is not the beginning of a TLS connection${detail(record)}.`,
+        'Connect with TLS: for mosquitto that is --cafile with --cert and --key; for other clients a URL that begins with mqtts://.',
+      );
+    case 'TLS_VERSION_UNSUPPORTED':
+      return told(
+        `The client offers no version of TLS that this server speaks${detail(record)}.`,
+        'Let the client use TLS 1.2 or 1.3; for mosquitto that is --tls-version tlsv1.2.',
+      );
+    case 'SERVER_CERTIFICATE_REJECTED':
+      return told(
+        `The client did not trust the certificate of this server and ended the handshake${record.tls?.failure ? ` (${record.tls.failure})` : ''}.`,
+        "Give the client this server's root certificate; for mosquitto that is --cafile root-ca.pem after:",
+        fetchRoot(surroundings),
+      );
+    case 'TLS_HANDSHAKE_FAILED':
+      return told(
+        `The TLS handshake failed${record.tls?.failure ? `: ${record.tls.failure}` : detail(record)}.`,
+        'See which step the client names; `openssl s_client` with the same certificate and key shows the same handshake in detail.',
+      );
+    case 'CLIENT_CERTIFICATE_MISSING':
+      return told(
+        'The client showed no certificate.',
+        `Pass the certificate and the key of the device (mosquitto: --cert and --key). If it has none, this makes them ${freshIdentityNote}, with a policy that allows every client id and topic, to be narrowed later:`,
+        firstIdentity(),
+      );
+    case 'PRIVATE_KEY_MISMATCH':
+      return told(
+        `The client showed ${shownCertificate(record)}${subjectOf(record)} but signed with a key that does not belong to it.`,
+        `Use the key that was made with the certificate. If it is lost, this makes a new pair ${freshIdentityNote}:`,
+        newIdentity(record, surroundings),
+      );
+    case 'DEVICE_CERTIFICATE_NOT_REGISTERED':
+      return explainUnregistered(record, surroundings);
+    case 'DEVICE_CERTIFICATE_INACTIVE':
+      return explainNotActive(record, 'INACTIVE', false);
+    case 'DEVICE_CERTIFICATE_REVOKED':
+      return explainRevoked(record, surroundings);
+    case 'DEVICE_CERTIFICATE_PENDING':
+      return explainNotActive(record, record.facts?.['certificateStatus'] ?? 'PENDING_ACTIVATION', false);
+    case 'DEVICE_CERTIFICATE_EXPIRED':
+      return explainDates(record, surroundings, true);
+    case 'DEVICE_CERTIFICATE_NOT_YET_VALID':
+      return explainDates(record, surroundings, false);
+    case 'CERTIFICATE_NO_LONGER_ACTIVE':
+      return explainNotActive(record, record.facts?.['certificateStatus'] ?? '', true);
+    case 'CONNECTION_LIMIT':
+      return told(
+        `This server already holds as many connections as it may${detail(record)}.`,
+        'Close connections that are not needed, or run the server with a higher limit.',
+      );
+    case 'AUTHORIZATION_FAILURE':
+      return explainAuthorization(record, surroundings);
+    case 'CLIENT_ERROR':
+      return told(
+        `${client(record)} broke a rule of MQTT or of AWS IoT Core${detail(record)}.`,
+        'Correct the client: AWS would close this connection too.',
+      );
+    case 'CLIENT_ID_INVALID':
+      return told(
+        `The client id is not allowed${detail(record)}.`,
+        'Use 1 to 128 bytes of UTF-8 that do not begin with "$"; for mosquitto that is -i with a name.',
+      );
+    case 'PROTOCOL_VERSION_UNSUPPORTED':
+      return told(
+        `${client(record)} speaks a version of MQTT that AWS IoT Core does not${detail(record)}.`,
+        'Use MQTT 3.1.1 or 5; for mosquitto that is -V 311 or -V 5.',
+      );
+    case 'NOT_AVAILABLE':
+      return told(
+        `${client(record)} asked for something that this version of Fleetgate does not have${detail(record)}.`,
+        'Do without it for now; docs/divergences.md lists what is missing.',
+      );
+    case 'LIMIT_EXCEEDED':
+      return told(
+        `${client(record)} went over a limit${detail(record)}.`,
+        'Stay below the limit; it has the value that AWS documents unless it was configured otherwise.',
+      );
+    case 'MQTT_KEEP_ALIVE_TIMEOUT':
+      return told(
+        `${client(record)} was silent for more than one and a half times its keep-alive interval.`,
+        'Let the client send PINGREQ in time, or ask for a longer keep-alive (30 to 1200 seconds).',
+      );
+    case 'CONNECT_PACKET_TIMEOUT':
+      return told(
+        'The client finished the TLS handshake and then sent no CONNECT packet in time.',
+        'Connect with an MQTT client; a bare TLS tool such as `openssl s_client` ends here.',
+      );
+    case 'DUPLICATE_CLIENT_ID':
+      return told(
+        `${client(record)} was disconnected because a new connection used the same client id.`,
+        'Give every device a client id of its own.',
+      );
+    case 'SLOW_CONSUMER':
+      return told(
+        `${client(record)} read too slowly, and messages for it were dropped${detail(record)}.`,
+        'Let the client read faster, subscribe to less, or use QoS 1.',
+      );
+    case 'INTERNAL_SERVER_ERROR':
+      return told(
+        `This server failed${detail(record)}.`,
+        'This is a mistake of Fleetgate, not of the client: the log has the details under the same id.',
+      );
+  }
+};
