@@ -110,7 +110,7 @@ const explainNotActive = (record: StoredRecord, status: string, closed: boolean)
   const certificateId = certificateIdOf(record);
   const sentence = closed
     ? `${client(record)} was disconnected because ${shownCertificate(record)} is no longer ACTIVE in ${where(record)}.`
-    : `${client(record)} showed ${shownCertificate(record)}, which is registered in ${where(record)} but ${status}.`;
+    : `${client(record)} showed ${shownCertificate(record)}, which is registered in ${where(record)}, but ${status}.`;
   if (status === 'PENDING_TRANSFER') {
     return told(sentence, 'Accept, reject or cancel the transfer; until then no account can use the certificate.');
   }
