@@ -132,7 +132,7 @@ function certificateValues(lower: string, request: PolicyRequest, escaped: boole
   const names = Object.entries((match[2] ? party?.AlternativeName : party) ?? {});
   const found = names.find(([field]) => field.toLowerCase() === match[3])?.[1];
   const all = (Array.isArray(found) ? found : []).slice(0, 5).map(String);
-  const shown = escape
+  const shown = escaped
     ? all.map((value) => [...value].map((c) => (',"\\+=<>;'.includes(c) ? `\\${c}` : c)).join(''))
     : all;
   if (match[4] === 'list') return shown;
