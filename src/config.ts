@@ -1,3 +1,6 @@
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+
 /**
  * Everything an operator may set, read once into a frozen object. Any room may import types from here; only `node.ts` and `main.ts` read values.
  * Every bound of the data plane is named here with AWS's value as default (source: spec gateway.md 12).
@@ -78,7 +81,7 @@ export interface Config {
   readonly names: readonly string[];
   readonly accountId: string;
   readonly region: string;
-  /** Development: `explain last` may read the operator journal, the clock may be moved. Honoured for loopback peers only. */
+  /** Refuses a TLS client that names no host, even where its certificate alone would tell the account. */
   readonly requireSni: boolean;
   /** Origins of web pages that may call the API, beside its own. */
   readonly allowedOrigins: readonly string[];
@@ -90,3 +93,193 @@ export interface Config {
   readonly logLevel: string;
   readonly limits: Limits;
 }
+
+/** One `--flag` of a command: what `--help` says of it. */
+export interface Flag {
+  readonly name: string;
+  /** What stands for its value in `--help`; absent: it takes none. */
+  readonly value?: string;
+  readonly byDefault?: string;
+  readonly about: string;
+}
+
+/** The flags of `fleetgate start`. Each is also read from the environment; the flag wins. */
+export const configFlags = [
+  { name: 'host', value: 'ADDRESS', byDefault: '127.0.0.1', about: 'address to listen on' },
+  { name: 'api-port', value: 'PORT', byDefault: '4566', about: 'AWS API over HTTP; 0 picks a free port' },
+  { name: 'mqtt-port', value: 'PORT', byDefault: '8883', about: 'MQTT over TLS; 0 picks a free port' },
+  { name: 'https-port', value: 'PORT', byDefault: '8443', about: 'HTTPS for devices: not opened in this version' },
+  {
+    name: 'data',
+    value: 'FOLDER',
+    byDefault: './fleetgate-data',
+    about: 'store, keys, certificates; deleting it resets all',
+  },
+  { name: 'domain', value: 'NAME', byDefault: 'localhost', about: 'endpoints are <prefix>-ats.iot.<region>.<domain>' },
+  { name: 'names', value: 'NAME,...', byDefault: '', about: 'more host names of the default account' },
+  { name: 'account', value: '12 DIGITS', byDefault: '000000000000', about: 'the default account' },
+  { name: 'region', value: 'REGION', byDefault: 'us-east-1', about: 'the default region' },
+  { name: 'require-sni', about: 'refuse TLS clients that name no host' },
+  { name: 'allowed-origins', value: 'URL,...', byDefault: '', about: 'web pages that may call the API' },
+  { name: 'server-cert', value: 'FILE', byDefault: '', about: 'PEM chain that replaces the server certificate' },
+  { name: 'server-key', value: 'FILE', byDefault: '', about: 'PEM key of --server-cert' },
+  { name: 'log-level', value: 'LEVEL', byDefault: 'info', about: 'debug, info, warn, error or silent' },
+] as const satisfies readonly Flag[];
+type ConfigFlag = (typeof configFlags)[number]['name'];
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The variable that stands for a flag: `--api-port` is FLEETGATE_API_PORT. */
+export const environmentName = (flag: string): string => `FLEETGATE_${flag.toUpperCase().replaceAll('-', '_')}`;
+
+/** What the operator asked for makes no sense; `message` is a sentence for them. */
+export class ConfigProblem extends Error {
+  override readonly name = 'ConfigProblem';
+}
+
+/** Letters that must change to turn one word into the other. */
+const distance = (a: string, b: string): number => {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (const [i, letter] of [...a].entries()) {
+    const next = [i + 1];
+    for (const [j, other] of [...b].entries()) {
+      next.push(Math.min((next[j] ?? 0) + 1, (row[j + 1] ?? 0) + 1, (row[j] ?? 0) + (letter === other ? 0 : 1)));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+};
+
+/** The known word that was probably meant, as a question; '' when none is near. */
+export const didYouMean = (word: string, known: readonly string[]): string => {
+  const near = known
+    .filter((each) => word !== '' && (each.startsWith(word) || distance(word.slice(0, 40), each) <= 2))
+    .sort((a, b) => distance(word.slice(0, 40), a) - distance(word.slice(0, 40), b));
+  return near[0] === undefined ? '' : ` Did you mean ${near[0]}?`;
+};
+
+export interface ReadFlags {
+  /** By flag name; a flag without a value reads `true`, with a leading `--no-` `false`. */
+  readonly values: ReadonlyMap<string, string>;
+  readonly positionals: readonly string[];
+}
+
+/** Reads a command line against its flags. Faults: ConfigProblem for an unknown flag, a missing or an unwanted value. */
+export const readFlags = (argv: readonly string[], flags: readonly Flag[]): ReadFlags => {
+  const options = Object.fromEntries(
+    flags.map(({ name, value }) => [name, { type: value === undefined ? 'boolean' : 'string' } as const]),
+  );
+  const { tokens } = parseArgs({
+    args: [...argv],
+    options,
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+  });
+  const values = new Map<string, string>();
+  const positionals: string[] = [];
+  for (const token of tokens) {
+    if (token.kind === 'positional') positionals.push(token.value);
+    if (token.kind !== 'option') continue;
+    const negative = token.name.startsWith('no-') && !(token.name in options);
+    const name = negative ? token.name.slice(3) : token.name;
+    const flag = flags.find((each) => each.name === name);
+    if (!flag || !token.rawName.startsWith('--') || (negative && flag.value !== undefined)) {
+      const hint = didYouMean(
+        name,
+        flags.map((each) => each.name),
+      ).replace('mean ', 'mean --');
+      throw new ConfigProblem(`Unknown flag ${JSON.stringify(token.rawName)}.${hint} --help lists all flags.`);
+    }
+    if (flag.value === undefined) {
+      if (token.value !== undefined) throw new ConfigProblem(`--${name} takes no value.`);
+      values.set(name, negative ? 'false' : 'true');
+    } else if (token.value === undefined || (!token.inlineValue && token.value.startsWith('-'))) {
+      throw new ConfigProblem(`--${name} needs a value: --${name} ${flag.value}.`);
+    } else values.set(name, token.value);
+  }
+  return { values, positionals };
+};
+
+const hostName = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/;
+const regionName = /^[a-z]{2,3}(-[a-z]+)+-\d{1,2}$/;
+const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
+
+const listOf = (text: string): string[] =>
+  text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
+
+const isOrigin = (text: string): boolean => URL.canParse(text) && new URL(text).origin === text;
+
+/** The root key of FLEETGATE_ROOT_ACCESS_KEY_ID and FLEETGATE_ROOT_SECRET_ACCESS_KEY: from the environment alone, because flags show in process lists. */
+const readRootKey = (env: Environment): RootKey | undefined => {
+  const [idName, secretName] = ['FLEETGATE_ROOT_ACCESS_KEY_ID', 'FLEETGATE_ROOT_SECRET_ACCESS_KEY'];
+  const [accessKeyId, secretAccessKey] = [env[idName] || undefined, env[secretName] || undefined];
+  if (accessKeyId === undefined && secretAccessKey === undefined) return undefined;
+  if (accessKeyId === undefined || secretAccessKey === undefined) {
+    throw new ConfigProblem(`${idName} and ${secretName} belong together: set both or neither.`);
+  }
+  if (!/^\w{4,128}$/.test(accessKeyId) || /^(\d{12}|test)$/.test(accessKeyId)) {
+    throw new ConfigProblem(
+      `${idName} must be 4 to 128 letters, digits or underscores, and neither "test" nor 12 digits, which are development keys.`,
+    );
+  }
+  if (!/^[!-~]{16,128}$/.test(secretAccessKey)) {
+    throw new ConfigProblem(`${secretName} must be 16 to 128 printable ASCII characters without blanks.`);
+  }
+  return Object.freeze({ accessKeyId, secretAccessKey });
+};
+
+/**
+ * The configuration of a node from the arguments behind `start` and the environment. An empty variable counts as unset; paths are made
+ * absolute. Faults: ConfigProblem, naming the flag or the variable that is wrong.
+ */
+export const readConfig = (argv: readonly string[], env: Environment): Config => {
+  const { values, positionals } = readFlags(argv, configFlags);
+  if (positionals.length > 0) {
+    throw new ConfigProblem(`start takes flags only, not ${JSON.stringify(positionals[0])}. --help lists all flags.`);
+  }
+  /** Reads one setting; `valid` says what is wanted when it returns false. */
+  const read = (name: ConfigFlag, wanted: string, valid: (text: string) => boolean): string => {
+    const flag: Flag | undefined = configFlags.find((each) => each.name === name);
+    const given = values.get(name) ?? (env[environmentName(name)] || undefined);
+    if (given === undefined) return flag?.byDefault ?? 'false';
+    if (valid(given)) return given;
+    const origin = values.has(name) ? `--${name}` : environmentName(name);
+    throw new ConfigProblem(`${origin} must be ${wanted}, not ${JSON.stringify(given)}.`);
+  };
+  const readPort = (name: ConfigFlag): number =>
+    Number(read(name, 'a port number from 0 to 65535', (text) => /^\d{1,5}$/.test(text) && Number(text) <= 65_535));
+  const readFile = (name: ConfigFlag): string | undefined => {
+    const file = read(name, 'the path of a file', (text) => !text.includes('\0'));
+    return file === '' ? undefined : resolve(file);
+  };
+  const serverCert = readFile('server-cert');
+  const serverKey = readFile('server-key');
+  if ((serverCert === undefined) !== (serverKey === undefined)) {
+    throw new ConfigProblem('--server-cert and --server-key belong together: give both or neither.');
+  }
+  const names = 'a comma-separated list of lower-case host names';
+  const origins = 'a comma-separated list of origins such as https://console.example.com';
+  const rootKey = readRootKey(env);
+  return Object.freeze({
+    host: read('host', 'an IP address or a host name', (text) => /^[0-9A-Fa-f:.]+$/.test(text) || hostName.test(text)),
+    apiPort: readPort('api-port'),
+    mqttPort: readPort('mqtt-port'),
+    httpsPort: readPort('https-port'),
+    dataFolder: resolve(read('data', 'the path of a folder', (text) => !text.includes('\0'))),
+    domain: read('domain', 'a lower-case domain name', (text) => hostName.test(text)),
+    names: Object.freeze(listOf(read('names', names, (text) => listOf(text).every((name) => hostName.test(name))))),
+    accountId: read('account', '12 digits', (text) => /^\d{12}$/.test(text)),
+    region: read('region', 'a region name such as us-east-1', (text) => regionName.test(text)),
+    requireSni: /^(true|1)$/.test(read('require-sni', 'true or false', (text) => /^(true|false|1|0)$/.test(text))),
+    allowedOrigins: Object.freeze(listOf(read('allowed-origins', origins, (text) => listOf(text).every(isOrigin)))),
+    ...(serverCert !== undefined && { serverCert }),
+    ...(serverKey !== undefined && { serverKey }),
+    ...(rootKey && { rootKey }),
+    logLevel: read('log-level', `one of ${logLevels.join(', ')}`, (text) => logLevels.includes(text)),
+    limits: awsLimits,
+  });
+};

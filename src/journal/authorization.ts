@@ -5,10 +5,10 @@ import {
   attachThing,
   certificateArn,
   certificateIdOf,
+  type Explanation,
   type Surroundings,
   shortId,
 } from './cure-lines.ts';
-import type { Explanation } from './explain.ts';
 import { command } from './shell.ts';
 import { printableJson, type StoredRecord } from './stored-record.ts';
 

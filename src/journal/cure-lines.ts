@@ -14,6 +14,15 @@ export interface Surroundings {
   readonly policyNames?: readonly string[];
 }
 
+export interface Explanation {
+  /** The first cause. */
+  readonly sentence: string;
+  /** What to do; ends in a colon when commands follow. */
+  readonly cure: string;
+  /** Shell lines, in order. May be empty. */
+  readonly commands: readonly string[];
+}
+
 type Line = string | undefined;
 
 /** How sentences show a certificate: the first digits of its id, enough for `fleetgate explain`. */

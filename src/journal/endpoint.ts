@@ -1,7 +1,8 @@
 /** GET /_fleetgate/journal: what `fleetgate explain` asks. From query parameters to a JSON answer; who may ask is decided before. */
 import type { AccountRegion } from '../aws/arn.ts';
 import { Fault } from '../aws/fault.ts';
-import { type Explanation, explain, policyNamesOf } from './explain.ts';
+import type { Explanation } from './cure-lines.ts';
+import { explain, policyNamesOf } from './explain.ts';
 import { type Journal, readLimitMax } from './journal.ts';
 import type { Ring } from './ring.ts';
 import type { StoredRecord } from './stored-record.ts';

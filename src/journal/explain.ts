@@ -15,6 +15,7 @@ import {
   attachPolicy,
   certificateArn,
   certificateIdOf,
+  type Explanation,
   fetchRoot,
   firstIdentity,
   registerAgain,
@@ -25,15 +26,6 @@ import {
 } from './cure-lines.ts';
 import { script } from './shell.ts';
 import type { StoredRecord } from './stored-record.ts';
-
-export interface Explanation {
-  /** The first cause. */
-  readonly sentence: string;
-  /** What to do; ends in a colon when commands follow. */
-  readonly cure: string;
-  /** Shell lines, in order. May be empty. */
-  readonly commands: readonly string[];
-}
 
 const shownCertificate = ({ certificateId }: StoredRecord): string =>
   certificateId === undefined ? 'the certificate' : `the certificate ${shortId(certificateId)}`;

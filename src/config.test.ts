@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict';
+import { resolve } from 'node:path';
+import { test } from 'node:test';
+import { awsLimits, ConfigProblem, configFlags, didYouMean, environmentName, readConfig } from './config.ts';
+
+test('without flags and environment the defaults of the design hold (design.md 3)', () => {
+  assert.deepEqual(readConfig([], {}), {
+    host: '127.0.0.1',
+    apiPort: 4566,
+    mqttPort: 8883,
+    httpsPort: 8443,
+    dataFolder: resolve('fleetgate-data'),
+    domain: 'localhost',
+    names: [],
+    accountId: '000000000000',
+    region: 'us-east-1',
+    requireSni: false,
+    allowedOrigins: [],
+    logLevel: 'info',
+    limits: awsLimits,
+  });
+});
+
+/** Every flag with another value than its default, and the field that must then hold it. */
+const settings: readonly [flag: string, text: string, field: string, value: unknown][] = [
+  ['host', '0.0.0.0', 'host', '0.0.0.0'],
+  ['api-port', '0', 'apiPort', 0],
+  ['mqtt-port', '65535', 'mqttPort', 65_535],
+  ['https-port', '443', 'httpsPort', 443],
+  ['data', 'x/y', 'dataFolder', resolve('x/y')],
+  ['domain', 'iot.example.com', 'domain', 'iot.example.com'],
+  ['names', 'a.example, b', 'names', ['a.example', 'b']],
+  ['account', '123456789012', 'accountId', '123456789012'],
+  ['region', 'ap-northeast-1', 'region', 'ap-northeast-1'],
+  [
+    'allowed-origins',
+    'https://a.example,http://localhost:3000',
+    'allowedOrigins',
+    ['https://a.example', 'http://localhost:3000'],
+  ],
+  ['log-level', 'silent', 'logLevel', 'silent'],
+];
+for (const [flag, text, field, value] of settings) {
+  test(`--${flag} and ${environmentName(flag)} set the same, and the flag wins`, () => {
+    const read = (argv: string[], env: Record<string, string>) =>
+      new Map(Object.entries(readConfig(argv, env))).get(field);
+    assert.deepEqual(read([`--${flag}`, text], {}), value);
+    assert.deepEqual(read([`--${flag}=${text}`], {}), value);
+    assert.deepEqual(read([], { [environmentName(flag)]: text }), value);
+    assert.deepEqual(read([`--${flag}`, text], { [environmentName(flag)]: 'not valid!' }), value);
+    assert.notDeepEqual(read([], { [environmentName(flag)]: '' }), value);
+  });
+}
+
+test('--require-sni needs no value; the environment says true or false', () => {
+  assert.equal(readConfig(['--require-sni'], {}).requireSni, true);
+  assert.equal(readConfig([], { FLEETGATE_REQUIRE_SNI: '1' }).requireSni, true);
+  assert.equal(readConfig(['--no-require-sni'], { FLEETGATE_REQUIRE_SNI: 'true' }).requireSni, false);
+});
+
+test('a server certificate and its key are absolute paths, and come together', () => {
+  const { serverCert, serverKey } = readConfig(['--server-cert', 'c.pem'], { FLEETGATE_SERVER_KEY: 'k.pem' });
+  assert.deepEqual([serverCert, serverKey], [resolve('c.pem'), resolve('k.pem')]);
+});
+
+test('the root key comes from the environment alone', () => {
+  const env = {
+    FLEETGATE_ROOT_ACCESS_KEY_ID: 'FGROOT1',
+    FLEETGATE_ROOT_SECRET_ACCESS_KEY: 'a-secret-of-16-characters',
+  };
+  assert.deepEqual(readConfig([], env).rootKey, {
+    accessKeyId: 'FGROOT1',
+    secretAccessKey: 'a-secret-of-16-characters',
+  });
+  assert.throws(() => readConfig(['--root-access-key-id', 'FGROOT1'], {}), /Unknown flag "--root-access-key-id"/);
+});
+
+const refused: readonly [argv: string[], env: Record<string, string>, sentence: RegExp][] = [
+  [['--mqtt-prot', '1'], {}, /^Unknown flag "--mqtt-prot"\. Did you mean --mqtt-port\? --help lists all flags\.$/],
+  [['--frobnicate'], {}, /^Unknown flag "--frobnicate"\. --help lists/],
+  [['-h'], {}, /^Unknown flag "-h"/],
+  [['--no-host'], {}, /^Unknown flag "--no-host"/],
+  [['--\u001b[2J'], {}, /^Unknown flag "--\\u001b\[2J"/],
+  [['now'], {}, /^start takes flags only, not "now"/],
+  [['--host'], {}, /^--host needs a value: --host ADDRESS\.$/],
+  [['--host', '--domain', 'x'], {}, /^--host needs a value/],
+  [['--require-sni=yes'], {}, /^--require-sni takes no value/],
+  [['--api-port', '70000'], {}, /^--api-port must be a port number from 0 to 65535, not "70000"\.$/],
+  [['--api-port', '-1'], {}, /^--api-port needs a value/],
+  [['--api-port=0x50'], {}, /^--api-port must be/],
+  [[], { FLEETGATE_MQTT_PORT: 'x' }, /^FLEETGATE_MQTT_PORT must be a port number/],
+  [['--host', 'a b'], {}, /^--host must be an IP address or a host name/],
+  [['--domain', 'Example.com'], {}, /^--domain must be a lower-case domain name/],
+  [['--names', 'ok,-no'], {}, /^--names must be a comma-separated list/],
+  [['--account', '1234'], {}, /^--account must be 12 digits/],
+  [['--region', 'here'], {}, /^--region must be a region name/],
+  [['--allowed-origins', '*'], {}, /^--allowed-origins must be/],
+  [['--allowed-origins', 'https://a.example/path'], {}, /^--allowed-origins must be/],
+  [['--server-cert', 'x'], {}, /belong together/],
+  [['--log-level', 'loud'], {}, /^--log-level must be one of/],
+  [[], { FLEETGATE_REQUIRE_SNI: 'maybe' }, /^FLEETGATE_REQUIRE_SNI must be true or false/],
+  [[], { FLEETGATE_ROOT_ACCESS_KEY_ID: 'FGROOT1' }, /set both or neither/],
+  [[], { FLEETGATE_ROOT_ACCESS_KEY_ID: 'test', FLEETGATE_ROOT_SECRET_ACCESS_KEY: 'x'.repeat(20) }, /development keys/],
+  [[], { FLEETGATE_ROOT_ACCESS_KEY_ID: 'FGROOT1', FLEETGATE_ROOT_SECRET_ACCESS_KEY: 'short' }, /16 to 128/],
+];
+for (const [argv, env, sentence] of refused) {
+  test(`${JSON.stringify(argv)} with ${JSON.stringify(Object.keys(env))} is refused in one sentence`, () => {
+    assert.throws(
+      () => readConfig(argv, env),
+      (error) => error instanceof ConfigProblem && sentence.test(error.message),
+    );
+  });
+}
+
+test('a secret is not repeated in the sentence that refuses it', () => {
+  const env = { FLEETGATE_ROOT_ACCESS_KEY_ID: 'FGROOT1', FLEETGATE_ROOT_SECRET_ACCESS_KEY: 'hunter2' };
+  assert.throws(
+    () => readConfig([], env),
+    (error) => error instanceof Error && !error.message.includes('hunter2'),
+  );
+});
+
+test('the configuration is frozen, and every flag has words', () => {
+  assert.ok(Object.isFrozen(readConfig([], {})));
+  for (const { name, about } of configFlags) assert.ok(about.length > 10, name);
+});
+
+test('a hint is given only for what is near', () => {
+  assert.equal(didYouMean('explian', ['explain', 'env']), ' Did you mean explain?');
+  assert.equal(didYouMean('zzz', ['explain', 'env']), '');
+});
