@@ -188,7 +188,7 @@ test('the reading connection cannot write', async (t) => {
   await assert.rejects(insert(store.db, 'a'), StoreUnavailable);
 });
 
-test('integers up to 2^53 and bytes come back as they went in; a view sends its own bytes only', async (t) => {
+test('integers up to 2^53 and bytes, also from the middle of a buffer, come back as they went in', async (t) => {
   const store = await openLedger(t);
   const whole = Buffer.from('xxabcxx');
   const row = { entry: 'a', amount: Number.MAX_SAFE_INTEGER, payload: whole.subarray(2, 5) };

@@ -1,0 +1,76 @@
+/**
+ * Whom an access key stands for. Two kinds of key: development keys, which everybody knows and which therefore count only for a peer on this very
+ * machine; and one root key of the default account, from the environment or made at the first start that listens to other machines (design 3).
+ */
+import { isIP } from 'node:net';
+import type { RootKey } from '../../config.ts';
+import { createRootKey, readRootKey } from './root-key.ts';
+
+export interface Identity {
+  readonly accountId: string;
+  readonly secretAccessKey: string;
+  /** e.g. `arn:aws:iam::000000000000:root`. */
+  readonly arn: string;
+  /** The `UserId` of GetCallerIdentity: for an account's root the account id. Source: API reference, GetCallerIdentity. */
+  readonly userId: string;
+}
+
+/** How the request came: what decides whether development keys count. */
+export interface CredentialFacts {
+  /** Both ends of the TCP connection are loopback addresses. */
+  readonly loopback: boolean;
+  /** A forwarding header (Forwarded, Via, X-Forwarded-For ...) is there: the loopback peer is a proxy. */
+  readonly forwarded: boolean;
+}
+
+export interface CredentialsOptions {
+  readonly dataFolder: string;
+  /** The address that the listeners bind. */
+  readonly host: string;
+  /** The default account: the root key's. */
+  readonly accountId: string;
+  readonly rootKey?: RootKey;
+}
+
+export interface Credentials {
+  /** Undefined: no such key, or it does not count for this peer. */
+  find(accessKeyId: string, facts: CredentialFacts): Identity | undefined;
+  /** Made at this start: to be shown to the operator once. Absent otherwise. */
+  readonly generated?: RootKey;
+}
+
+/** Everybody knows it. */
+export const developmentSecret = 'test';
+const developmentAccountId = '000000000000';
+
+/** Whether a listener on this address can be reached from this machine only. */
+export const isLoopbackHost = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+
+const rootOf = (accountId: string, secretAccessKey: string): Identity => ({
+  accountId,
+  secretAccessKey,
+  arn: `arn:aws:iam::${accountId}:root`,
+  userId: accountId,
+});
+
+const findDevelopment = (accessKeyId: string, facts: CredentialFacts): Identity | undefined => {
+  if (!facts.loopback || facts.forwarded) return undefined;
+  if (accessKeyId === 'test') return rootOf(developmentAccountId, developmentSecret);
+  return /^[0-9]{12}$/.test(accessKeyId) ? rootOf(accessKeyId, developmentSecret) : undefined;
+};
+
+/** Faults: Error with a sentence for a key file that cannot be read or written. */
+export const openCredentials = async (options: CredentialsOptions): Promise<Credentials> => {
+  const { dataFolder, host, accountId } = options;
+  const given = options.rootKey ?? (await readRootKey(dataFolder));
+  const generated = given || isLoopbackHost(host) ? undefined : await createRootKey(dataFolder);
+  const rootKey = given ?? generated;
+  return {
+    find(accessKeyId, facts) {
+      if (rootKey && accessKeyId === rootKey.accessKeyId) return rootOf(accountId, rootKey.secretAccessKey);
+      return findDevelopment(accessKeyId, facts);
+    },
+    ...(generated && { generated }),
+  };
+};
