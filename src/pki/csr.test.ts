@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import { createPrivateKey, createPublicKey } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { makeFolder } from '../../test/call.ts';
+import { openssl } from '../../test/openssl.ts';
+import { CsrProblem, csrCharactersMax, parseCsr } from './csr.ts';
+import { firstPemBlock, toPem } from './pem.ts';
+
+const rsa = ['genrsa', '-out', 'key.pem', '2048'];
+const ec = (curve: string) => ['ecparam', '-genkey', '-name', curve, '-noout', '-out', 'key.pem'];
+
+const makeCsr = async (folder: string, key: string[], ...options: string[]): Promise<string> => {
+  await openssl(folder, ...key);
+  await openssl(folder, 'req', '-new', '-utf8', '-key', 'key.pem', '-out', 'request.csr', ...options);
+  return readFile(join(folder, 'request.csr'), 'utf8');
+};
+
+const accepted: [what: string, key: string[], options: string[], subject: string][] = [
+  ['RSA-2048', rsa, ['-subj', '/C=DE/O=Ä/CN=dev1', '-addext', 'subjectAltName=DNS:a.example'], 'C=DE, O=Ä, CN=dev1'],
+  ['P-256', ec('prime256v1'), ['-subj', '/CN=x/emailAddress=a@b.example'], 'CN=x, emailAddress=a@b.example'],
+  ['P-384 with SHA-384', ec('secp384r1'), ['-sha384', '-subj', '/CN=x'], 'CN=x'],
+  ['P-521', ec('secp521r1'), ['-subj', '/CN=x'], 'CN=x'],
+  ['RSASSA-PSS', rsa, ['-sigopt', 'rsa_padding_mode:pss', '-subj', '/CN=x'], 'CN=x'],
+  ['SHA-1 as proof of possession', rsa, ['-sha1', '-subj', '/CN=x'], 'CN=x'],
+  ['an empty subject gets the name of the service', rsa, ['-subj', '/'], 'CN=AWS IoT Certificate'],
+];
+for (const [what, key, options, subject] of accepted) {
+  test(`a signing request is accepted with its own key and subject: ${what} (spec identity 2.2)`, async (t) => {
+    const folder = await makeFolder(t);
+    const csr = parseCsr(await makeCsr(folder, key, ...options));
+    assert.equal(csr.subject, subject);
+    const own = createPublicKey(createPrivateKey(await readFile(join(folder, 'key.pem')))).export({
+      type: 'spki',
+      format: 'der',
+    });
+    assert.deepEqual(Buffer.from(csr.publicKeyDer), own);
+  });
+}
+
+const weak: [what: string, key: string[], options: string[], sentence: RegExp][] = [
+  ['RSA-1024', ['genrsa', '-out', 'key.pem', '1024'], [], /1024 bits; at least 2048/],
+  ['secp256k1', ec('secp256k1'), [], /named curve/],
+  ['Ed25519', ['genpkey', '-algorithm', 'ed25519', '-out', 'key.pem'], [], /neither RSA nor EC/],
+  ['MD5', rsa, ['-md5'], /MD5WITHRSA/],
+];
+for (const [what, key, options, sentence] of weak) {
+  test(`a weak signing request is refused: ${what} (spec identity 2.1, check 7)`, async (t) => {
+    const text = await makeCsr(await makeFolder(t), key, '-subj', '/CN=x', ...options);
+    assert.throws(
+      () => parseCsr(text),
+      (error) => error instanceof CsrProblem && sentence.test(error.message),
+    );
+  });
+}
+
+test('a request that its own key did not sign certifies nothing else, whichever byte was changed', async (t) => {
+  const text = await makeCsr(await makeFolder(t), ec('prime256v1'), '-subj', '/CN=x');
+  const der = firstPemBlock(text, 'CERTIFICATE REQUEST') ?? new Uint8Array();
+  const original = parseCsr(text);
+  let refused = 0;
+  for (let at = 0; at < der.length; at++) {
+    const changed = Buffer.from(der);
+    changed[at] = (changed[at] ?? 0) ^ 0x01;
+    try {
+      // a changed length around the signed part may go unnoticed
+      assert.deepEqual(parseCsr(toPem('CERTIFICATE REQUEST', changed)), original);
+    } catch (error) {
+      assert(error instanceof CsrProblem, `byte ${at}`);
+      refused++;
+    }
+  }
+  assert(refused > der.length - 5);
+});
+
+const unreadable: [what: string, text: string][] = [
+  ['nothing', ''],
+  ['a certificate', toPem('CERTIFICATE', Buffer.alloc(300, 0x30))],
+  ['base64 of something else', toPem('CERTIFICATE REQUEST', Buffer.from('hello'))],
+  ['nested sequences', toPem('CERTIFICATE REQUEST', Buffer.from('3080'.repeat(1400), 'hex'))],
+  ['too much text', ' '.repeat(csrCharactersMax + 1)],
+];
+for (const [what, text] of unreadable) {
+  test(`no signing request: ${what} is refused`, () => assert.throws(() => parseCsr(text), CsrProblem));
+}
