@@ -1,0 +1,35 @@
+import type { Migration } from '../../store/migrate.ts';
+
+/**
+ * One row per account, region and certificate: the same certificate may be held by several accounts. The partial index keeps the rule that
+ * per region at most one of them holds it in DEFAULT mode (spec identity 2.3). `ca_certificate_id` is null for what was issued or registered without a CA.
+ */
+export const migrations: readonly Migration[] = [
+  {
+    name: 'certificates-0001',
+    sql: [
+      `create table certificates (
+        account_id text not null,
+        region text not null,
+        certificate_id text not null,
+        status text not null,
+        certificate_mode text not null,
+        pem text not null,
+        ca_certificate_id text,
+        owned_by text not null,
+        previous_owned_by text,
+        customer_version bigint not null,
+        generation_id text not null,
+        created_at_ms bigint not null,
+        last_modified_at_ms bigint not null,
+        not_before_ms bigint not null,
+        not_after_ms bigint not null,
+        primary key (account_id, region, certificate_id)
+      )`,
+      `create index certificates_by_creation on certificates (account_id, region, created_at_ms, certificate_id)`,
+      `create index certificates_by_id on certificates (region, certificate_id)`,
+      `create unique index certificates_default on certificates (region, certificate_id)
+        where certificate_mode = 'DEFAULT'`,
+    ],
+  },
+];
