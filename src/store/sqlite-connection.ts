@@ -5,8 +5,8 @@ import type { Statement } from './store.ts';
 /** Prepared statements kept per connection; beyond it the one that was not used for longest is prepared again at its next use. */
 export const preparedStatementsMax = 256;
 
-/** How long SQLite waits for another connection's lock, e.g. a backup tool's, before a statement fails as locked. */
-const busyMs = 5000;
+/** How long a statement waits for another program's lock, e.g. a backup tool's, before it fails as locked. Reads hold up the main thread. */
+const busyMs = { create: 5000, write: 5000, read: 100 };
 
 export interface StatementResult {
   readonly rows: readonly Record<string, unknown>[];
@@ -31,7 +31,7 @@ interface Prepared {
 export const openConnection = (file: string, mode: 'create' | 'write' | 'read'): SqliteConnection => {
   const url = pathToFileURL(file);
   if (mode !== 'create') url.searchParams.set('mode', mode === 'write' ? 'rw' : 'ro');
-  const database = new DatabaseSync(url, { readOnly: mode === 'read', timeout: busyMs });
+  const database = new DatabaseSync(url, { readOnly: mode === 'read', timeout: busyMs[mode] });
   const prepared = new Map<string, Prepared>();
   const prepare = (sql: string): Prepared => {
     let found = prepared.get(sql);

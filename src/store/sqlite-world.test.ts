@@ -78,7 +78,9 @@ const mountSmallDisk = async (t: TestContext, close: () => Promise<void>): Promi
   return disk;
 };
 
-test('a full disk: the commit fails as a whole, and service resumes by itself when space is freed', async (t) => {
+test('a full disk: the commit fails as a whole, and service resumes by itself when space is freed', {
+  timeout: 20_000,
+}, async (t) => {
   let store: SqliteStore | undefined;
   const probe = process.getuid?.() === 0;
   if (!probe) return t.skip('only root may mount a small disk');

@@ -45,7 +45,7 @@ test('one pair of account and region beyond accountsMax is LimitExceededExceptio
   const third = { accountId: '222222222222', region: 'us-east-1' };
   await assert.rejects(async () => registry.ensure(third), { name: 'LimitExceededException' });
   assert.equal((await registry.list()).length, 2);
-  const restarted = openAccounts(options);
+  const restarted = openAccounts({ ...options, accountsMax: 1 });
   await restarted.ensure(otherAccount);
   await restarted.ensure(testAccount);
 });
