@@ -1,0 +1,177 @@
+/**
+ * Who sent this request? SigV4, always verified. The checks in their order: the claim can be read; its scope fits (terminator, service, region, day); what
+ * must be signed is signed; it is neither stale nor from the future; the key is known; the signature is right; the body is the one that was signed.
+ * The order among refusals is ours where several apply. The body is asked for last, so that a stranger's body is not read.
+ * Source: spec identity 1, gateway 2.2; IAM user guide, "Signature Version 4". Time is real time: the clock of tests does not move it.
+ */
+import { timingSafeEqual } from 'node:crypto';
+import type { AccountRegion } from '../aws/arn.ts';
+import { Fault } from '../aws/fault.ts';
+import { amzDateOf, canonicalRequest, type HeaderList, sha256Hex, signatureOf, stringToSign } from '../aws/sigv4.ts';
+import type { Caller } from '../feature.ts';
+import { type Claim, headerValues, readClaim } from './signature.ts';
+
+/** What an access key stands for. */
+export interface Identity {
+  readonly accountId: string;
+  readonly secretAccessKey: string;
+  /** e.g. `arn:aws:iam::000000000000:root`. */
+  readonly arn: string;
+  readonly userId: string;
+  /** Temporary keys only: the token that must come with every request. */
+  readonly sessionToken?: string;
+}
+
+/** What a key's owner may depend on: development keys count on loopback only. */
+export interface CredentialFacts {
+  /** Both ends of the TCP connection are loopback addresses. */
+  readonly loopback: boolean;
+  /** A header of a proxy is there: the loopback peer speaks for somebody else. */
+  readonly forwarded: boolean;
+  /** Lower-case name -> values joined by commas. */
+  readonly headers: ReadonlyMap<string, string>;
+}
+
+/** The identity behind an access key id; undefined when there is none, or not for this request. */
+export type FindIdentity = (
+  accessKeyId: string,
+  facts: CredentialFacts,
+) => Identity | undefined | Promise<Identity | undefined>;
+
+export interface SignedRequest {
+  readonly method: string;
+  /** The raw path, and what follows the `?`. */
+  readonly path: string;
+  readonly query: string;
+  readonly headers: HeaderList;
+  readonly facts: CredentialFacts;
+  /** Reads the body; asked at most once. */
+  readonly body: () => Promise<Uint8Array>;
+}
+
+export interface Expectation {
+  /** The scope's service must be one of these; the first is named in the refusal. */
+  readonly services: readonly string[];
+  /** The region that the Host names, if it names one. */
+  readonly hostRegion: string | undefined;
+  readonly credentials: FindIdentity;
+}
+
+export interface Authenticated {
+  readonly account: AccountRegion;
+  readonly caller: Caller;
+  readonly body: Uint8Array;
+}
+
+/** A signature may be this much older or younger than now. Source: issue; spec gateway 2.1. */
+const skewMs = 300_000;
+
+/** `us-east-1`, `us-gov-west-1`, `eusc-de-east-1`: any region that has the shape of one. */
+export const regionPattern = /^[a-z]{2,4}-(?:[a-z]{2,10}-){1,2}[0-9]{1,2}$/;
+
+const invalid = (message: string): Fault => new Fault('InvalidSignatureException', message);
+const unrecognized = (): Fault =>
+  new Fault('UnrecognizedClientException', 'The security token included in the request is invalid.');
+
+const checkScope = (claim: Claim, { services, hostRegion }: Expectation): void => {
+  const { date, region, service } = claim.scope;
+  if (claim.terminator !== 'aws4_request') {
+    throw invalid("Credential should be scoped with a valid terminator: 'aws4_request'.");
+  }
+  if (!services.includes(service)) {
+    throw invalid(`Credential should be scoped to correct service: '${services[0] ?? ''}'. `);
+  }
+  if (!regionPattern.test(region) || (hostRegion !== undefined && hostRegion !== region)) {
+    throw invalid('Credential should be scoped to a valid region. ');
+  }
+  if (date !== claim.amzDate.slice(0, 8)) {
+    throw invalid(
+      `Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '${date.slice(0, 16)}' != '${claim.amzDate.slice(0, 8)}', from '${claim.amzDate}'.`,
+    );
+  }
+};
+
+/**
+ * Host and everything that decides about the request must be signed: the x-amz-* headers, as AWS asks, and the x-amzn-* headers, which carry input
+ * (x-amzn-principal); but for the trace id, which proxies add. `Date` too where it is the signature's time.
+ */
+const checkSignedHeaders = (claim: Claim, headers: HeaderList): void => {
+  const signed = new Set(claim.signedHeaders);
+  if (!signed.has('host')) throw invalid("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.");
+  const dateDecides = !claim.presigned && headerValues(headers, 'x-amz-date').length === 0;
+  for (const [name] of headers) {
+    const header = name.toLowerCase();
+    const decides = (/^x-amzn?-/.test(header) && header !== 'x-amzn-trace-id') || (header === 'date' && dateDecides);
+    if (decides && !signed.has(header)) {
+      throw invalid(`'${header}' must be a 'SignedHeader' in the AWS Authorization.`);
+    }
+  }
+};
+
+const checkTime = (claim: Claim, nowMs: number): void => {
+  const { amzDate, signedAtMs, expiresSeconds } = claim;
+  const now = amzDateOf(nowMs);
+  const oldestMs = nowMs - (expiresSeconds === undefined ? skewMs : expiresSeconds * 1000);
+  if (signedAtMs < oldestMs) {
+    const allowed = expiresSeconds === undefined ? '5 min.' : `${expiresSeconds} s.`;
+    throw invalid(`Signature expired: ${amzDate} is now earlier than ${amzDateOf(oldestMs)} (${now} - ${allowed})`);
+  }
+  if (signedAtMs > nowMs + skewMs) {
+    throw invalid(
+      `Signature not yet current: ${amzDate} is still later than ${amzDateOf(nowMs + skewMs)} (${now} + 5 min.)`,
+    );
+  }
+};
+
+const mismatch = (canonical: string, toSign: string): Fault =>
+  invalid(
+    'The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. ' +
+      `Consult the service documentation for details.\n\nThe Canonical String for this request should have been\n'${canonical}'\n\n` +
+      `The String-to-Sign should have been\n'${toSign}'\n`,
+  );
+
+const sameText = (a: string, b: string): boolean =>
+  a.length === b.length && timingSafeEqual(Buffer.from(a, 'latin1'), Buffer.from(b, 'latin1'));
+
+const tokenFits = (identity: Identity, claim: Claim): boolean => {
+  const { sessionToken } = identity;
+  if (sessionToken === undefined || claim.sessionToken === undefined) return sessionToken === claim.sessionToken;
+  return sameText(sha256Hex(sessionToken), sha256Hex(claim.sessionToken));
+};
+
+/**
+ * The account, region and caller that a request proves, and its body.
+ * Faults: IncompleteSignatureException, MissingAuthenticationTokenException, InvalidSignatureException, UnrecognizedClientException.
+ */
+export const authenticate = async (request: SignedRequest, expected: Expectation): Promise<Authenticated> => {
+  const claim = readClaim(request.headers, request.query);
+  checkScope(claim, expected);
+  checkSignedHeaders(claim, request.headers);
+  checkTime(claim, Date.now());
+  const identity = /^\w{1,128}$/.test(claim.accessKeyId)
+    ? await expected.credentials(claim.accessKeyId, request.facts)
+    : undefined;
+  if (!identity || !tokenFits(identity, claim)) throw unrecognized();
+
+  const verify = (payloadHash: string): void => {
+    const canonical = canonicalRequest(
+      { ...request, signedHeaders: claim.signedHeaders, payloadHash },
+      claim.presigned ? ['X-Amz-Signature'] : [],
+    );
+    const signature = signatureOf(identity.secretAccessKey, claim.scope, claim.amzDate, canonical);
+    if (!sameText(signature, claim.signature)) {
+      throw mismatch(canonical, stringToSign(claim.amzDate, claim.scope, canonical));
+    }
+  };
+  // a declared hash lets the signature be judged before the body is read; it must then be the hash of that body, UNSIGNED-PAYLOAD is none
+  const declared = headerValues(request.headers, 'x-amz-content-sha256').join(',');
+  if (declared !== '') verify(declared);
+  const body = await request.body();
+  const payloadHash = sha256Hex(body);
+  if (payloadHash !== declared) verify(payloadHash);
+  return {
+    account: { accountId: identity.accountId, region: claim.scope.region },
+    caller: { accessKeyId: claim.accessKeyId, arn: identity.arn, userId: identity.userId },
+    body,
+  };
+};

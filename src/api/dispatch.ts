@@ -1,0 +1,314 @@
+/**
+ * From a request to its answer. The order of every request: Host and Origin (before anything else is looked at); what it asks for (a page of the node's own, a
+ * Query operation, a REST operation); authentication; is the operation handled at all; its input by schema; the constraints; the account exists; the
+ * handler; its output by schema. Faults take the wire of what was asked for.
+ */
+
+import type { AccountRegion } from '../aws/arn.ts';
+import { Fault } from '../aws/fault.ts';
+import type { ServiceName } from '../aws/operations.ts';
+import { normalizePath, queryPairs } from '../aws/sigv4.ts';
+import type { Arrival, Call, Caller, Handlers } from '../feature.ts';
+import { type Authenticated, authenticate, type FindIdentity } from './authenticate.ts';
+import { checkFetchSite, checkHost, checkOrigin, type HostNames, regionOfHost } from './host.ts';
+import { ClientGone, type Incoming } from './incoming.ts';
+import { handlerOf, type Operation } from './operations.ts';
+import { findAction, readForm, readFormInput, unsignedActions, writeXmlFault, writeXmlOutput } from './query.ts';
+import { type Answer, readInput, writeFault, writeOutput } from './rest-json.ts';
+import { findOperation } from './routes.ts';
+import { validate } from './validate.ts';
+
+/** What a page of the node's own (health, journal, root certificate) is asked with. */
+export interface ExtraRequest {
+  /** Parameters of the query, the first of each name. */
+  readonly query: ReadonlyMap<string, string>;
+  readonly body: Uint8Array;
+  readonly arrival: Arrival;
+  /** A proxy's header is there: a loopback peer speaks for somebody else. */
+  readonly forwarded: boolean;
+  /** Who signed; undefined when the extra is not signed. */
+  readonly account: AccountRegion | undefined;
+  readonly caller: Caller | undefined;
+}
+
+export interface ExtraAnswer {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: string | Uint8Array;
+}
+
+/** Something that the node serves beside AWS's operations. `signed` ones are signed for the service `iot`. HEAD is answered where GET is. */
+export interface Extra {
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  readonly signed: boolean;
+  readonly handle: (request: ExtraRequest) => ExtraAnswer | Promise<ExtraAnswer>;
+}
+
+/** What the log is told of one answer. Never a query string, a body, a key. `error` is there when the fault hides something from the caller. */
+export interface ApiLogEntry {
+  readonly requestId: string;
+  readonly method: string;
+  readonly path: string;
+  readonly status: number;
+  readonly operation?: string;
+  readonly account?: AccountRegion;
+  readonly fault?: string;
+  readonly error?: unknown;
+}
+
+export interface Dispatching {
+  readonly handlers: Handlers;
+  readonly credentials: FindIdentity;
+  readonly extras: readonly Extra[];
+  readonly hostNames: HostNames;
+  readonly makeCall: (account: AccountRegion, caller: Caller, arrival: Arrival, operation: string) => Call;
+  /** Awaited before the first handler of an account and region. A rejection refuses the request and is asked again by the next. */
+  readonly ensureAccount: (account: AccountRegion) => Promise<void>;
+}
+
+/** An answer with what the log and the sender want to know beside it. */
+export interface Dispatched {
+  readonly answer: Answer;
+  /** The origin that may read the answer. */
+  readonly origin?: string;
+  readonly operation?: string;
+  readonly account?: AccountRegion;
+  readonly fault?: string;
+  readonly error?: unknown;
+}
+
+/** Signing names that each service accepts in the credential scope. Source: spec gateway 2.2, identity 1. */
+const signingNames: { readonly [Service in ServiceName]: readonly string[] } = {
+  iot: ['iot'],
+  'iot-data': ['iotdata', 'iotdevicegateway'],
+  sts: ['sts'],
+};
+
+/** Refusals of the data plane that are one ForbiddenException there. Source: spec gateway 3, "bad or missing credentials". */
+const forbiddenOnDataPlane: ReadonlySet<string> = new Set([
+  'AccessDeniedException',
+  'InvalidSignatureException',
+  'MissingAuthenticationTokenException',
+  'UnrecognizedClientException',
+]);
+
+/** Accounts known to exist, so that `ensureAccount` is asked once. At the bound the oldest is forgotten and asked again. */
+const ensuredMax = 10_000;
+
+/** Everything one request gathers on its way, for its answer and the log. */
+interface Progress {
+  readonly request: Incoming;
+  readonly requestId: string;
+  service: ServiceName;
+  arrival: Arrival;
+  origin?: string;
+  operation?: string;
+  account?: AccountRegion;
+}
+
+const unavailable = (operation: Operation): Fault =>
+  new Fault('NotImplementedException', `${operation.name} is not available in this version of Fleetgate`);
+
+const text = (status: number, body: string): Answer => ({
+  status,
+  headers: { 'content-type': 'text/plain; charset=utf-8' },
+  body,
+});
+
+const welcome =
+  'This is Fleetgate, an endpoint of the AWS IoT API. Point an AWS client at it: aws --endpoint-url <this address> iot list-things\n' +
+  'Health: /_fleetgate/health\n';
+
+/** What a preflight may be granted: lists of header names are repeated as asked, up to this length. */
+const preflightHeadersMax = 2048;
+
+const preflight = ({ headerMap }: Incoming, origin: string | undefined): Answer => {
+  if (origin === undefined) throw new Fault('UnknownOperationException', 'OPTIONS is answered to pages only');
+  const asked = headerMap.get('access-control-request-headers') ?? '';
+  const granted = asked.length <= preflightHeadersMax && /^[\w\-, ]*$/.test(asked) ? asked : '';
+  return {
+    status: 204,
+    headers: {
+      'access-control-allow-methods': 'GET, HEAD, POST, PUT, PATCH, DELETE',
+      ...(granted !== '' && { 'access-control-allow-headers': granted }),
+      'access-control-max-age': '600',
+    },
+    body: '',
+  };
+};
+
+/** Answers requests, one call each; it keeps nothing but the accounts it has seen. */
+export const createDispatch = (
+  options: Dispatching,
+): ((request: Incoming, requestId: string) => Promise<Dispatched>) => {
+  const { handlers, credentials, hostNames, makeCall } = options;
+  const extras = new Map(options.extras.map((extra) => [`${extra.method} ${extra.path}`, extra]));
+  const ensured = new Map<string, Promise<void>>();
+
+  const ensureAccount = (account: AccountRegion): Promise<void> => {
+    const key = `${account.accountId}/${account.region}`;
+    const known = ensured.get(key);
+    if (known) return known;
+    const attempt = options.ensureAccount(account).catch((error: unknown) => {
+      ensured.delete(key);
+      throw error;
+    });
+    if (ensured.size >= ensuredMax) {
+      const oldest = ensured.keys().next();
+      if (!oldest.done) ensured.delete(oldest.value);
+    }
+    ensured.set(key, attempt);
+    return attempt;
+  };
+
+  const authenticated = async (progress: Progress): Promise<Authenticated> => {
+    const { request, service, arrival } = progress;
+    checkFetchSite(request.headerMap.get('sec-fetch-site'), progress.origin);
+    const facts = { loopback: request.loopback, forwarded: request.forwarded, headers: request.headerMap };
+    const who = await authenticate(
+      { ...request, facts },
+      { services: signingNames[service], hostRegion: regionOfHost(arrival.host, hostNames.domain), credentials },
+    );
+    progress.account = who.account;
+    return who;
+  };
+
+  /** The part of the way that both wires share: constraints, account, handler. */
+  const run = async (
+    operation: Operation,
+    { account, caller }: Authenticated,
+    arrival: Arrival,
+    read: () => Record<string, unknown>,
+  ): Promise<Record<string, unknown> | undefined> => {
+    const handler = handlerOf(handlers, operation);
+    if (!handler) throw unavailable(operation);
+    const input = read();
+    validate(operation, input);
+    await ensureAccount(account);
+    return handler(input, makeCall(account, caller, arrival, operation.name));
+  };
+
+  const serveExtra = async (extra: Extra, progress: Progress): Promise<Answer> => {
+    const { request, arrival } = progress;
+    const who = extra.signed ? await authenticated(progress) : undefined;
+    const { status, contentType, body } = await extra.handle({
+      query: new Map(queryPairs(request.query).reverse()),
+      body: who ? who.body : await request.body(),
+      arrival,
+      forwarded: request.forwarded,
+      account: who?.account,
+      caller: who?.caller,
+    });
+    return { status, headers: { 'content-type': contentType }, body };
+  };
+
+  const isQuery = ({ method, path, query, headerMap }: Incoming): boolean =>
+    path === '/' &&
+    ((method === 'POST' && /^application\/x-www-form-urlencoded\b/i.test(headerMap.get('content-type') ?? '')) ||
+      ((method === 'GET' || method === 'POST') && queryPairs(query).some(([name]) => name === 'Action')));
+
+  const formOf = ({ method, query }: Incoming, body: Uint8Array): ReadonlyMap<string, string> => {
+    const sent = Buffer.from(body).toString('latin1');
+    return readForm(method === 'GET' || sent === '' ? query : sent);
+  };
+
+  const serveQuery = async (progress: Progress): Promise<Answer> => {
+    const { request } = progress;
+    let who: Authenticated;
+    try {
+      who = await authenticated(progress);
+    } catch (error) {
+      const unsigned = error instanceof Fault && error.name === 'MissingAuthenticationTokenException';
+      const action = unsigned ? formOf(request, await request.body()).get('Action') : undefined;
+      if (action === undefined || !unsignedActions.has(action)) throw error;
+      progress.operation = action;
+      throw new Fault('NotImplementedException', `${action} is not available in this version of Fleetgate`);
+    }
+    const form = formOf(request, who.body);
+    const operation = findAction(form);
+    progress.operation = operation.name;
+    const output = await run(operation, who, progress.arrival, () => readFormInput(operation.input, form));
+    return writeXmlOutput(operation, output, progress.requestId);
+  };
+
+  const serveRest = async (progress: Progress): Promise<Answer> => {
+    const { request } = progress;
+    // dot and empty segments are not part of what was signed: such a path is no operation's
+    const found =
+      normalizePath(request.path) === request.path ? findOperation(request.method, request.path) : undefined;
+    if (!found) {
+      throw new Fault(
+        'UnknownOperationException',
+        `No operation has this method and path: ${request.method} ${request.path.slice(0, 256)}`,
+      );
+    }
+    const { operation } = found;
+    progress.operation = operation.name;
+    progress.service = operation.service;
+    const who = await authenticated(progress);
+    const parts = { query: request.query, headers: request.headerMap, body: who.body };
+    return writeOutput(operation, await run(operation, who, progress.arrival, () => readInput(found, parts)));
+  };
+
+  const serve = (progress: Progress): Answer | Promise<Answer> => {
+    const { request } = progress;
+    const { headerMap, method, path } = request;
+    const hostHeader = headerMap.get('host');
+    const host = checkHost(hostHeader, hostNames, request.localAddress);
+    progress.arrival = { host, loopback: request.loopback };
+    const origin = checkOrigin(headerMap.get('origin'), hostHeader ?? '', hostNames);
+    if (origin !== undefined) progress.origin = origin;
+    if (method === 'OPTIONS') return preflight(request, origin);
+    const extra = extras.get(`${method === 'HEAD' ? 'GET' : method} ${path}`);
+    if (extra) return serveExtra(extra, progress);
+    if (isQuery(request)) {
+      progress.service = 'sts';
+      return serveQuery(progress);
+    }
+    if (path === '/' && (method === 'GET' || method === 'HEAD')) return text(200, welcome);
+    return serveRest(progress);
+  };
+
+  return async (request, requestId) => {
+    const progress: Progress = {
+      request,
+      requestId,
+      service: 'iot',
+      arrival: { host: '', loopback: request.loopback },
+    };
+    try {
+      const answer = await serve(progress);
+      return { answer, ...facts(progress) };
+    } catch (error) {
+      if (error instanceof ClientGone) throw error;
+      const { fault, hidden } = toFault(error, progress.service);
+      const answer =
+        progress.service === 'sts' ? writeXmlFault(fault, requestId) : writeFault(progress.service, fault, requestId);
+      return { answer, ...facts(progress), fault: fault.name, ...(hidden && { error }) };
+    }
+  };
+};
+
+const facts = ({ origin, operation, account }: Progress): Omit<Dispatched, 'answer'> => ({
+  ...(origin !== undefined && { origin }),
+  ...(operation !== undefined && { operation }),
+  ...(account && { account }),
+});
+
+/** What the caller is told of an error; `hidden` when the error says more than that. */
+const toFault = (error: unknown, service: ServiceName): { fault: Fault; hidden: boolean } => {
+  if (error instanceof Fault) {
+    return service === 'iot-data' && forbiddenOnDataPlane.has(error.name)
+      ? { fault: new Fault('ForbiddenException', error.message), hidden: false }
+      : { fault: error, hidden: error.name === 'InternalFailureException' };
+  }
+  // the store's own class, known by its name: this room does not import the store
+  if (error instanceof Error && error.name === 'StoreUnavailable') {
+    return {
+      fault: new Fault('ServiceUnavailableException', 'The service cannot reach its store just now; try again'),
+      hidden: true,
+    };
+  }
+  return { fault: new Fault('InternalFailureException', 'An internal failure has occurred'), hidden: true };
+};
