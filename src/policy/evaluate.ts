@@ -12,9 +12,9 @@ import { type CompiledStatement, type PolicySet, type StatementList, split } fro
 export function evaluate(set: PolicySet, request: PolicyRequest): AuthDecision {
   let decision: AuthDecision = 'ALLOWED';
   for (const list of decidingLists(set, request)) {
-    const one = decide(list, request);
-    if (one === 'EXPLICIT_DENY') return one;
-    if (one === 'IMPLICIT_DENY') decision = one;
+    const decided = decide(list, request);
+    if (decided === 'EXPLICIT_DENY') return decided;
+    if (decided === 'IMPLICIT_DENY') decision = decided;
   }
   return decision;
 }

@@ -21,7 +21,7 @@ const place = (frames: readonly Frame[]): string =>
 /** Index of the closing quote of the string whose opening quote is at `start`. */
 function closingQuote(json: string, start: number): number {
   let i = start + 1;
-  while (json.charCodeAt(i) !== 0x22) i += json.charCodeAt(i) === 0x5c ? 2 : 1;
+  while (i < json.length && json.charCodeAt(i) !== 0x22) i += json.charCodeAt(i) === 0x5c ? 2 : 1;
   return i;
 }
 
