@@ -1,0 +1,198 @@
+/**
+ * The broker of one node: takes authenticated streams, speaks MQTT 3.1.1 and 5 on them, and carries messages between the clients of one
+ * account and region, never between two. What a packet may do is decided in `packets/`, who may come in by `admission.ts`, and who gets a
+ * message by `delivery.ts`.
+ */
+import type { Duplex } from 'node:stream';
+import { type AccountRegion, accountKey, sameAccount } from '../aws/arn.ts';
+import type { Limits } from '../config.ts';
+import type { RecordAttempt } from '../journal/record.ts';
+import { connect } from './admission.ts';
+import type { Admit, Peer } from './authority.ts';
+import { Connection, closeGraceMs, type Rules } from './connection.ts';
+import type { BrokerContext } from './context.ts';
+import { deliver } from './delivery.ts';
+import { type Ending, endings } from './ending.ts';
+import { disconnected as recordEnd } from './lifecycle.ts';
+import { expiresAt, Message, type Qos } from './message.ts';
+import { createMetrics, type Metrics } from './metrics.ts';
+import { Turn } from './outbox.ts';
+import { packetType } from './packets/codes.ts';
+import type { ConnectWill } from './packets/connect.ts';
+import { disconnected } from './packets/disconnect.ts';
+import { pingreq } from './packets/pingreq.ts';
+import { puback } from './packets/puback.ts';
+import { publish } from './packets/publish.ts';
+import { subscribe } from './packets/subscribe.ts';
+import { unsubscribe } from './packets/unsubscribe.ts';
+import { encodeMessageProperties, type MessageProperties } from './packets/writer.ts';
+import { Scope } from './session.ts';
+import { Wheel } from './wheel.ts';
+
+/** How often time-outs are looked at. */
+const tickMs = 1_000;
+
+export interface BrokerOptions {
+  readonly limits: Limits;
+  readonly admit: Admit;
+  readonly record: RecordAttempt;
+  /** Milliseconds by the node's clock. */
+  now(): number;
+  newId(): string;
+  /** Default Math.random. */
+  random?(): number;
+}
+
+/** A message that the service itself publishes: no policy is asked for it, only iot:Receive of each receiver. */
+export interface ServiceMessage {
+  readonly topic: string;
+  readonly payload: Uint8Array;
+  readonly qos: Qos;
+  readonly properties?: MessageProperties & { readonly messageExpirySeconds?: number };
+}
+
+/** What the broker says about a connected client. */
+export interface ConnectedClient {
+  readonly account: AccountRegion;
+  readonly clientId: string;
+  /** The certificateId. */
+  readonly principalId: string;
+  readonly sessionIdentifier: string;
+  readonly connectedAtMs: number;
+  readonly keepAliveSeconds: number;
+  readonly sourceIp: string;
+  readonly sourcePort: number;
+}
+
+export interface Broker {
+  readonly metrics: Metrics;
+  /** Speaks MQTT with an authenticated peer from now on; owns the socket. */
+  accept(socket: Duplex, peer: Peer): void;
+  publish(account: AccountRegion, message: ServiceMessage): void;
+  /** Clients whose CONNECT was accepted, of one account or of all. */
+  connections(account?: AccountRegion): ConnectedClient[];
+  /** Acts on every time-out that is due at `nowMs`. The broker calls it each second; whoever moves the clock calls it too. */
+  tick(nowMs: number): void;
+  /** Says goodbye to all clients, publishes their wills, and resolves when the sockets are closed, after `graceMs` at the latest. */
+  close(graceMs?: number): Promise<void>;
+}
+
+export const createBroker = ({ random = Math.random, ...options }: BrokerOptions): Broker => {
+  const metrics = createMetrics();
+  const context: BrokerContext = { ...options, random, metrics, wheel: new Wheel(), turn: new Turn() };
+  const scopes = new Map<string, Scope>();
+  const connections = new Set<Connection>();
+  const sockets = new Set<Duplex>();
+  let closing = false;
+
+  /** Scopes live as long as they hold a session. */
+  const scopeOf = (account: AccountRegion): Scope => {
+    const key = accountKey(account);
+    const known = scopes.get(key);
+    if (known !== undefined) return known;
+    const scope = new Scope();
+    scopes.set(key, scope);
+    return scope;
+  };
+
+  const rules: Readonly<Record<number, Rules>> = {
+    [packetType.connect]: (connection) => connect(connection, scopeOf),
+    [packetType.publish]: publish,
+    [packetType.puback]: puback,
+    [packetType.subscribe]: subscribe,
+    [packetType.unsubscribe]: unsubscribe,
+    [packetType.pingreq]: pingreq,
+    [packetType.disconnect]: disconnected,
+  };
+  /** The reader lets no other type pass. */
+  const apply: Rules = (connection) => rules[connection.reader.first >> 4]?.(connection);
+
+  const ended = (connection: Connection, ending: Ending): void => {
+    connections.delete(connection);
+    recordEnd(connection, ending);
+    const { client } = connection;
+    if (client === undefined) return;
+    client.receiver.close();
+    client.scope.leave(client.session);
+    if (client.will !== undefined && !ending.withoutWill) publishWill(context, client.scope, client.will);
+    if (client.scope.isEmpty) scopes.delete(accountKey(client.authority.account));
+  };
+
+  const timer = setInterval(() => context.wheel.tick(context.now()), tickMs);
+  timer.unref();
+
+  return {
+    metrics,
+    accept(socket, peer) {
+      if (closing) {
+        socket.destroy();
+        return;
+      }
+      sockets.add(socket);
+      socket.once('close', () => sockets.delete(socket));
+      connections.add(new Connection(context, { socket, peer }, apply, ended));
+    },
+    publish(account, { topic, payload, qos, properties = {} }) {
+      const scope = scopes.get(accountKey(account));
+      if (scope === undefined) return;
+      const source = Buffer.from(payload);
+      const message = new Message({
+        topic,
+        qos,
+        source,
+        payloadStart: 0,
+        payloadEnd: source.length,
+        properties: encodeMessageProperties(properties),
+        expiresAtMs: expiresAt(properties.messageExpirySeconds, context.now()),
+      });
+      deliver(context, scope.subscriptions.route(topic), message);
+    },
+    connections: (account) => [...connections].flatMap((connection) => describe(connection, account)),
+    tick: (nowMs) => context.wheel.tick(nowMs),
+    async close(graceMs = closeGraceMs) {
+      closing = true;
+      for (const connection of [...connections]) connection.end(endings.shutDown);
+      const closed = [...sockets].map(
+        (socket) => new Promise<void>((resolve) => socket.once('close', () => resolve())),
+      );
+      let late: NodeJS.Timeout | undefined;
+      const grace = new Promise<void>((resolve) => {
+        late = setTimeout(resolve, graceMs);
+      });
+      await Promise.race([Promise.all(closed), grace]);
+      clearTimeout(late);
+      clearInterval(timer);
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+};
+
+const publishWill = (context: BrokerContext, scope: Scope, will: ConnectWill): void => {
+  const message = new Message({
+    topic: will.topic,
+    qos: will.qos === 1 ? 1 : 0,
+    source: will.payload,
+    payloadStart: 0,
+    payloadEnd: will.payload.length,
+    properties: will.properties.forwarded,
+    expiresAtMs: expiresAt(will.properties.messageExpiry, context.now()),
+  });
+  deliver(context, scope.subscriptions.route(will.topic), message);
+};
+
+const describe = ({ client, peer }: Connection, account: AccountRegion | undefined): ConnectedClient[] => {
+  if (client === undefined || (account !== undefined && !sameAccount(account, client.authority.account))) return [];
+  const { clientId, authority, session, connectedAtMs, keepAliveSeconds } = client;
+  return [
+    {
+      account: authority.account,
+      clientId,
+      principalId: authority.principalId,
+      sessionIdentifier: session.sessionIdentifier,
+      connectedAtMs,
+      keepAliveSeconds,
+      sourceIp: peer.remoteAddress,
+      sourcePort: peer.remotePort,
+    },
+  ];
+};

@@ -1,0 +1,293 @@
+/**
+ * One connection: bytes in, packets to their rules in order, one write per turn out, and its end. Reading stops while anything is
+ * undecided (admission, rights being read again), while a slow receiver holds this publisher back, and while the client does not read
+ * its own answers; what was received by then waits in the reader, at most one chunk, the rest in the kernel.
+ */
+import type { Duplex } from 'node:stream';
+import type { EventType, JournalRecord, Reason } from '../journal/record.ts';
+import type { Authority, Peer } from './authority.ts';
+import type { Client } from './client.ts';
+import type { BrokerContext } from './context.ts';
+import { type Ending, endings } from './ending.ts';
+import { Outbox } from './outbox.ts';
+import { code, PacketFault, packetType } from './packets/codes.ts';
+import { PacketReader } from './packets/reader.ts';
+import { disconnect, type Version } from './packets/writer.ts';
+import type { Publisher, Receiver } from './receiver.ts';
+import type { Timed } from './wheel.ts';
+
+/** From the end of a connection until its socket is destroyed if the peer does not close: the last bytes may still leave. */
+export const closeGraceMs = 5_000;
+
+/** Applies the rules of the packet that the connection's reader stands on. */
+export type Rules = (connection: Connection) => void;
+
+/** What makes reading stop, as bits. */
+const pause = { admission: 1, rights: 2, receivers: 4, answers: 8 } as const;
+type Pause = (typeof pause)[keyof typeof pause];
+
+export class Connection implements Publisher {
+  readonly context: BrokerContext;
+  readonly peer: Peer;
+  readonly reader: PacketReader;
+  readonly outbox: Outbox;
+  client: Client | undefined;
+  /** As the CONNECT said it, '' before. */
+  clientId = '';
+  /** Known from the CONNECT packet on; settled by admission. */
+  authority: Authority | undefined;
+  /** v5: reason strings are wanted. */
+  wantsReasons = true;
+  /** Largest packet that the client accepts. */
+  packetBytesMax = Number.POSITIVE_INFINITY;
+  isEnded = false;
+
+  readonly #socket: Duplex;
+  readonly #rules: Rules;
+  readonly #onEnd: (connection: Connection, ending: Ending) => void;
+  #pauses = 0;
+  #resuming = false;
+  /** The packet that the reader stands on has not been handled yet. */
+  #pending = false;
+  #lastPacketMs: number;
+  #keepAliveMs = 0;
+  readonly #silence: Timed = { slot: 0, due: (nowMs) => this.#silent(nowMs) };
+  #heldBy: Set<Receiver> | undefined;
+
+  constructor(
+    context: BrokerContext,
+    wire: { readonly socket: Duplex; readonly peer: Peer },
+    rules: Rules,
+    onEnd: (connection: Connection, ending: Ending) => void,
+  ) {
+    this.context = context;
+    this.peer = wire.peer;
+    this.#socket = wire.socket;
+    this.#rules = rules;
+    this.#onEnd = onEnd;
+    this.reader = new PacketReader(context.limits.packetBytesMax);
+    this.outbox = new Outbox(wire.socket, context.turn, () => this.#drained());
+    this.#lastPacketMs = context.now();
+    context.wheel.schedule(this.#silence, this.#lastPacketMs + context.limits.connectPacketMs);
+    const { socket } = wire;
+    socket.on('data', (chunk: Buffer) => {
+      if (this.isEnded) return;
+      this.reader.push(chunk);
+      this.#read();
+    });
+    socket.on('error', () => {}); // 'close' follows and says all that matters
+    socket.on('end', () => this.#lost());
+    socket.on('close', () => this.#lost());
+  }
+
+  get version(): Version {
+    return this.reader.version === 5 ? 5 : 4;
+  }
+
+  /** Writes a journal record with what is known of this connection. */
+  record(eventType: EventType, fields: Partial<JournalRecord> & Pick<JournalRecord, 'status'>): void {
+    const account = this.authority?.account;
+    const certificateId = this.peer.certificate?.certificateId;
+    this.context.record({
+      ...(account && { account }),
+      ...(certificateId && { certificateId }),
+      ...(this.clientId !== '' && { clientId: this.clientId }),
+      sourceIp: this.peer.remoteAddress,
+      sourcePort: this.peer.remotePort,
+      eventType,
+      ...fields,
+    });
+  }
+
+  /** Sends `build(reason)`, or without the reason when the client does not want it or the packet would be too large for it. */
+  reply(build: (reason: string | undefined) => Buffer, reason: string): void {
+    const bytes = build(this.wantsReasons ? reason : undefined);
+    if (bytes.length <= this.packetBytesMax) this.outbox.append(bytes, 0, bytes.length);
+    else this.send(build(undefined));
+  }
+
+  /** Sends a packet unless it is larger than the client accepts [MQTT-3.1.2-24]. */
+  send(bytes: Buffer): void {
+    if (bytes.length <= this.packetBytesMax) this.outbox.append(bytes, 0, bytes.length);
+  }
+
+  /** Stops reading until `work` is done; its failure ends the connection as the server's error. */
+  readAfter(work: Promise<void>, why: 'admission' | 'rights'): void {
+    this.#pause(pause[why]);
+    work.then(
+      () => this.#resume(pause[why]),
+      (error: unknown) => this.failed(error),
+    );
+  }
+
+  /** CONNECT was accepted: from now on packets are expected within 1.5 times the keep-alive (spec gateway.md 5.2). */
+  opened(client: Client): void {
+    this.client = client;
+    this.#keepAliveMs = client.keepAliveSeconds * 1500;
+    this.#lastPacketMs = this.context.now();
+    this.context.wheel.schedule(this.#silence, this.#lastPacketMs + this.#keepAliveMs);
+  }
+
+  /** Ends the connection: says so to a v5 client, frees all it holds, then closes. Once only. */
+  end(ending: Ending): void {
+    if (this.isEnded) return;
+    this.isEnded = true;
+    const { code: reasonCode, text } = ending;
+    if (this.client !== undefined && this.version === 5 && reasonCode !== undefined) {
+      if (text === undefined) this.send(disconnect(reasonCode));
+      else this.reply((reason) => disconnect(reasonCode, reason), text);
+    }
+    this.outbox.end();
+    for (const receiver of this.#heldBy ?? []) receiver.forget(this);
+    this.#heldBy = undefined;
+    this.#onEnd(this, ending);
+    this.authority?.release();
+    if (this.#socket.destroyed) {
+      this.context.wheel.cancel(this.#silence);
+      return;
+    }
+    this.#socket.resume(); // what still arrives is discarded: unread bytes would turn the close into a reset
+    this.context.wheel.schedule(this.#silence, this.context.now() + closeGraceMs);
+  }
+
+  /** Destroys the socket without grace. */
+  destroy(): void {
+    this.end(endings.shutDown);
+    this.#socket.destroy();
+  }
+
+  /** Something that is not the client's fault went wrong. */
+  failed(error: unknown): void {
+    if (this.isEnded) return;
+    const detail = error instanceof Error ? error.name : 'unknown';
+    const fields = { status: 'Failure', reason: 'INTERNAL_SERVER_ERROR', detail } as const;
+    if (this.client === undefined) this.context.metrics['Connect.ServerError']++;
+    this.record(this.#eventType(), fields);
+    this.end({ disconnectReason: 'SERVER_ERROR', code: code.unspecified });
+  }
+
+  holdBack(by: Receiver): void {
+    if (this.isEnded || this.client?.receiver.isCongested) return;
+    this.#heldBy ??= new Set();
+    this.#heldBy.add(by);
+    this.#pause(pause.receivers);
+  }
+
+  letGo(by: Receiver): void {
+    if (!this.#heldBy?.delete(by)) return;
+    if (this.#heldBy.size === 0) this.#resume(pause.receivers);
+  }
+
+  /** Its own inflight window is over the bound: it must be read, or its acknowledgements never come. */
+  congested(): void {
+    for (const receiver of this.#heldBy ?? []) receiver.forget(this);
+    this.#heldBy = undefined;
+    this.#resume(pause.receivers);
+  }
+
+  #read(): void {
+    let packets = 0;
+    try {
+      while (this.#pauses === 0 && !this.isEnded) {
+        if (!this.#pending && !this.reader.next()) break;
+        this.#pending = true;
+        const stale = this.client?.authority.stale();
+        if (stale !== undefined) {
+          this.readAfter(stale, 'rights');
+          break;
+        }
+        this.#pending = false;
+        packets++;
+        this.#rules(this);
+        if (this.outbox.queuedBytes > this.context.limits.outboundBytesMax) this.#pause(pause.answers);
+      }
+    } catch (error) {
+      if (error instanceof PacketFault) this.#refuse(error);
+      else this.failed(error);
+    }
+    if (packets > 0) this.#lastPacketMs = this.context.now();
+  }
+
+  /** A packet broke a rule that ends the connection. */
+  #refuse(fault: PacketFault): void {
+    const eventType = this.#eventType();
+    const { metrics } = this.context;
+    if (eventType === 'Connect') metrics['Connect.ClientError']++;
+    if (eventType === 'Publish-In') metrics['PublishIn.ClientError']++;
+    if (eventType === 'Subscribe') metrics['Subscribe.ClientError']++;
+    const { peer } = this;
+    this.record(eventType, {
+      status: 'Failure',
+      reason: fault.reason,
+      detail: fault.message,
+      ...(eventType === 'Connect' && { tls: peer.tls }),
+    });
+    this.end({ disconnectReason: 'CLIENT_ERROR', code: fault.code, text: fault.message });
+  }
+
+  #eventType(): EventType {
+    if (this.client === undefined) return 'Connect';
+    const type = this.reader.first >> 4;
+    if (type === packetType.publish) return 'Publish-In';
+    return type === packetType.subscribe || type === packetType.unsubscribe ? 'Subscribe' : 'Disconnect';
+  }
+
+  #pause(why: Pause): void {
+    if (this.#pauses === 0) this.#socket.pause();
+    this.#pauses |= why;
+  }
+
+  /** Reading goes on after this turn, so that no packet is handled inside another's handling. */
+  #resume(why: Pause): void {
+    if ((this.#pauses & why) === 0) return;
+    this.#pauses &= ~why;
+    if (this.#pauses !== 0 || this.#resuming || this.isEnded) return;
+    this.#resuming = true;
+    setImmediate(() => {
+      this.#resuming = false;
+      if (this.#pauses !== 0 || this.isEnded) return;
+      this.#lastPacketMs = this.context.now();
+      this.#read();
+      if (this.#pauses === 0 && !this.isEnded) this.#socket.resume();
+    });
+  }
+
+  #drained(): void {
+    this.client?.receiver.drained();
+    if (this.outbox.queuedBytes <= this.context.limits.outboundBytesMax) this.#resume(pause.answers);
+  }
+
+  #lost(): void {
+    if (this.#socket.destroyed) this.context.wheel.cancel(this.#silence);
+    if (this.isEnded) return;
+    if (this.client === undefined) this.#failedToConnect('CLIENT_ERROR', 'closed before its CONNECT was answered');
+    this.end(endings.lost);
+  }
+
+  /** The wheel's call: the end of the grace after a close, no CONNECT in time, or silence for 1.5 times the keep-alive. */
+  #silent(nowMs: number): void {
+    if (this.isEnded) {
+      this.#socket.destroy();
+      return;
+    }
+    if (this.client === undefined && this.reader.version !== 0) {
+      this.context.wheel.schedule(this.#silence, nowMs + this.context.limits.connectPacketMs); // being admitted
+      return;
+    }
+    if (this.client === undefined) {
+      this.#failedToConnect('CONNECT_PACKET_TIMEOUT');
+      this.end({ disconnectReason: 'CLIENT_ERROR' });
+      return;
+    }
+    // A pause of our own making is not the client's silence; not reading its answers is.
+    const ours = (this.#pauses & ~pause.answers) !== 0;
+    const dueMs = (ours ? nowMs : this.#lastPacketMs) + this.#keepAliveMs;
+    if (dueMs > nowMs) this.context.wheel.schedule(this.#silence, dueMs);
+    else this.end(endings.silent);
+  }
+
+  #failedToConnect(reason: Reason, detail?: string): void {
+    this.context.metrics['Connect.ClientError']++;
+    this.record('Connect', { status: 'Failure', reason, tls: this.peer.tls, ...(detail && { detail }) });
+  }
+}

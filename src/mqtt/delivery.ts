@@ -1,0 +1,34 @@
+/**
+ * One message, all its receivers on this node. Receivers on other nodes are reached from here too, once there are several: this is the
+ * only place through which messages pass on their way from a publisher to subscriptions.
+ */
+import type { BrokerContext } from './context.ts';
+import type { Message } from './message.ts';
+import type { Publisher } from './receiver.ts';
+import type { Session } from './session.ts';
+import type { Match, Route } from './subscriptions.ts';
+
+/** Who published: for No Local and for back-pressure. */
+export interface Sender {
+  readonly session: Session;
+  readonly publisher: Publisher;
+}
+
+/** Hands a message to every receiver of its route; of each shared group to one member that takes it. `sender` is absent for the service. */
+export const deliver = (context: BrokerContext, route: Route<Session>, message: Message, sender?: Sender): void => {
+  for (const match of route.matches) hand(message, match, sender);
+  for (const members of route.groups) {
+    const first = Math.floor(context.random() * members.length);
+    for (let turn = 0; turn < members.length; turn++) {
+      const member = members[(first + turn) % members.length];
+      if (member !== undefined && hand(message, member, sender)) break;
+    }
+  }
+};
+
+const hand = (message: Message, match: Match<Session>, sender: Sender | undefined): boolean => {
+  const { receiver } = match.subscriber;
+  const qos = match.subscriber === sender?.session ? match.localQos : match.qos;
+  if (receiver === undefined || qos === -1) return false;
+  return receiver.receive(message, match, qos, sender?.publisher);
+};

@@ -1,0 +1,46 @@
+/** Why a connection ends, what the client is told, and what becomes of its will. Source: spec gateway.md 5.8, 5.13. */
+import type { Reason } from '../journal/record.ts';
+import { code } from './packets/codes.ts';
+
+/** AWS's words for it (life-cycle events), as far as this version knows them. */
+export type DisconnectReason =
+  | 'AUTH_ERROR'
+  | 'CLIENT_ERROR'
+  | 'CLIENT_INITIATED_DISCONNECT'
+  | 'CONNECTION_LOST'
+  | 'DUPLICATE_CLIENTID'
+  | 'MQTT_KEEP_ALIVE_TIMEOUT'
+  | 'SERVER_ERROR'
+  | 'SERVER_INITIATED_DISCONNECT';
+
+export interface Ending {
+  readonly disconnectReason: DisconnectReason;
+  /** v5 DISCONNECT reason code; absent: nothing is sent. v3 clients only see the close. */
+  readonly code?: number;
+  /** v5 Reason String. */
+  readonly text?: string;
+  /** Set when the cause is not in the journal yet: the Disconnect record then is a failure with this reason. */
+  readonly failure?: Reason;
+  readonly detail?: string;
+  /** The client asked for its will not to be published. */
+  readonly withoutWill?: boolean;
+}
+
+export const endings = {
+  clientDisconnected: { disconnectReason: 'CLIENT_INITIATED_DISCONNECT', withoutWill: true },
+  clientDisconnectedWithWill: { disconnectReason: 'CLIENT_INITIATED_DISCONNECT' },
+  lost: { disconnectReason: 'CONNECTION_LOST' },
+  takenOver: {
+    disconnectReason: 'DUPLICATE_CLIENTID',
+    code: code.sessionTakenOver,
+    failure: 'DUPLICATE_CLIENT_ID',
+    detail: 'A new connection was established with the same client ID',
+  },
+  silent: {
+    disconnectReason: 'MQTT_KEEP_ALIVE_TIMEOUT',
+    code: code.keepAliveTimeout,
+    failure: 'MQTT_KEEP_ALIVE_TIMEOUT',
+  },
+  unauthorized: { disconnectReason: 'AUTH_ERROR', code: code.notAuthorized },
+  shutDown: { disconnectReason: 'SERVER_INITIATED_DISCONNECT', code: code.serverShuttingDown },
+} as const satisfies Record<string, Ending>;

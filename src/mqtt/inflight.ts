@@ -1,0 +1,125 @@
+/**
+ * QoS 1 towards one connection: what is sent and unacknowledged, within the client's Receive Maximum, and what waits for its turn.
+ * Unacknowledged messages are sent again on v3 every 20 s with the same packet identifier and DUP clear, on v5 never while connected
+ * [MQTT-4.4.0-1, v5]; after one hour they are given up. Source: spec gateway.md 5.7.
+ */
+import type { BrokerContext } from './context.ts';
+import { atSending, type EncodedPublish, isExpired } from './message.ts';
+import type { Outbox } from './outbox.ts';
+import type { Timed } from './wheel.ts';
+
+export const retryMs = 20_000;
+export const giveUpMs = 3_600_000;
+const packetIdMax = 65_535;
+
+interface Sent {
+  readonly encoded: EncodedPublish;
+  readonly firstSentAtMs: number;
+  sentAtMs: number;
+}
+
+export class Inflight implements Timed {
+  slot = 0;
+  /** Bytes of all messages that are unacknowledged or waiting. */
+  bytes = 0;
+  readonly #context: BrokerContext;
+  readonly #outbox: Outbox;
+  readonly #sentMax: number;
+  readonly #retries: boolean;
+  /** By packet identifier, the longest unsent-again first. */
+  readonly #sent = new Map<number, Sent>();
+  #waiting: EncodedPublish[] = [];
+  /** Index of the first that waits: what stands before it is sent. */
+  #first = 0;
+  #lastId = 0;
+
+  constructor(context: BrokerContext, outbox: Outbox, window: { sentMax: number; retries: boolean }) {
+    this.#context = context;
+    this.#outbox = outbox;
+    this.#sentMax = window.sentMax;
+    this.#retries = window.retries;
+  }
+
+  /** Sends now or as soon as the window and the outbox have room. The caller bounds `bytes`. */
+  offer(encoded: EncodedPublish): void {
+    this.bytes += encoded.bytes.length;
+    if (this.#first === this.#waiting.length && this.#hasRoom(encoded)) this.#send(encoded);
+    else this.#waiting.push(encoded);
+  }
+
+  /** A PUBACK arrived; an unknown identifier is ignored. */
+  acknowledge(packetId: number): void {
+    const sent = this.#sent.get(packetId);
+    if (sent === undefined) return;
+    this.#sent.delete(packetId);
+    this.bytes -= sent.encoded.bytes.length;
+    this.proceed();
+  }
+
+  /** Sends what waits, as far as there is room. */
+  proceed(): void {
+    while (this.#first < this.#waiting.length) {
+      const encoded = this.#waiting[this.#first]!;
+      if (!this.#hasRoom(encoded)) break;
+      this.#first++;
+      if (isExpired(encoded, this.#context.now)) this.bytes -= encoded.bytes.length;
+      else this.#send(encoded);
+    }
+    if (this.#first === this.#waiting.length || this.#first >= 1024) {
+      this.#waiting = this.#waiting.slice(this.#first);
+      this.#first = 0;
+    }
+  }
+
+  due(nowMs: number): void {
+    for (const [packetId, sent] of [...this.#sent]) {
+      if (nowMs - sent.firstSentAtMs >= giveUpMs) {
+        this.acknowledge(packetId);
+      } else if (this.#retries && nowMs - sent.sentAtMs >= retryMs && this.#fits(sent.encoded)) {
+        this.#sent.delete(packetId);
+        this.#sent.set(packetId, { ...sent, sentAtMs: nowMs });
+        this.#write(sent.encoded, packetId);
+      }
+    }
+    this.#appoint(nowMs);
+  }
+
+  /** The connection is gone: nothing is sent any more. */
+  close(): void {
+    this.#context.wheel.cancel(this);
+    this.#sent.clear();
+    this.#waiting = [];
+    this.#first = 0;
+    this.bytes = 0;
+  }
+
+  #fits(encoded: EncodedPublish): boolean {
+    const queued = this.#outbox.queuedBytes;
+    return queued === 0 || queued + encoded.bytes.length <= this.#context.limits.outboundBytesMax;
+  }
+
+  #hasRoom(encoded: EncodedPublish): boolean {
+    return this.#sent.size < this.#sentMax && this.#fits(encoded);
+  }
+
+  #send(encoded: EncodedPublish): void {
+    do this.#lastId = this.#lastId === packetIdMax ? 1 : this.#lastId + 1;
+    while (this.#sent.has(this.#lastId));
+    const nowMs = this.#context.now();
+    this.#sent.set(this.#lastId, { encoded, firstSentAtMs: nowMs, sentAtMs: nowMs });
+    this.#write(encoded, this.#lastId);
+    if (this.slot === 0) this.#appoint(nowMs);
+  }
+
+  #write(encoded: EncodedPublish, packetId: number): void {
+    this.#outbox.appendWithId(atSending(encoded, this.#context.now), encoded.idAt, packetId);
+  }
+
+  /** Asks to be called when the oldest of what was sent needs attention. */
+  #appoint(nowMs: number): void {
+    const oldest = this.#sent.values().next().value;
+    if (oldest === undefined) return;
+    const dueMs = this.#retries ? oldest.sentAtMs + retryMs : oldest.firstSentAtMs + giveUpMs;
+    this.#context.wheel.schedule(this, Math.max(dueMs, nowMs + 1000));
+  }
+}

@@ -1,0 +1,125 @@
+/**
+ * One message on its way to its receivers. Its bytes stand in the chunk it arrived in; it is encoded at most once per version and QoS,
+ * however many receive it, and not at all for a receiver that can take the received packet as it is.
+ */
+import { property } from './packets/properties.ts';
+import { putVarint, type Version, varintBytes } from './packets/writer.ts';
+
+/** QoS 0 or 1: the service has no other (spec gateway.md 5.11). */
+export type Qos = 0 | 1;
+
+/** Bounds of the Message Expiry Interval, seconds (spec gateway.md 5.7): values outside are moved to the bound. */
+export const messageExpirySecondsMin = 1;
+export const messageExpirySecondsMax = 604_800;
+
+/** A PUBLISH ready for one kind of receiver. It owns its bytes and is shared by all of them. */
+export interface EncodedPublish {
+  readonly bytes: Buffer;
+  /** Where the packet identifier stands; -1 for QoS 0. */
+  readonly idAt: number;
+  /** Where the Message Expiry Interval stands; -1 when there is none. */
+  readonly expiryAt: number;
+  /** When the message expires, in ms of the node's clock; Infinity = never. */
+  readonly expiresAtMs: number;
+}
+
+/** Where a message came from: a received packet or a call. Positions are offsets into `source`. */
+export interface MessageOrigin {
+  readonly topic: string;
+  readonly qos: Qos;
+  readonly source: Buffer;
+  readonly payloadStart: number;
+  readonly payloadEnd: number;
+  /** v5 properties that travel on, without topic alias and message expiry. */
+  readonly properties?: Buffer | undefined;
+  /** Infinity = never. */
+  readonly expiresAtMs: number;
+}
+
+export class Message {
+  readonly topic: string;
+  readonly qos: Qos;
+  readonly expiresAtMs: number;
+  /** The received packet, when a QoS 0 receiver of `rawVersion` may be sent it unchanged: `source[rawStart, rawEnd)`. */
+  rawVersion: Version | 0 = 0;
+  rawStart = 0;
+  rawEnd = 0;
+  readonly source: Buffer;
+  readonly #payloadStart: number;
+  readonly #payloadEnd: number;
+  readonly #properties: Buffer | undefined;
+  /** By version and QoS: v3 QoS 0, v3 QoS 1, v5 QoS 0, v5 QoS 1. */
+  #encoded: (EncodedPublish | undefined)[] | undefined;
+
+  constructor(origin: MessageOrigin) {
+    this.topic = origin.topic;
+    this.qos = origin.qos;
+    this.expiresAtMs = origin.expiresAtMs;
+    this.source = origin.source;
+    this.#payloadStart = origin.payloadStart;
+    this.#payloadEnd = origin.payloadEnd;
+    this.#properties = origin.properties;
+  }
+
+  encoded(version: Version, qos: Qos): EncodedPublish {
+    const kind = (version === 5 ? 2 : 0) + qos;
+    this.#encoded ??= [undefined, undefined, undefined, undefined];
+    const known = this.#encoded[kind];
+    if (known !== undefined) return known;
+    const encoded = this.#encode(version, qos);
+    this.#encoded[kind] = encoded;
+    return encoded;
+  }
+
+  /** RETAIN and DUP are never set on a live forward (spec gateway.md 5.5, 5.6). */
+  #encode(version: Version, qos: Qos): EncodedPublish {
+    const topicBytes = Buffer.byteLength(this.topic);
+    const payloadBytes = this.#payloadEnd - this.#payloadStart;
+    const expires = version === 5 && this.expiresAtMs !== Infinity;
+    const propertyBytes = version === 5 ? (this.#properties?.length ?? 0) + (expires ? 5 : 0) : 0;
+    const sectionBytes = version === 5 ? varintBytes(propertyBytes) + propertyBytes : 0;
+    const length = 2 + topicBytes + (qos === 1 ? 2 : 0) + sectionBytes + payloadBytes;
+    const bytes = Buffer.allocUnsafe(1 + varintBytes(length) + length);
+
+    bytes[0] = 0x30 | (qos << 1);
+    let at = putVarint(bytes, length, 1);
+    at = bytes.writeUInt16BE(topicBytes, at);
+    at += bytes.write(this.topic, at, topicBytes, 'utf8');
+    const idAt = qos === 1 ? at : -1;
+    if (qos === 1) at = bytes.writeUInt16BE(0, at);
+    let expiryAt = -1;
+    if (version === 5) {
+      at = putVarint(bytes, propertyBytes, at);
+      if (expires) {
+        bytes[at] = property.messageExpiry;
+        expiryAt = at + 1;
+        at = bytes.writeUInt32BE(0, expiryAt);
+      }
+      if (this.#properties !== undefined) at += this.#properties.copy(bytes, at);
+    }
+    this.source.copy(bytes, at, this.#payloadStart, this.#payloadEnd);
+    return { bytes, idAt, expiryAt, expiresAtMs: this.expiresAtMs };
+  }
+}
+
+/** When a message published at `nowMs` expires; Infinity without an interval. */
+export const expiresAt = (intervalSeconds: number | undefined, nowMs: number): number =>
+  intervalSeconds === undefined
+    ? Infinity
+    : nowMs + 1000 * Math.min(Math.max(intervalSeconds, messageExpirySecondsMin), messageExpirySecondsMax);
+
+/** Seconds that a message may still live, possibly 0; spec gateway.md 5.7. */
+const secondsLeft = (expiresAtMs: number, nowMs: number): number =>
+  Math.max(0, Math.floor((expiresAtMs - nowMs) / 1000));
+
+/** The bytes of a message as they leave now: with what is left of its expiry, if it has one. */
+export const atSending = ({ bytes, expiryAt, expiresAtMs }: EncodedPublish, now: () => number): Buffer => {
+  if (expiryAt < 0) return bytes;
+  const copy = Buffer.from(bytes);
+  copy.writeUInt32BE(secondsLeft(expiresAtMs, now()), expiryAt);
+  return copy;
+};
+
+/** Nobody is to get it any more, v3 receivers neither (spec gateway.md 5.7). */
+export const isExpired = ({ expiresAtMs }: EncodedPublish, now: () => number): boolean =>
+  expiresAtMs !== Infinity && expiresAtMs <= now();

@@ -1,0 +1,279 @@
+/**
+ * PUBLISH from a client, its rules in the order they fire, and what answers when one does: v3 is closed, v5 gets a PUBACK with a reason
+ * (QoS 1) or a DISCONNECT (QoS 0). Source: spec gateway.md 5.5, 6; MQTT 5.0 3.3.
+ *
+ * The straight path allocates one Message: the topic is recognised by its bytes, the decision and the receivers are remembered per topic
+ * (under the authority's revision and the subscriptions' generation), and the packet is passed on as it was received where it can be.
+ */
+import type { Reason } from '../../journal/record.ts';
+import type { Client, PublishRight } from '../client.ts';
+import type { Connection } from '../connection.ts';
+import { deliver } from '../delivery.ts';
+import { endings } from '../ending.ts';
+import { expiresAt, Message, messageExpirySecondsMax, messageExpirySecondsMin, type Qos } from '../message.ts';
+import { isReserved, useOfTopic } from '../reserved.ts';
+import { allows, recordDenial } from '../rights.ts';
+import { faultOfTopic, limitOf } from '../topic.ts';
+import { code, malformed, PacketFault, protocolError } from './codes.ts';
+import { carrier, type Properties, readProperties } from './properties.ts';
+import type { PacketReader } from './reader.ts';
+import { Cursor, decodeText } from './text.ts';
+import { pubackRefused } from './writer.ts';
+
+/** Topics whose publish decision is remembered per connection; at the bound all are forgotten. */
+export const publishRightsMax = 256;
+
+/** A PUBLISH as offsets into the reader's buffer. One object serves all packets: rules run synchronously. */
+interface PublishView {
+  qos: Qos;
+  retain: boolean;
+  topicStart: number;
+  topicEnd: number;
+  packetId: number;
+  properties: Properties;
+  payloadStart: number;
+}
+
+const noProperties: Properties = Object.freeze({});
+const view: PublishView = {
+  qos: 0,
+  retain: false,
+  topicStart: 0,
+  topicEnd: 0,
+  packetId: 0,
+  properties: noProperties,
+  payloadStart: 0,
+};
+
+/** Reads the PUBLISH that the reader stands on into the shared view. QoS 2 never gets here: the reader refuses it. */
+export const readPublish = (reader: PacketReader): PublishView => {
+  const { buffer, bodyStart, end, first } = reader;
+  view.qos = first & 0x02 ? 1 : 0;
+  view.retain = (first & 0x01) !== 0;
+  if (end - bodyStart < 2) throw malformed('packet ends inside a field');
+  view.topicStart = bodyStart + 2;
+  let at = view.topicStart + ((buffer[bodyStart]! << 8) | buffer[bodyStart + 1]!);
+  view.topicEnd = at;
+  view.packetId = 0;
+  if (at + (view.qos << 1) > end) throw malformed('packet ends inside a field');
+  if (view.qos === 1) {
+    view.packetId = (buffer[at]! << 8) | buffer[at + 1]!;
+    at += 2;
+    if (view.packetId === 0) throw protocolError('packet identifier 0'); // [MQTT-2.2.1-3]
+  }
+  view.properties = noProperties;
+  if (reader.version === 5) {
+    if (at < end && buffer[at] === 0) {
+      at++;
+    } else {
+      const cursor = new Cursor(buffer, at, end);
+      view.properties = readProperties(cursor, carrier.publish);
+      at = cursor.at;
+    }
+  }
+  view.payloadStart = at;
+  return view;
+};
+
+const acknowledgement = Buffer.of(0x40, 2, 0, 0);
+
+/** The rules of PUBLISH. The PUBACK leaves last [MQTT-4.3.2-4]. */
+export const publish = (connection: Connection): void => {
+  const { reader, context } = connection;
+  const client = connection.client!;
+  const packet = readPublish(reader);
+  const right = recognised(client, packet, reader) ?? decide(connection, client, packet);
+  if (right === undefined) return;
+
+  const payloadBytes = reader.end - packet.payloadStart;
+  if (payloadBytes > context.limits.payloadBytesMax || packet.retain) {
+    refuseMessage(connection, client, right.topic);
+    return;
+  }
+
+  const { messageExpiry } = packet.properties;
+  const message = new Message({
+    topic: right.topic,
+    qos: packet.qos,
+    source: reader.buffer,
+    payloadStart: packet.payloadStart,
+    payloadEnd: reader.end,
+    properties: packet.properties.forwarded,
+    expiresAtMs: messageExpiry === undefined ? Infinity : expiresAt(messageExpiry, context.now()),
+  });
+  if (reader.first === 0x30 && canForward(packet, reader)) {
+    message.rawVersion = connection.version;
+    message.rawStart = reader.start;
+    message.rawEnd = reader.end;
+  }
+  context.metrics['PublishIn.Success']++;
+  deliver(context, right.route, message, client.sender);
+  if (packet.qos === 1) connection.outbox.appendWithId(acknowledgement, 2, packet.packetId);
+};
+
+/** Nothing in it is for this hop only: no topic alias, no message expiry that has to be moved into its bounds. */
+const canForward = ({ topicStart, topicEnd, properties }: PublishView, reader: PacketReader): boolean => {
+  if (!reader.minimal || topicStart === topicEnd) return false;
+  const { topicAlias, messageExpiry = messageExpirySecondsMin } = properties;
+  return (
+    topicAlias === undefined && messageExpiry >= messageExpirySecondsMin && messageExpiry <= messageExpirySecondsMax
+  );
+};
+
+/** The right for the same topic as last time, if nothing has changed since: no decoding, no lookup. */
+const recognised = (client: Client, packet: PublishView, { buffer }: PacketReader): PublishRight | undefined => {
+  const right = client.lastRight;
+  if (right === undefined || right.revision !== client.authority.revision || packet.properties !== noProperties)
+    return undefined;
+  const { bytes } = right;
+  const { topicStart, topicEnd } = packet;
+  if (topicEnd - topicStart !== bytes.length) return undefined;
+  // From the end: topics of one fleet begin alike.
+  for (let index = bytes.length - 1; index >= 0; index--) {
+    if (bytes[index] !== buffer[topicStart + index]) return undefined;
+  }
+  return right;
+};
+
+/** Judges the topic; undefined when the packet was refused or answered here. Faults: PacketFault for what ends the connection. */
+const decide = (connection: Connection, client: Client, packet: PublishView): PublishRight | undefined => {
+  const { authority, rights } = client;
+  const topic = topicOf(connection, client, packet);
+  const known = rights.get(topic);
+  if (known !== undefined && known.revision === authority.revision) {
+    client.lastRight = known;
+    return known;
+  }
+  if (!mayPublish(connection, client, packet, topic)) return undefined;
+  const right: PublishRight = {
+    topic,
+    bytes: Buffer.from(topic),
+    revision: authority.revision,
+    route: client.scope.subscriptions.route(topic),
+  };
+  if (rights.size >= publishRightsMax) rights.clear();
+  rights.set(topic, right);
+  client.lastRight = right;
+  return right;
+};
+
+/** The topic's text, by its alias if it has one. MQTT 5.0 3.3.2.3.4; codes: spec gateway.md 5.5. */
+const topicOf = (connection: Connection, client: Client, packet: PublishView): string => {
+  const { topicAlias } = packet.properties;
+  const { topicAliasMax } = connection.context.limits;
+  if (topicAlias !== undefined && topicAlias > topicAliasMax) {
+    throw new PacketFault(code.topicAliasInvalid, 'topic alias above Topic Alias Maximum');
+  }
+  if (packet.topicEnd > packet.topicStart) {
+    const topic = decodeText(connection.reader.buffer, packet.topicStart, packet.topicEnd);
+    const fault = faultOfTopic(topic);
+    if (fault !== undefined) throw new PacketFault(code.topicNameInvalid, fault);
+    if (topicAlias !== undefined) client.aliases[topicAlias] = topic;
+    return topic;
+  }
+  if (topicAlias === undefined) throw new PacketFault(code.topicNameInvalid, 'empty topic');
+  const topic = client.aliases[topicAlias];
+  if (topic === undefined) throw new PacketFault(code.topicAliasInvalid, 'unknown topic alias');
+  return topic;
+};
+
+/** Whether an ordinary publish on this topic may go on; if not, it has been answered. */
+const mayPublish = (connection: Connection, client: Client, packet: PublishView, topic: string): boolean => {
+  const { authority } = client;
+  const limit = limitOf(topic, connection.context.limits);
+  if (limit !== undefined) {
+    refuse(connection, packet, { reason: 'LIMIT_EXCEEDED', detail: limit, code: code.topicNameInvalid });
+    return false;
+  }
+  const topicUse = useOfTopic(topic);
+  if (topicUse.use === 'closed') throw new PacketFault(code.topicNameInvalid, 'reserved topic');
+  if (packet.retain && isReserved(topic)) throw new PacketFault(code.topicNameInvalid, 'RETAIN on a reserved topic');
+  if (!allows(authority, 'iot:Publish', topic)) {
+    unauthorized(connection, packet, () =>
+      recordDenial(connection, 'Publish-In', { authority, action: 'iot:Publish', name: topic }),
+    );
+    return false;
+  }
+  if (topicUse.use === 'open') return true;
+  checkPayload(connection, packet);
+  if (topicUse.use === 'service') {
+    unauthorized(connection, packet, () =>
+      connection.record('Publish-In', {
+        status: 'Failure',
+        reason: 'AUTHORIZATION_FAILURE',
+        detail: 'only the service publishes on this topic',
+        facts: { topic },
+      }),
+    );
+  } else if (topicUse.use === 'request') {
+    notAvailable(connection, packet, topicUse.feature);
+  } else if (topicUse.use === 'ingest') {
+    // Basic Ingest to an unknown rule is acknowledged (spec gateway.md 6); in this version no rule can be known.
+    connection.context.metrics.RuleNotFound++;
+    connection.record('Publish-In', {
+      status: 'Failure',
+      reason: 'NOT_AVAILABLE',
+      detail: 'rules: no rule of this name',
+      facts: { ruleName: topicUse.ruleName },
+    });
+    if (packet.qos === 1) connection.outbox.appendWithId(acknowledgement, 2, packet.packetId);
+  }
+  return false;
+};
+
+const checkPayload = (connection: Connection, packet: PublishView): void => {
+  if (connection.reader.end - packet.payloadStart > connection.context.limits.payloadBytesMax) {
+    throw new PacketFault(code.quotaExceeded, 'payloadBytesMax', 'LIMIT_EXCEEDED');
+  }
+};
+
+/** An allowed topic, but a payload over the limit, or RETAIN: which this version refuses, so that nobody relies on what was not kept. */
+const refuseMessage = (connection: Connection, { authority }: Client, topic: string): void => {
+  checkPayload(connection, view);
+  if (allows(authority, 'iot:RetainPublish', topic)) {
+    throw new PacketFault(code.retainNotSupported, 'retained messages', 'NOT_AVAILABLE');
+  }
+  unauthorized(connection, view, () =>
+    recordDenial(connection, 'Publish-In', { authority, action: 'iot:RetainPublish', name: topic }),
+  );
+};
+
+/** Not authorized: v3 is closed, v5 stays connected after a QoS 1 message only. */
+const unauthorized = (connection: Connection, packet: PublishView, record: () => void): void => {
+  connection.context.metrics['PublishIn.AuthError']++;
+  record();
+  if (connection.version === 4 || packet.qos === 0) {
+    connection.end({ ...endings.unauthorized, text: 'Not authorized' });
+    return;
+  }
+  const { packetId } = packet;
+  connection.reply((reason) => pubackRefused(packetId, code.notAuthorized, reason), 'Not authorized');
+};
+
+/** The client's error: v3 is closed, v5 stays connected after a QoS 1 message only. */
+const refuse = (
+  connection: Connection,
+  packet: PublishView,
+  why: { reason: Reason; detail: string; code: number },
+): void => {
+  if (connection.version === 4 || packet.qos === 0) throw new PacketFault(why.code, why.detail, why.reason);
+  connection.context.metrics['PublishIn.ClientError']++;
+  connection.record('Publish-In', { status: 'Failure', reason: why.reason, detail: why.detail });
+  const { packetId } = packet;
+  connection.reply((reason) => pubackRefused(packetId, why.code, reason), why.detail);
+};
+
+/**
+ * A request to a feature that this version does not have. The message is discarded: v5 learns it from the PUBACK of QoS 1, nobody gets an
+ * acknowledgement of success, and the connection stays, so that a device can live without the feature.
+ */
+const notAvailable = (connection: Connection, packet: PublishView, feature: string): void => {
+  connection.context.metrics['PublishIn.ServerError']++;
+  connection.record('Publish-In', { status: 'Failure', reason: 'NOT_AVAILABLE', detail: feature });
+  if (connection.version === 4 || packet.qos === 0) return;
+  const { packetId } = packet;
+  connection.reply(
+    (reason) => pubackRefused(packetId, code.unspecified, reason),
+    `Not available in this version: ${feature}`,
+  );
+};

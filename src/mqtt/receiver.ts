@@ -1,0 +1,270 @@
+/**
+ * The receiving side of one connection: the iot:Receive decision, QoS 0 at once or dropped, QoS 1 through the inflight window.
+ * Bounds, all `outboundBytesMax`: beyond it in the outbox, QoS 0 messages are dropped; beyond it in the inflight window, those who publish
+ * QoS 1 messages for this connection are held back (their sockets are not read) until half of it has drained, but `holdBackMsMax` at most:
+ * then, or at twice the bound, QoS 1 messages for it are dropped too, so that one stuck receiver cannot stop a fleet. A connection that
+ * is itself over its bound is never held back, because its acknowledgements would not be read: so nobody waits in a circle.
+ * Each drop ends in a SLOW_CONSUMER record, one when it begins and one with the count when it ends.
+ */
+import type { JournalRecord } from '../journal/record.ts';
+import type { Authority } from './authority.ts';
+import type { BrokerContext } from './context.ts';
+import { Inflight } from './inflight.ts';
+import { atSending, type EncodedPublish, isExpired, type Message, type Qos } from './message.ts';
+import type { Outbox } from './outbox.ts';
+import type { Version } from './packets/writer.ts';
+import type { Match } from './subscriptions.ts';
+import type { Timed } from './wheel.ts';
+
+/** Longest time that one slow receiver holds publishers back. */
+export const holdBackMsMax = 5_000;
+/** iot:Receive decisions remembered per connection; at the bound all are forgotten. */
+export const decisionsPerConnectionMax = 256;
+
+/** A connection that publishes and can be asked to wait. */
+export interface Publisher {
+  /** Stop reading; ignored by one that is itself over its bound. */
+  holdBack(by: Receiver): void;
+  letGo(by: Receiver): void;
+}
+
+/** What a receiver is told about its connection. */
+export interface ReceiverPlan {
+  readonly version: Version;
+  readonly authority: Authority;
+  readonly outbox: Outbox;
+  /** Largest packet that the client accepts. */
+  readonly packetBytesMax: number;
+  /** Most unacknowledged QoS 1 messages. */
+  readonly sentMax: number;
+  record(fields: Pick<JournalRecord, 'reason' | 'detail'>): void;
+  /** iot:Receive on the topic was denied: the first time per topic and revision. */
+  denied(topic: string): void;
+  /** The inflight window went over its bound. */
+  congested(): void;
+  /** The rights could not be read again. */
+  failed(error: unknown): void;
+}
+
+interface Undecided {
+  readonly topic: string;
+  readonly qos: Qos;
+  readonly encoded: EncodedPublish;
+}
+
+export class Receiver {
+  readonly #context: BrokerContext;
+  readonly #plan: ReceiverPlan;
+  readonly #inflight: Inflight;
+  readonly #decisions = new Map<string, boolean>();
+  #decisionsRevision = Number.NaN;
+  /** Deliveries that arrived while the rights were being read again, in order; undefined = nothing is being read. */
+  #undecided: Undecided[] | undefined;
+  #undecidedBytes = 0;
+  #heldBack: Set<Publisher> | undefined;
+  readonly #patience: Timed = { slot: 0, due: () => this.#giveUpWaiting() };
+  /** Publishers were held back for as long as allowed, in vain. */
+  #stuck = false;
+  #dropped = 0;
+  #closed = false;
+
+  constructor(context: BrokerContext, plan: ReceiverPlan) {
+    this.#context = context;
+    this.#plan = plan;
+    this.#inflight = new Inflight(context, plan.outbox, { sentMax: plan.sentMax, retries: plan.version === 4 });
+  }
+
+  get isCongested(): boolean {
+    return this.#inflight.bytes > this.#context.limits.outboundBytesMax;
+  }
+
+  /** Delivers one message; false when this connection does not get it. `from` is held back when a QoS 1 message is more than it takes. */
+  receive(message: Message, match: Match<unknown>, granted: Qos, from: Publisher | undefined): boolean {
+    if (this.#closed) return false;
+    const qos = message.qos < granted ? message.qos : granted;
+    const { authority, version } = this.#plan;
+    if (this.#undecided !== undefined) return this.#postpone(message, qos);
+    const stale = authority.stale();
+    if (stale !== undefined) {
+      this.#undecided = [];
+      this.#settleAfter(stale);
+      return this.#postpone(message, qos);
+    }
+    if (match.revision !== authority.revision) {
+      match.allowed = this.#mayReceive(message.topic);
+      match.revision = authority.revision;
+    }
+    if (!match.allowed) {
+      this.#context.metrics['PublishOut.AuthError']++;
+      return false;
+    }
+    if (qos === 1) return this.#sendQos1(message.encoded(version, 1), from);
+    if (message.rawVersion !== version) return this.#sendQos0(message.encoded(version, 0));
+    return this.#forward(message);
+  }
+
+  acknowledge(packetId: number): void {
+    this.#inflight.acknowledge(packetId);
+    this.#recover();
+  }
+
+  /** The socket takes bytes again. */
+  drained(): void {
+    if (this.#closed) return;
+    this.#inflight.proceed();
+    this.#recover();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#undecided = undefined;
+    this.#inflight.close();
+    this.#release();
+    this.#reportDropped();
+  }
+
+  #mayReceive(topic: string): boolean {
+    const { authority } = this.#plan;
+    if (this.#decisionsRevision !== authority.revision || this.#decisions.size >= decisionsPerConnectionMax) {
+      this.#decisions.clear();
+      this.#decisionsRevision = authority.revision;
+    }
+    const known = this.#decisions.get(topic);
+    if (known !== undefined) return known;
+    const allowed = authority.allows('iot:Receive', `topic/${topic}`);
+    this.#decisions.set(topic, allowed);
+    if (!allowed) this.#plan.denied(topic);
+    return allowed;
+  }
+
+  #postpone(message: Message, qos: Qos): boolean {
+    const encoded = message.encoded(this.#plan.version, qos);
+    if (this.#undecidedBytes + encoded.bytes.length > this.#context.limits.outboundBytesMax) return this.#drop(qos);
+    this.#undecidedBytes += encoded.bytes.length;
+    this.#undecided?.push({ topic: message.topic, qos, encoded });
+    return true;
+  }
+
+  #settleAfter(stale: Promise<void>): void {
+    stale.then(
+      () => this.#settle(),
+      (error: unknown) => {
+        if (!this.#closed) this.#plan.failed(error);
+      },
+    );
+  }
+
+  #settle(): void {
+    if (this.#closed) return;
+    const stale = this.#plan.authority.stale();
+    if (stale !== undefined) {
+      this.#settleAfter(stale);
+      return;
+    }
+    const undecided = this.#undecided ?? [];
+    this.#undecided = undefined;
+    this.#undecidedBytes = 0;
+    for (const { topic, qos, encoded } of undecided) {
+      if (!this.#mayReceive(topic)) this.#context.metrics['PublishOut.AuthError']++;
+      else if (qos === 1) this.#sendQos1(encoded, undefined);
+      else this.#sendQos0(encoded);
+    }
+    this.#recover();
+  }
+
+  /** The received packet as it is: the same version, QoS 0, nothing to change in it. */
+  #forward(message: Message): boolean {
+    const bytes = message.rawEnd - message.rawStart;
+    if (!this.#takesQos0(bytes)) return false;
+    this.#plan.outbox.append(message.source, message.rawStart, message.rawEnd);
+    return true;
+  }
+
+  #sendQos0(encoded: EncodedPublish): boolean {
+    if (isExpired(encoded, this.#context.now) || !this.#takesQos0(encoded.bytes.length)) return false;
+    const bytes = atSending(encoded, this.#context.now);
+    this.#plan.outbox.append(bytes, 0, bytes.length);
+    return true;
+  }
+
+  #takesQos0(bytes: number): boolean {
+    if (this.#isTooLarge(bytes)) return false;
+    if (this.#plan.outbox.queuedBytes + bytes > this.#context.limits.outboundBytesMax) return this.#drop(0);
+    this.#context.metrics['PublishOut.Success']++;
+    return true;
+  }
+
+  #sendQos1(encoded: EncodedPublish, from: Publisher | undefined): boolean {
+    const bytes = encoded.bytes.length;
+    const bound = this.#context.limits.outboundBytesMax;
+    if (this.#isTooLarge(bytes)) return false;
+    const after = this.#inflight.bytes + bytes;
+    if (after > 2 * bound || (this.#stuck && after > bound)) return this.#drop(1);
+    this.#context.metrics['PublishOut.Success']++;
+    this.#inflight.offer(encoded);
+    if (!this.isCongested) return true;
+    this.#plan.congested();
+    if (from !== undefined && !this.#stuck) this.#hold(from);
+    return true;
+  }
+
+  /** [MQTT-3.1.2-24]: what exceeds the client's Maximum Packet Size is not sent, as if it had been delivered. */
+  #isTooLarge(bytes: number): boolean {
+    if (bytes <= this.#plan.packetBytesMax) return false;
+    this.#context.metrics['PublishOut.ClientError']++;
+    return true;
+  }
+
+  #hold(publisher: Publisher): void {
+    this.#heldBack ??= new Set();
+    if (this.#heldBack.size === 0) this.#context.wheel.schedule(this.#patience, this.#context.now() + holdBackMsMax);
+    this.#heldBack.add(publisher);
+    publisher.holdBack(this);
+  }
+
+  #giveUpWaiting(): void {
+    this.#stuck = true;
+    this.#release();
+  }
+
+  #release(): void {
+    this.#context.wheel.cancel(this.#patience);
+    const publishers = this.#heldBack;
+    this.#heldBack = undefined;
+    for (const publisher of publishers ?? []) publisher.letGo(this);
+  }
+
+  /** Forgets a publisher that is gone or must not wait. */
+  forget(publisher: Publisher): void {
+    this.#heldBack?.delete(publisher);
+    if (this.#heldBack?.size === 0) this.#context.wheel.cancel(this.#patience);
+  }
+
+  #recover(): void {
+    const half = this.#context.limits.outboundBytesMax / 2;
+    if (this.#inflight.bytes > half) return;
+    this.#stuck = false;
+    if (this.#heldBack !== undefined) this.#release();
+    if (this.#dropped > 0 && this.#plan.outbox.queuedBytes <= half) this.#reportDropped();
+  }
+
+  #drop(qos: Qos): false {
+    this.#context.metrics['PublishOut.Throttle']++;
+    this.#dropped++;
+    if (this.#dropped === 1) {
+      this.#plan.record({ reason: 'SLOW_CONSUMER', detail: `QoS ${qos} messages are dropped: outboundBytesMax` });
+    }
+    return false;
+  }
+
+  #reportDropped(): void {
+    if (this.#dropped > 1) {
+      this.#plan.record({
+        reason: 'SLOW_CONSUMER',
+        detail: `${this.#dropped} messages were dropped: outboundBytesMax`,
+      });
+    }
+    this.#dropped = 0;
+  }
+}

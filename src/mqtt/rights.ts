@@ -1,0 +1,47 @@
+/** Asks a connection's authority, and says in the journal what was denied and why: every statement weighed, and facts for a cure. */
+import { iotArn } from '../aws/arn.ts';
+import type { EventType, JournalRecord } from '../journal/record.ts';
+import type { Authority, IotAction } from './authority.ts';
+
+const types = {
+  'iot:Connect': 'client',
+  'iot:Publish': 'topic',
+  'iot:RetainPublish': 'topic',
+  'iot:Subscribe': 'topicfilter',
+  'iot:Receive': 'topic',
+} as const;
+
+/** The decision about `name`: a client id, topic or topic filter, as the action has it. */
+export const allows = (authority: Authority, action: IotAction, name: string): boolean =>
+  authority.allows(action, `${types[action]}/${name}`);
+
+/** The journal's fields of a denied action. */
+export const denial = (
+  authority: Authority,
+  action: IotAction,
+  name: string,
+): Partial<JournalRecord> & { reason: 'AUTHORIZATION_FAILURE' } => {
+  const { decision, statements, decidedBy, unresolved } = authority.weigh(action, `${types[action]}/${name}`);
+  return {
+    reason: 'AUTHORIZATION_FAILURE',
+    action,
+    resource: iotArn(authority.account, types[action], name),
+    decision,
+    statements,
+    ...(decidedBy !== undefined && { decidedBy }),
+    unresolved,
+    facts: authority.facts(),
+  };
+};
+
+/** Something with a journal: a connection. */
+interface Recorder {
+  record(eventType: EventType, fields: Partial<JournalRecord> & Pick<JournalRecord, 'status'>): void;
+}
+
+/** Records a denied action of a connection. */
+export const recordDenial = (
+  to: Recorder,
+  eventType: EventType,
+  denied: { readonly authority: Authority; readonly action: IotAction; readonly name: string },
+): void => to.record(eventType, { status: 'Failure', ...denial(denied.authority, denied.action, denied.name) });

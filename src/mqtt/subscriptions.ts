@@ -1,0 +1,205 @@
+/**
+ * The subscriptions of one account and region: a trie of filter levels, and the routes (topic -> receivers) that were looked up in it.
+ * A route is computed once and used until the generation moves, that is until any subscription of the account comes or goes.
+ * Departures from MQTT: `a/#` does not match `a` (spec gateway.md 5.6). Overlapping subscriptions give one copy at the highest QoS.
+ */
+import type { Qos } from './message.ts';
+import type { SharedFilter } from './topic.ts';
+
+/** Routes remembered per account; at the bound all are forgotten and looked up anew. */
+export const routesMax = 4096;
+/** Spec gateway.md 12: members of one shared group, and groups per account. */
+export const sharedMembersMax = 100;
+export const sharedGroupsMax = 10_000;
+
+export interface Granted {
+  readonly qos: Qos;
+  /** v5 No Local: not what the subscriber itself published. */
+  readonly noLocal: boolean;
+}
+
+/** One receiver of a route. `allowed` is its iot:Receive decision as of `revision` of its authority (NaN = not asked yet); the receiver keeps both. */
+export interface Match<S> {
+  readonly subscriber: S;
+  qos: Qos;
+  /** QoS for what the subscriber itself published; -1 = not delivered. */
+  localQos: Qos | -1;
+  revision: number;
+  allowed: boolean;
+}
+
+/** One level of filters. Maps come with their first entry: a fleet has a node per device and level. */
+interface Node<S> {
+  children: Map<string, Node<S>> | undefined;
+  subscribers: Map<S, Granted> | undefined;
+  groups: Map<string, Map<S, Granted>> | undefined;
+}
+const createNode = <S>(): Node<S> => ({ children: undefined, subscribers: undefined, groups: undefined });
+const isBare = <S>({ children, subscribers, groups }: Node<S>): boolean =>
+  (children?.size ?? 0) + (subscribers?.size ?? 0) + (groups?.size ?? 0) === 0;
+
+/** Receivers of one topic. Of each shared group one member is chosen per message. */
+export class Route<S> {
+  readonly topic: string;
+  readonly #subscriptions: Subscriptions<S>;
+  #generation = 0;
+  #matches: readonly Match<S>[] = [];
+  #groups: readonly (readonly Match<S>[])[] = [];
+
+  constructor(topic: string, subscriptions: Subscriptions<S>) {
+    this.topic = topic;
+    this.#subscriptions = subscriptions;
+  }
+
+  get matches(): readonly Match<S>[] {
+    this.#refresh();
+    return this.#matches;
+  }
+
+  get groups(): readonly (readonly Match<S>[])[] {
+    this.#refresh();
+    return this.#groups;
+  }
+
+  #refresh(): void {
+    if (this.#generation === this.#subscriptions.generation) return;
+    const { matches, groups } = this.#subscriptions.match(this.topic);
+    this.#matches = matches;
+    this.#groups = groups;
+    this.#generation = this.#subscriptions.generation;
+  }
+}
+
+export class Subscriptions<S> {
+  /** Moves with every change. */
+  generation = 1;
+  #groupCount = 0;
+  readonly #root: Node<S> = createNode();
+  readonly #routes = new Map<string, Route<S>>();
+
+  /** Adds or replaces; false when a bound of shared groups is reached. */
+  add(subscriber: S, filter: string, shared: SharedFilter | undefined, granted: Granted): boolean {
+    if (shared === undefined) {
+      const node = this.#reach(filter);
+      node.subscribers ??= new Map();
+      node.subscribers.set(subscriber, granted);
+    } else {
+      const known = this.#find(shared.filter)?.groups?.get(shared.shareName);
+      if (known === undefined && this.#groupCount >= sharedGroupsMax) return false;
+      if (known !== undefined && !known.has(subscriber) && known.size >= sharedMembersMax) return false;
+      const node = this.#reach(shared.filter);
+      node.groups ??= new Map();
+      if (known === undefined) {
+        this.#groupCount++;
+        node.groups.set(shared.shareName, new Map([[subscriber, granted]]));
+      } else known.set(subscriber, granted);
+    }
+    this.generation++;
+    return true;
+  }
+
+  remove(subscriber: S, filter: string, shared: SharedFilter | undefined): void {
+    this.#removeAt(this.#root, (shared?.filter ?? filter).split('/'), 0, (node) => {
+      if (shared === undefined) {
+        node.subscribers?.delete(subscriber);
+        return;
+      }
+      const group = node.groups?.get(shared.shareName);
+      if (group?.delete(subscriber) && group.size === 0) {
+        node.groups?.delete(shared.shareName);
+        this.#groupCount--;
+      }
+    });
+    this.generation++;
+  }
+
+  route(topic: string): Route<S> {
+    const known = this.#routes.get(topic);
+    if (known !== undefined) return known;
+    if (this.#routes.size >= routesMax) this.#routes.clear();
+    const route = new Route(topic, this);
+    this.#routes.set(topic, route);
+    return route;
+  }
+
+  /** Looks a topic up in the trie: for routes; callers on the message path ask `route`. */
+  match(topic: string): { matches: readonly Match<S>[]; groups: readonly (readonly Match<S>[])[] } {
+    const matches = new Map<S, Match<S>>();
+    const groups: Match<S>[][] = [];
+    const collect = (node: Node<S>): void => {
+      for (const [subscriber, granted] of node.subscribers ?? []) join(matches, subscriber, granted);
+      for (const group of node.groups?.values() ?? []) {
+        groups.push([...group].map(([subscriber, granted]) => createMatch(subscriber, granted)));
+      }
+    };
+    const levels = topic.split('/');
+    const walk = (node: Node<S>, index: number): void => {
+      if (index === levels.length) {
+        collect(node);
+        return;
+      }
+      const level = levels[index] ?? '';
+      const exact = node.children?.get(level);
+      if (exact) walk(exact, index + 1);
+      if (index === 0 && level.startsWith('$')) return; // wildcards never reach $ topics [MQTT-4.7.2-1]
+      const one = node.children?.get('+');
+      if (one) walk(one, index + 1);
+      const rest = node.children?.get('#');
+      if (rest) collect(rest);
+    };
+    walk(this.#root, 0);
+    return { matches: [...matches.values()], groups };
+  }
+
+  #find(filter: string): Node<S> | undefined {
+    let node: Node<S> | undefined = this.#root;
+    for (const level of filter.split('/')) node = node?.children?.get(level);
+    return node;
+  }
+
+  #reach(filter: string): Node<S> {
+    let node = this.#root;
+    for (const level of filter.split('/')) {
+      let next = node.children?.get(level);
+      if (next === undefined) {
+        next = createNode();
+        node.children ??= new Map();
+        node.children.set(level, next);
+      }
+      node = next;
+    }
+    return node;
+  }
+
+  /** Removes at the end of the path and, on the way back, every node that holds nothing any more. */
+  #removeAt(node: Node<S>, levels: readonly string[], index: number, remove: (leaf: Node<S>) => void): void {
+    const level = levels[index];
+    if (level === undefined) {
+      remove(node);
+      return;
+    }
+    const child = node.children?.get(level);
+    if (child === undefined) return;
+    this.#removeAt(child, levels, index + 1, remove);
+    if (isBare(child)) node.children?.delete(level);
+  }
+}
+
+const createMatch = <S>(subscriber: S, { qos, noLocal }: Granted): Match<S> => ({
+  subscriber,
+  qos,
+  localQos: noLocal ? -1 : qos,
+  revision: Number.NaN,
+  allowed: false,
+});
+
+/** One copy per subscriber, at the highest QoS of its matching subscriptions (spec gateway.md 5.6). */
+const join = <S>(matches: Map<S, Match<S>>, subscriber: S, granted: Granted): void => {
+  const known = matches.get(subscriber);
+  if (known === undefined) {
+    matches.set(subscriber, createMatch(subscriber, granted));
+    return;
+  }
+  if (granted.qos > known.qos) known.qos = granted.qos;
+  if (!granted.noLocal && granted.qos > known.localQos) known.localQos = granted.qos;
+};
