@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { test } from 'node:test';
+import { boxColumns, firstCommands, type StartFacts, startBox } from './box.ts';
+
+const facts: StartFacts = {
+  version: '0.1.0',
+  apiUrl: 'http://127.0.0.1:4566',
+  mqttHost: 'localhost',
+  mqttPort: 8883,
+  caFile: '/srv/fleetgate-data/root-ca.pem',
+  accountId: '000000000000',
+  region: 'us-east-1',
+  program: ['/usr/bin/node', '/opt/fleetgate/src/main.ts'],
+};
+const longPath = `/home/${'a very long folder/'.repeat(8)}root-ca.pem`;
+
+test('the box says what issue 2 asks of it', () => {
+  const box = startBox(facts);
+  for (const part of [
+    'http://127.0.0.1:4566',
+    'localhost:8883',
+    '/srv/fleetgate-data/root-ca.pem',
+    '000000000000',
+    'us-east-1',
+    'export AWS_ENDPOINT_URL=http://127.0.0.1:4566',
+    'eval "$(/usr/bin/node /opt/fleetgate/src/main.ts env)"',
+    'mosquitto_pub',
+    'fleetgate explain last',
+  ]) {
+    assert.ok(box.includes(part), part);
+  }
+  assert.equal(firstCommands(facts).length, 3);
+});
+
+test('it fits 80 columns, but for words that cannot be broken', () => {
+  const lines = startBox(facts).split('\n');
+  const tooLong = lines.filter((line) => line.length > boxColumns + 12);
+  assert.deepEqual(tooLong, []);
+  assert.deepEqual([lines[0]?.length, lines.at(-2)?.length], [boxColumns, boxColumns]);
+});
+
+test('a long path runs over and stays whole', () => {
+  const lines = startBox({ ...facts, caFile: longPath }).split('\n');
+  assert.ok(lines.includes(`  CA file        ${longPath}`));
+  assert.ok(lines.some((line) => line.includes(`--cafile '${longPath}'`)));
+  assert.equal(lines[0]?.length, boxColumns);
+});
+
+test('its commands can be copied as they stand, line breaks included', () => {
+  const box = startBox({ ...facts, caFile: longPath });
+  const pasted = box.slice(box.indexOf('  aws iot create-policy'), box.indexOf('  When something is refused'));
+  const stubs = `aws() { printf '[%s]' aws "$@"; echo; }; mosquitto_pub() { printf '[%s]' mosquitto_pub "$@"; echo; }`;
+  const output = execFileSync('sh', ['-c', `${stubs}\n${pasted}`], { encoding: 'utf8' }).replace(',\n', ',');
+  const [policy = '', attach = '', publish = ''] = output.trimEnd().split('\n');
+  assert.match(policy, /^\[aws\]\[iot\]\[create-policy\]\[--policy-name\]\[AllowAll\]\[--policy-document\]\[\{.*\}\]$/);
+  assert.match(attach, /\[--target\]\[\[aws\]\[iot\]\[create-keys-and-certificate\].*\[text\]\]$/);
+  assert.ok(publish.includes(`[--cafile][${longPath}][--cert][device.pem]`), publish);
+});
+
+test('a root key that was generated now is shown', () => {
+  const box = startBox({ ...facts, rootKey: { accessKeyId: 'FGROOT1', secretAccessKey: 's3cret' } });
+  assert.match(box, /Root key +FGROOT1\n +Root secret +s3cret +\(shown this once\)/);
+});
+
+test('another default account is asked for with its own development key', () => {
+  assert.ok(startBox({ ...facts, accountId: '123456789012' }).includes('AWS_ACCESS_KEY_ID=123456789012 '));
+});

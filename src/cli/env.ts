@@ -1,0 +1,51 @@
+/** `fleetgate env`: lines for `eval`, after which `aws` and `fleetgate` in that shell mean this server. For sh, bash and zsh. */
+import { readFlags } from '../config.ts';
+import type { Command, Io } from './io.ts';
+import { developmentKey, findUrl, readAccount, readRegion, serverFlags } from './server.ts';
+import { shellWord } from './terminal.ts';
+
+export interface ShellFacts {
+  readonly apiUrl: string;
+  readonly accountId: string | undefined;
+  readonly region: string;
+}
+
+/** The variables that AWS's tools read. */
+export const exportLines = ({ apiUrl, accountId, region }: ShellFacts): readonly string[] => {
+  const { accessKeyId, secretAccessKey } = developmentKey(accountId);
+  return [
+    `export AWS_ENDPOINT_URL=${shellWord(apiUrl)}`,
+    `export AWS_ACCESS_KEY_ID=${accessKeyId} AWS_SECRET_ACCESS_KEY=${secretAccessKey}`,
+    `export AWS_DEFAULT_REGION=${region} AWS_REGION=${region}`,
+  ];
+};
+
+/**
+ * The function `aws`: an AWS CLI older than 2.13 (Debian 12 has 2.9) does not read AWS_ENDPOINT_URL. An `--endpoint-url` of the user's own comes
+ * later on the line and wins. No pager: it would swallow the rest of a pasted script.
+ */
+const awsFunction = `aws() { AWS_PAGER="\${AWS_PAGER-}" command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }`;
+
+export const envLines = (facts: ShellFacts, program: readonly string[]): string =>
+  [
+    ...exportLines(facts),
+    // A session token of a real account would be sent along and refused.
+    'unset AWS_SESSION_TOKEN',
+    awsFunction,
+    `fleetgate() { ${program.map(shellWord).join(' ')} "$@"; }`,
+    '',
+  ].join('\n');
+
+const run = async (argv: readonly string[], io: Io): Promise<number> => {
+  const flags = readFlags(argv, serverFlags);
+  const region = readRegion(flags.values.get('region') || io.env['FLEETGATE_REGION'] || 'us-east-1');
+  const accountId = readAccount(flags, io.env['FLEETGATE_ACCOUNT']);
+  io.out(envLines({ apiUrl: findUrl(flags, io.env), accountId, region }, io.program));
+  return 0;
+};
+
+export const env: Command = {
+  usage: '',
+  summary: 'print variables and shell functions: eval "$(fleetgate env)"',
+  run,
+};

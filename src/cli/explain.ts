@@ -1,0 +1,72 @@
+/** `fleetgate explain`: why a device was refused, and the commands that cure it. */
+import { ConfigProblem, type Flag, readFlags } from '../config.ts';
+import { type Command, CommandProblem, type Io } from './io.ts';
+import { fieldsOf, readAnswer, type ShownRecord } from './journal-answer.ts';
+import { renderLine, renderRecord } from './render-record.ts';
+import { ask, findServer, serverFlags } from './server.ts';
+import { printableLines, styleOf } from './terminal.ts';
+
+export const explainFlags: readonly Flag[] = [
+  { name: 'json', about: 'print the records as JSON' },
+  { name: 'certificate', about: 'print only the certificate that the device showed, as PEM' },
+  { name: 'limit', value: 'COUNT', byDefault: '10', about: 'how many records; the newest is shown in full' },
+];
+
+const queryFor = (subject: string, limit: string): string => {
+  if (!/^\d{1,3}$/.test(limit) || Number(limit) < 1 || Number(limit) > 100) {
+    throw new ConfigProblem(`--limit must be a number from 1 to 100, not ${JSON.stringify(limit)}.`);
+  }
+  return String(new URLSearchParams(subject === 'last' ? { last: 'true' } : { subject, limit }));
+};
+
+const pemIn = (records: readonly ShownRecord[]): string => {
+  for (const { record } of records) {
+    const pem = fieldsOf(record['tls'])['leafPem'];
+    if (
+      typeof pem === 'string' &&
+      /^-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----\n?$/.test(pem)
+    ) {
+      return `${pem.trimEnd()}\n`;
+    }
+  }
+  throw new CommandProblem('None of these records holds a certificate.');
+};
+
+const run = async (argv: readonly string[], io: Io): Promise<number> => {
+  const flags = readFlags(argv, [...explainFlags, ...serverFlags]);
+  const [subject = 'last', ...more] = flags.positionals;
+  if (more.length > 0)
+    throw new ConfigProblem('explain takes one thing to explain: a certificate id, a client id, or last.');
+  const server = findServer(flags, io.env);
+  const query = queryFor(subject, flags.values.get('limit') ?? '10');
+  const body = await ask(server, `/_fleetgate/journal?${query}`, io);
+  const records = readAnswer(body);
+  if (flags.values.get('json') === 'true') {
+    io.out(`${printableLines(JSON.stringify(JSON.parse(body), undefined, 2))}\n`);
+    return 0;
+  }
+  if (flags.values.get('certificate') === 'true') {
+    io.out(pemIn(records));
+    return 0;
+  }
+  const style = styleOf(io.terminal && !io.env['NO_COLOR']);
+  const [newest, ...earlier] = records;
+  if (!newest) {
+    io.out(
+      subject === 'last'
+        ? 'Nothing was refused.\n'
+        : 'The journal has no record of that certificate id or client id.\n',
+    );
+    return subject === 'last' ? 0 : 1;
+  }
+  io.out(renderRecord(newest, style));
+  if (earlier.length > 0)
+    io.out(`\n${style.faint('Earlier:')}\n${earlier.map((each) => renderLine(each, style)).join('')}`);
+  return 0;
+};
+
+export const explain: Command = {
+  usage: '[<certificate id> | <client id> | last]',
+  summary: 'say why a device was refused and how to cure it',
+  run,
+};

@@ -1,0 +1,34 @@
+/** The one page of `fleetgate --help`: every command, every flag with its variable and its default. */
+import { configFlags, environmentName, type Flag } from '../config.ts';
+import { explainFlags } from './explain.ts';
+import type { Command } from './io.ts';
+import { serverFlags } from './server.ts';
+
+const flagLine = ({ name, value, byDefault, about }: Flag, variable = ''): string => {
+  const flag = `--${name}${value === undefined ? '' : ` ${value}`}`;
+  return `  ${flag.padEnd(26)}${variable === '' ? '' : variable.padEnd(27)}${about}${byDefault ? ` [${byDefault}]` : ''}`;
+};
+
+export const helpPage = (commands: Readonly<Record<string, Pick<Command, 'usage' | 'summary'>>>): string =>
+  [
+    'fleetgate: AWS IoT Core, the device side, on your own machine.',
+    '',
+    'Usage: fleetgate <command> [flags]',
+    '',
+    ...Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`),
+    '',
+    'fleetgate start: each flag can be given as an environment variable too; the flag wins.',
+    ...configFlags.map((flag) => flagLine(flag, environmentName(flag.name))),
+    '  (environment alone)       FLEETGATE_ROOT_ACCESS_KEY_ID and FLEETGATE_ROOT_SECRET_ACCESS_KEY: a key of the',
+    '                            default account that also works from other machines',
+    '',
+    `fleetgate explain ${commands['explain']?.usage ?? ''}`,
+    ...explainFlags.map((flag) => flagLine(flag)),
+    '',
+    'env, hosts, explain and health find the server by:',
+    ...serverFlags.map((flag) => flagLine(flag)),
+    'and sign with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, else with the development key.',
+    '',
+    '--help and --version work everywhere.',
+    '',
+  ].join('\n');

@@ -1,0 +1,31 @@
+import type { Environment } from '../config.ts';
+
+/** What a command may touch of the process that runs it. */
+export interface Io {
+  /** Standard output and standard error; text carries its own line ends. */
+  out(text: string): void;
+  err(text: string): void;
+  readonly env: Environment;
+  /** Standard output is a terminal: colours may be used. */
+  readonly terminal: boolean;
+  /** The words by which this program is called, e.g. `['/usr/bin/node', '/opt/fleetgate/src/main.ts']`. */
+  readonly program: readonly string[];
+  readonly version: string;
+  /** Real time, ms since the epoch: signatures need it. */
+  now(): number;
+}
+
+/** Returns the exit code: 0 done, 1 it could not be done, 2 the command line makes no sense. */
+export type Run = (argv: readonly string[], io: Io) => Promise<number>;
+
+export interface Command {
+  /** What follows the command's name in `--help`. */
+  readonly usage: string;
+  readonly summary: string;
+  readonly run: Run;
+}
+
+/** The command cannot do what was asked; `message` is a sentence for the user. Exit code 1. */
+export class CommandProblem extends Error {
+  override readonly name = 'CommandProblem';
+}

@@ -1,0 +1,125 @@
+/** One record of the journal for human eyes: what, why, the cure, and the facts behind it. Every foreign string is escaped here again. */
+import { type Fields, fieldsOf, listOf, type ShownRecord, textOf } from './journal-answer.ts';
+import { isPrintable, printable, type Style } from './terminal.ts';
+
+const timeOf = (value: unknown): string => {
+  const date = new Date(typeof value === 'number' ? value : Number.NaN);
+  return Number.isNaN(date.getTime())
+    ? 'at an unknown time'
+    : date.toISOString().replace('T', ' ').replace('Z', ' UTC');
+};
+
+/** One line: for the records that came before the one in full. */
+export const renderLine = ({ record, sentence }: ShownRecord, style: Style): string =>
+  `${style.faint(timeOf(record['lastAtMs']))}  ${printable(sentence)}\n`;
+
+const repeatsOf = (record: Fields): string => {
+  const repeats = record['repeats'];
+  if (typeof repeats !== 'number' || repeats < 1) return '';
+  return `, and ${repeats} more time${repeats === 1 ? '' : 's'} until ${timeOf(record['lastAtMs'])}`;
+};
+
+const joined = (...parts: readonly unknown[]): string =>
+  parts
+    .map(textOf)
+    .filter((part) => part !== '')
+    .join(' ');
+
+/** Label and value of everything known; empty values are left out. */
+const factsOf = (record: Fields): readonly (readonly [label: string, value: string])[] => {
+  const tls = fieldsOf(record['tls']);
+  const account = fieldsOf(record['account']);
+  const source = textOf(record['sourceIp']);
+  const port = textOf(record['sourcePort']);
+  const chain = listOf(tls['chain']).map(fieldsOf);
+  const [leaf = {}] = chain;
+  const validity = 'notAfterMs' in leaf ? `${timeOf(leaf['notBeforeMs'])} to ${timeOf(leaf['notAfterMs'])}` : '';
+  const facts: (readonly [string, string])[] = [
+    ['Event', joined(record['eventType'], record['status'], record['reason'])],
+    ['Detail', textOf(record['detail'])],
+    ['Account', joined(account['accountId'], account['region']) || 'none proven'],
+    ['Client', source && port ? `${source.includes(':') ? `[${source}]` : source}:${port}` : source],
+    ['Host (SNI)', textOf(tls['serverName']) || 'none sent'],
+    ['TLS', joined(tls['version'], tls['resumed'] === true ? '(resumed)' : '', tls['failure'])],
+    ['Protocols (ALPN)', listOf(tls['alpn']).map(textOf).join(', ')],
+    ['Certificate', textOf(record['certificateId'])],
+    ['Subject', textOf(leaf['subject'])],
+    ['Issuer', textOf(leaf['issuer'])],
+    ['Valid', validity],
+    [
+      'Sent above it',
+      chain
+        .slice(1)
+        .map((entry) => textOf(entry['subject']))
+        .join(', '),
+    ],
+    ['Client id', textOf(record['clientId'])],
+    ['Action', textOf(record['action'])],
+    ['Resource', textOf(record['resource'])],
+    ['Decision', textOf(record['decision'])],
+    [
+      'No value for',
+      listOf(record['unresolved'])
+        .map((name) => `\${${textOf(name)}}`)
+        .join(', '),
+    ],
+  ];
+  const more = Object.entries(fieldsOf(record['facts']))
+    .filter(([name]) => name !== 'decidingDocument')
+    .map(([name, value]) => [name, textOf(value)] as const);
+  return [...facts, ...more, ['Record', textOf(record['id'])] as const].filter(([, value]) => value !== '');
+};
+
+const whyNot: Readonly<Record<string, string>> = {
+  matched: 'applies',
+  action: 'is about other actions',
+  resource: 'is about other resources',
+  condition: 'its condition is not met',
+  unresolved: 'a variable in it has no value',
+};
+
+/** Every statement that was weighed, the deciding one marked. */
+const renderStatements = (record: Fields, style: Style): string => {
+  const statements = listOf(record['statements']).map(fieldsOf);
+  if (statements.length === 0) return '';
+  const rows = statements.map((statement, index) => {
+    const effect = textOf(statement['effect']);
+    const outcome = textOf(statement['outcome']);
+    const applies = outcome === 'matched';
+    const mark = !applies ? style.faint('-') : effect === 'Allow' ? style.good('+') : style.bad('x');
+    const name = printable(
+      `${textOf(statement['policyName'])} v${textOf(statement['policyVersionId'])} ${textOf(statement['sid']) || `#${textOf(statement['index'])}`}`,
+    );
+    const missing = listOf(statement['unresolved'])
+      .map((variable) => `\${${textOf(variable)}}`)
+      .join(', ');
+    const because = printable(
+      joined(
+        whyNot[outcome] ?? outcome,
+        missing && `(${missing})`,
+        statement['condition'] && `(${textOf(statement['condition'])})`,
+      ),
+    );
+    const decided = index === record['decidedBy'] ? style.strong('  <- decided') : '';
+    return `    ${mark} ${effect.padEnd(5)} ${name}  ${because}${decided}\n`;
+  });
+  const omitted = record['statementsOmitted'];
+  const more = typeof omitted === 'number' ? `    and ${omitted} more that came less close\n` : '';
+  return `  ${style.faint('Statements weighed')}\n${rows.join('')}${more}`;
+};
+
+export const renderRecord = ({ record, sentence, cure, commands }: ShownRecord, style: Style): string => {
+  // A command that could not be printed as it is must not be printed changed.
+  const shown = commands.every(isPrintable) ? commands : [];
+  const facts = factsOf(record);
+  const width = Math.max(...facts.map(([label]) => label.length));
+  return [
+    `${style.faint(`${timeOf(record['atMs'])}${repeatsOf(record)}`)}\n`,
+    `${style.strong(printable(sentence))}\n`,
+    `${printable(cure)}\n`,
+    shown.length > 0 ? `\n${shown.map((line) => `  ${line}\n`).join('')}` : '',
+    '\n',
+    ...facts.map(([label, value]) => `  ${style.faint(printable(label).padEnd(width))}  ${printable(value)}\n`),
+    renderStatements(record, style),
+  ].join('');
+};

@@ -1,0 +1,128 @@
+/** How commands find a running server and ask it: always by its API, always signed, never through its store. */
+import { signRequest } from '../aws/sigv4.ts';
+import { ConfigProblem, type Environment, type Flag, type ReadFlags } from '../config.ts';
+import { CommandProblem, type Io } from './io.ts';
+import { printable } from './terminal.ts';
+
+export const serverFlags: readonly Flag[] = [
+  {
+    name: 'api-url',
+    value: 'URL',
+    byDefault: 'http://127.0.0.1:4566',
+    about: 'the server; else FLEETGATE_API_URL or AWS_ENDPOINT_URL',
+  },
+  {
+    name: 'account',
+    value: 'ID',
+    byDefault: '000000000000',
+    about: 'ask as this account, with its development key',
+  },
+  {
+    name: 'region',
+    value: 'REGION',
+    byDefault: 'us-east-1',
+    about: 'ask in this region; else AWS_REGION or AWS_DEFAULT_REGION',
+  },
+];
+
+/** From the first byte asked to the last answered. */
+export const answerMsMax = 10_000;
+
+export interface Server {
+  /** Without a slash at its end. */
+  readonly url: string;
+  readonly region: string;
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+}
+
+/** The development key of an account. Source: design.md 3. */
+export const developmentKey = (accountId: string | undefined) => ({
+  accessKeyId: accountId === undefined || accountId === '000000000000' ? 'test' : accountId,
+  secretAccessKey: 'test',
+});
+
+const readUrl = (text: string): string => {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (!url || !/^https?:$/.test(url.protocol) || url.username !== '' || url.search !== '' || url.hash !== '') {
+    throw new ConfigProblem(
+      `The server's address must be a URL such as http://127.0.0.1:4566, not ${JSON.stringify(text)}.`,
+    );
+  }
+  return url.href.replace(/\/+$/, '');
+};
+
+export const findUrl = ({ values }: ReadFlags, env: Environment): string =>
+  readUrl(values.get('api-url') || env['FLEETGATE_API_URL'] || env['AWS_ENDPOINT_URL'] || 'http://127.0.0.1:4566');
+
+/** The account of `--account`, else of `otherwise`. */
+export const readAccount = ({ values }: ReadFlags, otherwise?: string): string | undefined => {
+  const account = values.get('account') ?? (otherwise || undefined);
+  if (account === undefined || /^\d{12}$/.test(account)) return account;
+  throw new ConfigProblem(`The account must be 12 digits, not ${JSON.stringify(account)}.`);
+};
+
+export const readRegion = (text: string): string => {
+  if (/^[a-z0-9-]{1,32}$/.test(text)) return text;
+  throw new ConfigProblem(`The region must be a name such as us-east-1, not ${JSON.stringify(text)}.`);
+};
+
+/** The server, region and key of a command: `--account` asks with that account's development key, else AWS's variables count. */
+export const findServer = (flags: ReadFlags, env: Environment): Server => {
+  const account = readAccount(flags);
+  const [accessKeyId, secretAccessKey] = [env['AWS_ACCESS_KEY_ID'], env['AWS_SECRET_ACCESS_KEY']];
+  const key =
+    account === undefined && accessKeyId && secretAccessKey
+      ? { accessKeyId, secretAccessKey }
+      : developmentKey(account);
+  const region = flags.values.get('region') || env['AWS_REGION'] || env['AWS_DEFAULT_REGION'] || 'us-east-1';
+  return { url: findUrl(flags, env), region: readRegion(region), ...key };
+};
+
+/** The fault an API answer carries, as far as it can be read. */
+const faultIn = (body: string): string => {
+  try {
+    const parsed: unknown = JSON.parse(body);
+    if (typeof parsed === 'object' && parsed !== null) {
+      const message = 'message' in parsed ? parsed.message : 'Message' in parsed ? parsed.Message : undefined;
+      if (typeof message === 'string') return message;
+    }
+  } catch {}
+  return body;
+};
+
+/** Asks one question. Faults: CommandProblem when nothing answers, or when the answer is a refusal. */
+export const ask = async (server: Server, pathAndQuery: string, io: Pick<Io, 'now'>): Promise<string> => {
+  const url = `${server.url}${pathAndQuery}`;
+  const { host: _, ...headers } = signRequest({
+    method: 'GET',
+    url,
+    accessKeyId: server.accessKeyId,
+    secretAccessKey: server.secretAccessKey,
+    region: server.region,
+    service: 'iot',
+    nowMs: io.now(),
+  });
+  const { status, body } = await get(url, headers);
+  if (status === 200) return body;
+  const said = printable(faultIn(body).trim().slice(0, 500)).replace(/\.$/, '');
+  const hint =
+    status === 403 ? ' Use a key that the server knows: eval "$(fleetgate env)" sets the one for development.' : '';
+  throw new CommandProblem(
+    `The server at ${printable(server.url)} answered ${status}${said ? `: ${said}` : ''}.${hint}`,
+  );
+};
+
+/** One GET. Faults: CommandProblem when nothing answers in time. */
+export const get = async (url: string, headers: Readonly<Record<string, string>> = {}) => {
+  try {
+    const response = await fetch(url, { headers, redirect: 'manual', signal: AbortSignal.timeout(answerMsMax) });
+    return { status: response.status, body: await response.text() };
+  } catch (cause) {
+    const { origin } = new URL(url);
+    throw new CommandProblem(
+      `No server answers at ${origin}. Start one with \`fleetgate start\`, or say where it is with --api-url.`,
+      { cause },
+    );
+  }
+};
