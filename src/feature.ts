@@ -63,13 +63,6 @@ export type HandlersOf<Service extends ServiceName> = {
 };
 export type Handlers = { readonly [Service in ServiceName]?: HandlersOf<Service> };
 
-/** Periodic work: one run at a time. */
-export interface Task {
-  readonly name: string;
-  readonly everyMs: number;
-  readonly run: () => Promise<void>;
-}
-
 /** Everything a slice adds to the server. Features stand in `features/index.ts` in dependency order. */
 export interface Feature {
   readonly name: string;
@@ -79,5 +72,4 @@ export interface Feature {
   readonly holders?: (db: Db, account: AccountRegion, arn: string) => Promise<readonly Holder[]>;
   /** Forgets what of this slice is attached to `arn`, which is being deleted. */
   readonly release?: (db: Db, account: AccountRegion, arn: string) => Promise<void>;
-  readonly tasks?: readonly Task[];
 }

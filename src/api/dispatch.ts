@@ -80,7 +80,8 @@ export interface Dispatched {
 
 /** Signing names that each service accepts in the credential scope. Source: spec gateway 2.2, identity 1. */
 const signingNames: { readonly [Service in ServiceName]: readonly string[] } = {
-  iot: ['iot'],
+  // AWS's models called it execute-api until 2023; the CLI that Debian 12 packages still signs so
+  iot: ['iot', 'execute-api'],
   'iot-data': ['iotdata', 'iotdevicegateway'],
   sts: ['sts'],
 };

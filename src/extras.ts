@@ -1,0 +1,77 @@
+/** What the API listener serves beside AWS's operations: health, the root certificate, the journal, the names for /etc/hosts. */
+import type { Extra, ExtraAnswer, ExtraRequest } from './api/dispatch.ts';
+import type { Accounts } from './features/accounts/account.ts';
+import { hostsLines } from './features/domains/hosts.ts';
+import { answerJournal } from './journal/endpoint.ts';
+import type { Journal } from './journal/journal.ts';
+
+export interface ExtrasOptions {
+  readonly journal: Journal;
+  readonly accounts: Pick<Accounts, 'list'>;
+  readonly rootPem: string;
+  readonly domain: string;
+  /** Whether operations can be served just now: the store takes writes and all listeners are open. */
+  readonly ready: () => boolean;
+  /** Where cures tell the reader to fetch things from. */
+  readonly apiUrl: () => string;
+  readonly version: string;
+}
+
+/** The root certificate under our own name and under the names that AWS's articles fetch it by. */
+export const rootPaths = ['/root-ca.pem', '/AmazonRootCA1.pem', '/repository/AmazonRootCA1.pem'] as const;
+
+const json = (value: unknown, status = 200): ExtraAnswer => ({
+  status,
+  contentType: 'application/json',
+  body: `${JSON.stringify(value)}\n`,
+});
+
+/** The operator on this very machine: a development key, which counts on loopback only, with no proxy in between. */
+const isDevelopment = ({ arrival, forwarded, caller }: ExtraRequest): boolean =>
+  arrival.loopback && !forwarded && /^(test|[0-9]{12})$/.test(caller?.accessKeyId ?? '');
+
+export const extras = (options: ExtrasOptions): readonly Extra[] => {
+  const { journal, accounts, rootPem, domain, ready, apiUrl, version } = options;
+  const root: ExtraAnswer = { status: 200, contentType: 'application/x-pem-file', body: rootPem };
+  return [
+    ...rootPaths.map((path): Extra => ({ method: 'GET', path, signed: false, handle: () => root })),
+    {
+      method: 'GET',
+      path: '/_fleetgate/health',
+      signed: false,
+      handle: () => json({ alive: true, ready: ready(), version }, ready() ? 200 : 503),
+    },
+    {
+      method: 'GET',
+      path: '/_fleetgate/journal',
+      signed: true,
+      async handle(request) {
+        const { account, query } = request;
+        if (!account) return json({ message: 'Sign the request' }, 403);
+        return json(
+          await answerJournal(journal, {
+            query: new URLSearchParams([...query]),
+            account,
+            development: isDevelopment(request),
+            apiUrl: apiUrl(),
+          }),
+        );
+      },
+    },
+    {
+      method: 'GET',
+      path: '/_fleetgate/hosts',
+      signed: true,
+      async handle(request) {
+        const all = await accounts.list();
+        const own = all.filter(({ accountId }) => isDevelopment(request) || accountId === request.account?.accountId);
+        const lines = hostsLines(own, { domain, address: '127.0.0.1' });
+        return {
+          status: 200,
+          contentType: 'text/plain; charset=utf-8',
+          body: lines.map((line) => `${line}\n`).join(''),
+        };
+      },
+    },
+  ];
+};

@@ -1,0 +1,20 @@
+/** The slices of the server, in dependency order: an earlier one never imports a later one. */
+import type { Feature } from '../feature.ts';
+import { accounts } from './accounts/feature.ts';
+import { certificates } from './certificates/feature.ts';
+import { domains } from './domains/feature.ts';
+import { policies } from './policies/feature.ts';
+import { things } from './things/feature.ts';
+
+/** What slices need beyond a `Call`. */
+export type FeatureServices = Parameters<typeof certificates>[0] & {
+  readonly endpoints: Parameters<typeof domains>[0];
+};
+
+export const allFeatures = (services: FeatureServices): readonly Feature[] => [
+  accounts(),
+  domains(services.endpoints),
+  certificates(services),
+  things(),
+  policies(),
+];

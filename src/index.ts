@@ -1,0 +1,43 @@
+/** The library: a whole node inside a test or another program. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Config, readConfig } from './config.ts';
+import { type FleetNode, startNode } from './node.ts';
+
+export type { Config, Limits } from './config.ts';
+export { type Clock, type FleetNode, StartProblem } from './node.ts';
+
+/**
+ * Whatever is left out: free ports on 127.0.0.1, no log, a data folder of its own that goes when the node closes, and the defaults of the
+ * command for the rest. The environment is not read.
+ */
+export type StartOptions = Partial<Config>;
+
+/** Boots a node in this process. Its clock can be moved, so that rules about days can be tested in milliseconds. */
+export const start = async (options: StartOptions = {}): Promise<FleetNode> => {
+  const ownFolder = options.dataFolder === undefined ? await mkdtemp(join(tmpdir(), 'fleetgate-')) : undefined;
+  const dropFolder = async (): Promise<void> => {
+    if (ownFolder !== undefined) await rm(ownFolder, { recursive: true, force: true });
+  };
+  try {
+    const node = await startNode({
+      ...readConfig([], {}),
+      apiPort: 0,
+      mqttPort: 0,
+      httpsPort: 0,
+      logLevel: 'silent',
+      ...(ownFolder !== undefined && { dataFolder: ownFolder }),
+      ...options,
+    });
+    return {
+      ...node,
+      async close(graceMs) {
+        await node.close(graceMs).finally(dropFolder);
+      },
+    };
+  } catch (error) {
+    await dropFolder();
+    throw error;
+  }
+};

@@ -1,0 +1,297 @@
+/**
+ * The composition root: one node, from a configuration to its listeners. Store and keys first, then the features over them, then who may do what
+ * (authorities), the broker, and last the doors: gateway and API. Closing goes the other way round.
+ */
+import { randomBytes, randomUUID } from 'node:crypto';
+import { chmod, link, readFile, unlink, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join, resolve } from 'node:path';
+import { startApi } from './api/server.ts';
+import type { AccountRegion } from './aws/arn.ts';
+import { localBus } from './bus/local.ts';
+import { makeCall } from './call.ts';
+import type { Config, RootKey } from './config.ts';
+import { extras } from './extras.ts';
+import type { Handlers } from './feature.ts';
+import { openAccounts } from './features/accounts/account.ts';
+import { openCredentials } from './features/accounts/credentials.ts';
+import { openEndpoints } from './features/domains/endpoint.ts';
+import { allFeatures } from './features/index.ts';
+import { createAuthorities } from './features/policies/authority.ts';
+import { startGateway } from './gateway/listener.ts';
+import { openJournal } from './journal/journal.ts';
+import { openLog } from './journal/log.ts';
+import { journalMigrations } from './journal/ring.ts';
+import { createBroker } from './mqtt/broker.ts';
+import { deviceIssuance } from './pki/issue.ts';
+import { createKeyPool } from './pki/key-pool.ts';
+import { openOwnCa } from './pki/own-ca.ts';
+import { migrate } from './store/migrate.ts';
+import { openStore } from './store/sqlite.ts';
+
+/** The node cannot start; `message` is one sentence with the cause and what to do. */
+export class StartProblem extends Error {
+  override readonly name = 'StartProblem';
+}
+
+/** Time as the node sees it. Moving it moves expiry and time-outs, not signatures and not our own certificates. */
+export interface Clock {
+  /** Milliseconds since the epoch. */
+  now(): number;
+  /** Moves the clock forward and acts on everything that has become due, before it resolves. */
+  advance(ms: number): Promise<void>;
+}
+
+export interface FleetNode {
+  readonly apiUrl: string;
+  readonly apiPort: number;
+  readonly mqttPort: number;
+  /** What clients are told to trust, and the file that holds it. */
+  readonly rootPem: string;
+  readonly rootFile: string;
+  /** `localhost`, or the account endpoint where a domain is configured. */
+  readonly mqttHost: string;
+  /** The default account and region. */
+  readonly account: AccountRegion;
+  /** Made at this start, to be shown to the operator once. */
+  readonly generatedRootKey?: RootKey;
+  readonly clock: Clock;
+  /** Takes nothing new, says goodbye to the clients, finishes what is under way for at most `graceMs`, and closes the store. */
+  close(graceMs?: number): Promise<void>;
+}
+
+export const version = '0.1.0';
+const graceMsDefault = 5000;
+
+/** 32 random bytes kept in a file of mode 0600; the same at every start. Two nodes that start at once agree: the first link wins. */
+const readOrMakeKey = async (file: string): Promise<Uint8Array> => {
+  const existing = await readFile(file).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (existing) return existing;
+  const fresh = `${file}.${randomUUID()}`;
+  await writeFile(fresh, randomBytes(32), { mode: 0o600, flush: true });
+  await link(fresh, file).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
+  await unlink(fresh);
+  return readFile(file);
+};
+
+/** Turns what `listen` says into a sentence. `flag` is the option that chooses the port. */
+const listening = async <T>(start: Promise<T>, host: string, port: number, flag: string): Promise<T> => {
+  try {
+    return await start;
+  } catch (cause) {
+    // whatever listen rejects with is one of Node's system errors
+    const { code } = cause as NodeJS.ErrnoException;
+    const where = `port ${port} of ${host}`;
+    const sentences: Record<string, string> = {
+      EADDRINUSE: `The ${where} is in use: stop the other program, or choose another with ${flag} (0 takes a free one).`,
+      EACCES: `This user may not listen on ${where}: choose a port above 1023 with ${flag}.`,
+      EADDRNOTAVAIL: `${host} is no address of this machine: choose another with --host.`,
+      ENOTFOUND: `${host} has no address: choose another with --host.`,
+    };
+    const sentence = sentences[code ?? ''];
+    if (sentence === undefined) throw cause;
+    throw new StartProblem(sentence, { cause });
+  }
+};
+
+/** Closes what was opened, last first; one failure does not keep the others open. */
+const closing = () => {
+  const steps: (() => unknown)[] = [];
+  return {
+    add: (step: () => unknown) => steps.push(step),
+    async run() {
+      const failures: unknown[] = [];
+      for (const step of steps.splice(0).reverse()) {
+        try {
+          await step();
+        } catch (error) {
+          failures.push(error);
+        }
+      }
+      if (failures.length > 0) throw new AggregateError(failures, 'Closing the node');
+    },
+  };
+};
+
+/** All handlers of all slices, by service. Two slices with one operation are refused. */
+const collectHandlers = (features: ReturnType<typeof allFeatures>): Handlers => {
+  const collected: Record<string, Record<string, unknown>> = {};
+  for (const { operations = {} } of features) {
+    for (const [service, handlers] of Object.entries(operations)) {
+      const known = collected[service] ?? {};
+      collected[service] = known;
+      for (const [name, handler] of Object.entries(handlers)) {
+        if (name in known) throw new Error(`Two features handle ${service} ${name}`);
+        known[name] = handler;
+      }
+    }
+  }
+  return collected;
+};
+
+/**
+ * Starts a node. Faults: StartProblem and StoreUnavailable, each with a sentence for the operator; what was opened before is closed again.
+ */
+export const startNode = async (config: Config): Promise<FleetNode> => {
+  const opened = closing();
+  try {
+    return await compose(config, opened);
+  } catch (error) {
+    await opened.run().catch(() => undefined);
+    throw error;
+  }
+};
+
+const compose = async (config: Config, opened: ReturnType<typeof closing>): Promise<FleetNode> => {
+  const { limits, host, domain, region, accountId } = config;
+  const folder = resolve(config.dataFolder);
+  const account: AccountRegion = { accountId, region };
+  let offsetMs = 0;
+  const now = (): number => Date.now() + offsetMs;
+  const log = openLog({ level: config.logLevel, destination: 2 });
+  opened.add(log.flush);
+
+  const store = await openStore({ file: join(folder, 'fleetgate.db') });
+  opened.add(store.close);
+  await chmod(folder, 0o700);
+  const journalStore = await openStore({ file: join(folder, 'journal.db'), durable: false });
+  opened.add(journalStore.close);
+
+  const bus = localBus();
+  opened.add(bus.close);
+  const { serverCert: certFile, serverKey: keyFile } = config;
+  const [ownCa, markerKey, credentials] = await Promise.all([
+    openOwnCa(join(folder, 'pki'), {
+      domain,
+      defaultRegion: region,
+      names: config.names,
+      ...(certFile !== undefined && keyFile !== undefined && { operator: { certFile, keyFile } }),
+      onProblem: (error) => log.server.error({ err: error }, 'a server certificate was not renewed'),
+    }),
+    readOrMakeKey(join(folder, 'marker.key')),
+    openCredentials({ dataFolder: folder, host, accountId, ...(config.rootKey && { rootKey: config.rootKey }) }),
+    migrate(journalStore, journalMigrations),
+  ]);
+  opened.add(ownCa.close);
+  const keyPool = createKeyPool();
+  opened.add(keyPool.close);
+
+  const accounts = openAccounts({ store, accountsMax: limits.accountsMax, now });
+  const endpoints = openEndpoints({ domain, names: config.names, hostName: hostname(), accountId, region }, accounts);
+  const features = allFeatures({ issue: deviceIssuance(ownCa.deviceIssuer), takeKeyPair: keyPool.take, endpoints });
+  await migrate(
+    store,
+    features.flatMap(({ migrations }) => migrations),
+  );
+  await accounts.ensure(account);
+
+  const journal = await openJournal({
+    store: journalStore,
+    now,
+    log: log.attempt,
+    trouble: (error) => log.server.error({ err: error }, 'the journal could not be written'),
+  });
+  opened.add(journal.close);
+  const authorities = createAuthorities({
+    db: store.db,
+    bus,
+    now,
+    region,
+    requireSni: config.requireSni,
+    connectionsMax: limits.connectionsMax,
+    failed: (error) => log.server.error({ err: error }, 'rights could not be read again'),
+  });
+  opened.add(authorities.close);
+  const broker = createBroker({ limits, admit: authorities.admit, record: journal.record, now, newId: randomUUID });
+  const gateway = await listening(
+    startGateway({
+      host,
+      port: config.mqttPort,
+      limits,
+      requireSni: config.requireSni,
+      resolve: endpoints.resolve,
+      serverCertificates: (endpoint, kind) => ownCa.serverCertificate(endpoint.account?.region ?? region, kind),
+      accept: broker.accept,
+      record: journal.record,
+      now: Date.now,
+    }),
+    host,
+    config.mqttPort,
+    '--mqtt-port',
+  );
+  let graceMs = graceMsDefault;
+  opened.add(() => Promise.all([gateway.close(graceMs), broker.close(graceMs)]));
+
+  let ready = false;
+  let apiUrl = '';
+  const services = { store, bus, features, markerKey, now };
+  const api = await listening(
+    startApi({
+      host,
+      port: config.apiPort,
+      domain,
+      names: config.names,
+      allowedOrigins: config.allowedOrigins,
+      limits: { bodyBytesMax: limits.httpBodyBytesMax },
+      handlers: collectHandlers(features),
+      credentials: credentials.find,
+      ensureAccount: async (owner) => accounts.ensure(owner),
+      makeCall: (owner, caller, arrival, operation) =>
+        makeCall(services, { account: owner, caller, arrival, operation }),
+      extras: extras({
+        journal,
+        accounts,
+        rootPem: ownCa.rootPem,
+        domain,
+        ready: () => ready && store.writable,
+        apiUrl: () => apiUrl,
+        version,
+      }),
+      log({ error, account: owner, ...entry }) {
+        const fields = { ...entry, ...(owner && { accountId: owner.accountId }) };
+        if (error !== undefined) log.server.error({ ...fields, err: error }, 'a request failed');
+        else log.server.debug(fields, 'request');
+      },
+    }),
+    host,
+    config.apiPort,
+    '--api-port',
+  );
+  opened.add(() => api.close(graceMs));
+  const reachable = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
+  apiUrl = `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${api.port}`;
+  const rootFile = join(folder, 'root-ca.pem');
+  await writeFile(rootFile, ownCa.rootPem);
+  ready = true;
+  opened.add(() => {
+    ready = false;
+  });
+
+  return {
+    apiUrl,
+    apiPort: api.port,
+    mqttPort: gateway.port,
+    rootPem: ownCa.rootPem,
+    rootFile,
+    mqttHost: endpoints.hasOwnDomain ? endpoints.hostNames(account)['iot:Data-ATS'] : 'localhost',
+    account,
+    ...(credentials.generated && { generatedRootKey: credentials.generated }),
+    clock: {
+      now,
+      async advance(ms) {
+        offsetMs += ms;
+        await authorities.recheck();
+        broker.tick(now());
+      },
+    },
+    async close(grace = graceMsDefault) {
+      graceMs = grace;
+      await opened.run();
+    },
+  };
+};
