@@ -1,0 +1,13 @@
+/** A fatal TLS alert in a record of its own, for connections that are refused before OpenSSL has them. RFC 8446 6; RFC 6066 9. */
+
+const descriptions = {
+  decodeError: 50,
+  protocolVersion: 70,
+  internalError: 80,
+  missingExtension: 109,
+  unrecognizedName: 112,
+} as const;
+
+export type Alert = keyof typeof descriptions;
+
+export const fatalAlert = (alert: Alert): Buffer => Buffer.from([21, 3, 3, 0, 2, 2, descriptions[alert]]);
