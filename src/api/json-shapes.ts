@@ -1,14 +1,11 @@
 /**
  * JSON values <-> the values that handlers work with, by shape. Reading is strict: a value of the wrong JSON type is SerializationException, unknown
- * members are ignored, null is absence. Writing trusts the handler's types; what does not fit is our mistake and asserts.
+ * members are ignored, null is absence. It goes as deep as the shape, which is finite. Writing trusts the handler's types; what does not fit is our mistake and asserts.
  * Assumed: the messages are those that other AWS services on the same framework answer.
  */
 import assert from 'node:assert/strict';
 import { Fault } from '../aws/fault.ts';
 import type { Shape, Structure } from './shapes.ts';
-
-/** Levels of nesting that are read. The deepest input of the models has fewer; deeper ones are SerializationException. */
-const depthMax = 32;
 
 export const malformed = (message: string): Fault => new Fault('SerializationException', message);
 
@@ -63,20 +60,19 @@ const readTimestamp = (value: unknown): Date => {
 };
 
 /** The handler's value of a JSON value. Null stays null inside lists and maps, for the validator to name its place. */
-const readValue = (shape: Shape, value: unknown, depth: number): unknown => {
-  if (depth > depthMax) throw malformed('The document is nested too deeply');
+const readValue = (shape: Shape, value: unknown): unknown => {
   if (value === null) return null;
   switch (shape.kind) {
     case 'structure':
-      return readStructure(shape, value, depth);
+      return readStructure(shape, value);
     case 'list':
       if (!Array.isArray(value)) throw misplaced(value, 'a List');
-      return value.map((item) => readValue(shape.item, item, depth + 1));
+      return value.map((item) => readValue(shape.item, item));
     case 'map':
       if (!isObject(value)) throw misplaced(value, 'a Map');
       // fromEntries defines own properties, whatever their name: `__proto__` is a key like any other
       return Object.fromEntries(
-        Object.entries(value).map(([key, item]) => [readString(key), readValue(shape.value, item, depth + 1)]),
+        Object.entries(value).map(([key, item]) => [readString(key), readValue(shape.value, item)]),
       );
     case 'string':
       return readString(value);
@@ -93,7 +89,7 @@ const readValue = (shape: Shape, value: unknown, depth: number): unknown => {
 };
 
 /** The members of a structure that travel in a JSON object. */
-export const readStructure = (shape: Structure, value: unknown, depth = 0): Record<string, unknown> => {
+export const readStructure = (shape: Structure, value: unknown): Record<string, unknown> => {
   if (!isObject(value)) throw misplaced(value, 'a Structure');
   const read: Record<string, unknown> = {};
   let set = 0;
@@ -101,7 +97,7 @@ export const readStructure = (shape: Structure, value: unknown, depth = 0): Reco
     if (binding.at !== 'body' || !Object.hasOwn(value, binding.name)) continue;
     const item = value[binding.name];
     if (item === null || item === undefined) continue;
-    read[name] = readValue(member, item, depth + 1);
+    read[name] = readValue(member, item);
     set += 1;
   }
   if (shape.union && set !== 1) throw malformed(`Exactly one member of ${shape.name} must be set`);

@@ -40,6 +40,8 @@ export const faultsOf = (operation: Operation): readonly string[] =>
 
 /** Violations that are told at once; checking stops there. */
 const violationsMax = 20;
+/** Characters of a value that a pattern looks at where the model names no longest length; a longer value does not match. None of those is meant to be long. */
+const unlimitedCharactersMax = 16_384;
 /** Characters of a value that a message repeats. */
 const echoedCharactersMax = 1024;
 
@@ -93,7 +95,10 @@ const broken = (shape: Shape, constraint: Constraint, value: unknown): readonly 
   if (size !== undefined && min !== undefined && size < min) told.push(...sentences(shape, { min }));
   if (typeof value !== 'string') return told;
   if (allowed && !allowed.includes(value)) told.push(...sentences(shape, { enum: allowed }));
-  if (pattern !== undefined && !matchesPattern(pattern, value)) told.push(...sentences(shape, { pattern }));
+  const tooLong = max === undefined && value.length > unlimitedCharactersMax;
+  if (pattern !== undefined && (tooLong || !matchesPattern(pattern, value))) {
+    told.push(...sentences(shape, { pattern }));
+  }
   return told;
 };
 
