@@ -214,7 +214,8 @@ const explained = {
 };
 
 test('explain shows time, cause, cure, commands, facts and the statements weighed', async (t) => {
-  const { url, asked } = await answering(t, { records: [explained, { ...explained, sentence: 'Before.' }] });
+  const admitted = { ...explained, sentence: 'Let in.', record: { ...explained.record, status: 'Success' } };
+  const { url, asked } = await answering(t, { records: [admitted, explained, { ...explained, sentence: 'Former.' }] });
   const { out, code } = await run(['explain', 'dev1', '--api-url', url]);
   assert.equal(code, 0);
   assert.equal(asked[0]?.url, '/_fleetgate/journal?subject=dev1&limit=10');
@@ -244,8 +245,11 @@ Allow it:
     - Allow P v1 #0  its condition is not met (IpAddress aws:SourceIp)
     x Deny  P v1 No  applies  <- decided
 
-Earlier:
-2026-01-02 03:05:05.000 UTC  Before.
+Since then:
+2026-01-02 03:05:05.000 UTC  Let in.
+
+Before:
+2026-01-02 03:05:05.000 UTC  Former.
 `,
   );
 });

@@ -4,12 +4,12 @@ import { type Command, CommandProblem, type Io } from './io.ts';
 import { fieldsOf, readAnswer, type ShownRecord } from './journal-answer.ts';
 import { renderLine, renderRecord } from './render-record.ts';
 import { ask, findServer, serverFlags } from './server.ts';
-import { printableLines, styleOf } from './terminal.ts';
+import { printableLines, type Style, styleOf } from './terminal.ts';
 
 export const explainFlags: readonly Flag[] = [
   { name: 'json', about: 'print the records as JSON' },
   { name: 'certificate', about: 'print only the certificate that the device showed, as PEM' },
-  { name: 'limit', value: 'COUNT', byDefault: '10', about: 'how many records; the newest is shown in full' },
+  { name: 'limit', value: 'COUNT', byDefault: '10', about: 'how many records; the newest failure is shown in full' },
 ];
 
 const queryFor = (subject: string, limit: string): string => {
@@ -32,6 +32,22 @@ const pemIn = (records: readonly ShownRecord[]): string => {
   throw new CommandProblem('None of these records holds a certificate.');
 };
 
+const nothingFound = (subject: string): string =>
+  subject === 'last' ? 'Nothing was refused.\n' : 'The journal has no record of that certificate id or client id.\n';
+
+/** The newest failure in full, what came after and before it on a line each. */
+const renderAll = (records: readonly ShownRecord[], style: Style): string => {
+  const failures = records.findIndex(({ record }) => record['status'] !== 'Success');
+  const full = Math.max(0, failures);
+  const lines = (title: string, some: readonly ShownRecord[]): string =>
+    some.length === 0 ? '' : `\n${style.faint(title)}\n${some.map((each) => renderLine(each, style)).join('')}`;
+  return [
+    ...records.slice(full, full + 1).map((newest) => renderRecord(newest, style)),
+    lines('Since then:', records.slice(0, full)),
+    lines('Before:', records.slice(full + 1)),
+  ].join('');
+};
+
 const run = async (argv: readonly string[], io: Io): Promise<number> => {
   const flags = readFlags(argv, [...explainFlags, ...serverFlags]);
   const [subject = 'last', ...more] = flags.positionals;
@@ -50,19 +66,8 @@ const run = async (argv: readonly string[], io: Io): Promise<number> => {
     return 0;
   }
   const style = styleOf(io.terminal && !io.env['NO_COLOR']);
-  const [newest, ...earlier] = records;
-  if (!newest) {
-    io.out(
-      subject === 'last'
-        ? 'Nothing was refused.\n'
-        : 'The journal has no record of that certificate id or client id.\n',
-    );
-    return subject === 'last' ? 0 : 1;
-  }
-  io.out(renderRecord(newest, style));
-  if (earlier.length > 0)
-    io.out(`\n${style.faint('Earlier:')}\n${earlier.map((each) => renderLine(each, style)).join('')}`);
-  return 0;
+  io.out(records.length === 0 ? nothingFound(subject) : renderAll(records, style));
+  return records.length === 0 && subject !== 'last' ? 1 : 0;
 };
 
 export const explain: Command = {

@@ -39,7 +39,7 @@ const factsOf = (record: Fields): readonly (readonly [label: string, value: stri
     ['Detail', textOf(record['detail'])],
     ['Account', joined(account['accountId'], account['region']) || 'none proven'],
     ['Client', source && port ? `${source.includes(':') ? `[${source}]` : source}:${port}` : source],
-    ['Host (SNI)', textOf(tls['serverName']) || 'none sent'],
+    ['Host (SNI)', textOf(tls['serverName']) || ('tls' in record ? 'none sent' : '')],
     ['TLS', joined(tls['version'], tls['resumed'] === true ? '(resumed)' : '', tls['failure'])],
     ['Protocols (ALPN)', listOf(tls['alpn']).map(textOf).join(', ')],
     ['Certificate', textOf(record['certificateId'])],

@@ -64,15 +64,20 @@ export const policyNamesOf = (record: StoredRecord): readonly string[] => {
   return [...new Set((record.statements ?? []).map(({ policyName }) => policyName))];
 };
 
+/** A certificate registered without its CA is SNI_ONLY. Source: spec identity.md 2.1. */
+const sniNote = ({ tls }: StoredRecord): string =>
+  tls?.serverName === undefined ? '; the client must then name the host that it connects to (SNI)' : '';
+
 const explainUnregistered = (record: StoredRecord, surroundings: Surroundings): Explanation => {
   const certificateId = certificateIdOf(record);
   const twin = record.facts?.['registeredTwin'];
   const sentence = twin
     ? `${client(record)} showed ${shownCertificate(record)}${subjectOf(record)}, which is not registered in ${where(record)}; the registered certificate with the same subject is another one, ${shortId(twin)}.`
     : `${client(record)} showed ${shownCertificate(record)}${subjectOf(record)}, which is not registered in ${where(record)}.`;
-  const caution = twin
+  const advice = twin
     ? 'Use the registered certificate with its key; or, only if you know where this one comes from, register it too'
     : 'If it is yours, register it; a registration that was deleted took its policies along';
+  const caution = `${advice}${sniNote(record)}`;
   if (certificateId === undefined || record.tls?.leafPem === undefined) {
     return told(sentence, `${caution} (aws iot register-certificate-without-ca --status ACTIVE).`);
   }
@@ -91,8 +96,7 @@ const explainUnregistered = (record: StoredRecord, surroundings: Surroundings): 
 const explainRevoked = (record: StoredRecord, surroundings: Surroundings): Explanation => {
   const certificateId = certificateIdOf(record);
   const sentence = `${client(record)} showed ${shownCertificate(record)}, which was revoked in ${where(record)}.`;
-  const cure =
-    'Revocation cannot be undone: give the device a new certificate. Only if you are sure that its key was never exposed, delete the registration and register the same certificate again';
+  const cure = `Revocation cannot be undone: give the device a new certificate. Only if you are sure that its key was never exposed, delete the registration and register the same certificate again${sniNote(record)}`;
   if (certificateId === undefined || record.tls?.leafPem === undefined) return told(sentence, `${cure}.`);
   const arn = certificateArn(record, certificateId, surroundings);
   return told(sentence, `${cure}:`, replaceRegistration(certificateId, arn));
@@ -132,18 +136,24 @@ const explainServerName = (record: StoredRecord): Explanation => {
   return told(
     name === undefined
       ? 'The client named a host (SNI) that is no endpoint of this server.'
-      : `The client asked for the host "${name}" (SNI), which is no endpoint of this server for its certificate.`,
+      : `The client asked for the host "${name}" (SNI), which is no endpoint of this server.`,
     `Connect to the endpoint of your account${known}; it is printed by:`,
     askEndpoint(),
   );
 };
 
+const explainSuccess = (record: StoredRecord): string => {
+  if (record.eventType === 'Connect') return `${client(record)} was let in.`;
+  return record.eventType === 'Disconnect'
+    ? `${client(record)} is no longer connected${detail(record)}.`
+    : `${client(record)} was allowed ${record.action ?? record.eventType}${detail(record)}.`;
+};
+
 /** Explains one record. Every reason has its words: a new one does not compile without them. */
 export const explain = (record: StoredRecord, surroundings: Surroundings): Explanation => {
-  if (record.status === 'Success' || record.reason === undefined) {
-    return record.status === 'Success'
-      ? told(`${client(record)} was let in.`, 'Nothing is to be done.')
-      : told(`${client(record)} was refused${detail(record)}.`, 'The facts below are all that is known.');
+  if (record.status === 'Success') return told(explainSuccess(record), 'Nothing is to be done.');
+  if (record.reason === undefined) {
+    return told(`${client(record)} was refused${detail(record)}.`, 'Its facts are all that is known.');
   }
   switch (record.reason) {
     case 'SNI_MISUSED':

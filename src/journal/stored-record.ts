@@ -25,6 +25,8 @@ export interface StoredRecord extends JournalRecord {
 
 /** Characters of one foreign string; the rest is cut and an ellipsis shows it. */
 export const foreignCharactersMax = 512;
+/** Characters of one fact: ten policy names of 128 characters fit (spec policy.md 1). */
+export const factCharactersMax = 1536;
 /** Certificates of a received chain that are kept. */
 export const chainEntriesMax = 4;
 /** ALPN names, unresolved variables, facts. */
@@ -137,9 +139,9 @@ export interface Stamp {
 /** Brings a record over the border. Costs time in proportion to the bounds above, whatever comes in. */
 export const storedRecord = (record: JournalRecord, stamp: Stamp): StoredRecord => {
   const altered: string[] = [];
-  const plain = (field: string, text: string | undefined): string | undefined => {
+  const plain = (field: string, text: string | undefined, charactersMax = foreignCharactersMax) => {
     if (text === undefined) return undefined;
-    const safe = plainText(text);
+    const safe = plainText(text, charactersMax);
     if (safe !== text) altered.push(field);
     return safe;
   };
@@ -173,7 +175,7 @@ export const storedRecord = (record: JournalRecord, stamp: Stamp): StoredRecord 
       Object.fromEntries(
         facts.map(([name, value]) => [
           plainText(name),
-          name === 'decidingDocument' ? plainDocument(value) : (plain(`facts.${name}`, value) ?? ''),
+          name === 'decidingDocument' ? plainDocument(value) : (plain(`facts.${name}`, value, factCharactersMax) ?? ''),
         ]),
       ),
     statementsOmitted: omitted > 0 ? omitted : undefined,

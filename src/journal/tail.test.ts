@@ -26,6 +26,14 @@ test('the same again within the window is counted, not appended', () => {
   assert.deepEqual([only?.repeats, only?.atMs, only?.lastAtMs], [1, 0, repeatWindowMs]);
 });
 
+test('a repeat brings the newest facts: what is cured is the last refusal, not the first', () => {
+  const tail = createTail();
+  add(tail, { facts: { policyNames: 'Old' }, decision: 'IMPLICIT_DENY' });
+  add(tail, { facts: { policyNames: 'New' }, decision: 'EXPLICIT_DENY' });
+  const [only] = records(tail);
+  assert.deepEqual([only?.repeats, only?.facts, only?.decision], [1, { policyNames: 'New' }, 'EXPLICIT_DENY']);
+});
+
 test('the same again after the window is a record of its own', () => {
   const tail = createTail();
   add(tail, { clientId: 'a' }, 0);

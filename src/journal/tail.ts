@@ -98,8 +98,9 @@ export const createTail = (): Tail => {
       const known = byKey.get(key);
       if (known && stamp.atMs - known.record.lastAtMs <= repeatWindowMs) {
         remove(known);
-        const { atMs: lastAtMs, sequence } = stamp;
-        known.record = { ...known.record, lastAtMs, sequence, repeats: known.record.repeats + 1 };
+        // What was weighed may have changed since (a policy, a status): the newest facts count, under the first id and time.
+        const { id, atMs, repeats } = known.record;
+        known.record = { ...storedRecord(record, stamp), id, atMs, repeats: repeats + 1 };
         known.dirty = true;
         return append(known);
       }
