@@ -1,19 +1,16 @@
 #!/usr/bin/env node
 /**
- * The `fleetgate` command. A published package holds compiled JavaScript beside this file; a clone runs the source, for which it needs the
- * Node that the repository pins: an older Node hands over to it.
+ * The `fleetgate` command: runs the source of a clone, for which it needs the Node that the repository pins. An older Node hands over to it.
  */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const beside = (path) => fileURLToPath(new URL(path, import.meta.url));
-const compiled = beside('../dist/main.js');
-const entry = existsSync(compiled) ? compiled : beside('../src/main.ts');
 const pinned = beside('../node_modules/.bin/node');
 
 if (Number(process.versions.node.split('.')[0]) >= 24) {
-  const { run } = await import(entry);
+  const { run } = await import('../src/main.ts');
   process.exitCode = await run(process.argv.slice(2));
 } else if (existsSync(pinned)) {
   const child = spawn(pinned, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit' });

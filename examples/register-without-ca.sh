@@ -53,17 +53,17 @@ endpointAddress=$(aws iot describe-endpoint --endpoint-type IoT:Data-ATS --query
 curl -sS -O "$FLEETGATE_API_URL/repository/AmazonRootCA1.pem"
 echo "$endpointAddress:$mqttPort"
 
-# Subscribes with one device, publishes with another (certificate name, topic, message) and waits for the message to arrive.
+# One device subscribes and publishes (certificate name, topic, message); done when the message has arrived.
 talk() {
-  mosquitto_sub -d --cert "$1.crt" --key "$1.key" --cafile AmazonRootCA1.pem -h "$endpointAddress" -p "$mqttPort" -t "$2" -C 1 -W 20 > "$1.log" 2>&1 &
+  stdbuf -oL mosquitto_sub -d --cert "$1.crt" --key "$1.key" --cafile AmazonRootCA1.pem -h "$endpointAddress" -p "$mqttPort" -t "$2" -C 1 -W 20 > "$1.log" 2>&1 &
   local subscriber=$!
   until grep -q SUBACK "$1.log"; do
     kill -0 "$subscriber" 2>/dev/null || { cat "$1.log"; "$fleetgate" explain last; exit 1; }
     sleep 0.05
   done
   mosquitto_pub --cert "$1.crt" --key "$1.key" --cafile AmazonRootCA1.pem -h "$endpointAddress" -p "$mqttPort" -t "$2" -m "$3" -q 1
-  wait "$subscriber"
-  grep -F "$3" "$1.log"
+  wait "$subscriber" || { cat "$1.log"; "$fleetgate" explain last; exit 1; }
+  grep -Fx "$3" "$1.log"
 }
 
 step 'device1 talks'

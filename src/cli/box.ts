@@ -24,20 +24,27 @@ export const boxColumns = 80;
 /** JSON may be broken where it has a comma, and single quotes hold a line end as it is. */
 const allowAll = '{"Version":"2012-10-17",\n      "Statement":[{"Effect":"Allow","Action":"iot:*","Resource":"*"}]}';
 
-/** A first message in three commands: a policy, a device that has it, a message from that device. */
-export const firstCommands = ({ caFile, mqttHost, mqttPort }: StartFacts): readonly (readonly string[])[] => [
-  ['aws iot create-policy --policy-name AllowAll', `--policy-document '${allowAll}'`],
-  [
-    'aws iot attach-policy --policy-name AllowAll --target "$(',
-    '  aws iot create-keys-and-certificate --set-as-active',
-    '  --certificate-pem-outfile device.pem --private-key-outfile device.key',
-    '  --query certificateArn --output text)"',
-  ],
-  [
-    `mosquitto_pub -d -h ${shellWord(mqttHost)} -p ${mqttPort} --cafile ${shellWord(caFile)}`,
-    '--cert device.pem --key device.key -q 1 -t hello -m world',
-  ],
-];
+/**
+ * A first message: a device with a certificate of its own making, a policy, the three commands that let it in, and the message. Each entry is one
+ * command, in the parts at which its line may be broken.
+ */
+export const firstCommands = (facts: StartFacts): readonly (readonly string[])[] => {
+  const { mqttHost, mqttPort, caFile, accountId, region } = facts;
+  const device = `--cafile ${shellWord(caFile)} --cert device1.crt --key device1.key`;
+  const broker = `-h ${shellWord(mqttHost)} -p ${mqttPort} -t my/topic`;
+  return [
+    ['openssl req -x509 -newkey rsa:2048 -nodes -days 365 -subj /CN=device1', '-keyout device1.key -out device1.crt'],
+    ['aws iot create-policy --policy-name AllowAll', `--policy-document '${allowAll}'`],
+    [
+      'id=$(aws iot register-certificate-without-ca --query certificateId',
+      '--certificate-pem file://device1.crt --output text)',
+    ],
+    ['aws iot update-certificate --certificate-id "$id" --new-status ACTIVE'],
+    ['aws iot attach-policy --policy-name AllowAll', `--target "arn:aws:iot:${region}:${accountId}:cert/$id"`],
+    [`mosquitto_sub ${broker} -C 1`, `${device} & sleep 1`],
+    [`mosquitto_pub ${broker} -q 1 -m hello`, device],
+  ];
+};
 
 /** One command over several lines. */
 const broken = (parts: readonly string[]): readonly string[] =>

@@ -1,0 +1,55 @@
+/** The `fleetgate` command's process: its input and output, `start` with its signals, and what is fatal. */
+import { fileURLToPath } from 'node:url';
+import { startBox } from './cli/box.ts';
+import { runCommand } from './cli/commands.ts';
+import { CommandProblem, type Io, type Run } from './cli/io.ts';
+import { readConfig } from './config.ts';
+import { StartProblem, startNode, version } from './node.ts';
+import { StoreUnavailable } from './store/store.ts';
+
+/** Resolves at the first signal to stop; a second one ends the process at once. */
+const toldToStop = (): Promise<void> =>
+  new Promise((resolve) => {
+    let told = false;
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+      process.on(signal, () => {
+        if (told) process.exit(1);
+        told = true;
+        resolve();
+      });
+    }
+  });
+
+/** Whether an error is a sentence for the operator rather than a mistake of ours. */
+const isForOperator = (error: unknown): error is Error =>
+  error instanceof StartProblem ||
+  error instanceof StoreUnavailable ||
+  (error as Error | undefined)?.name === 'OwnCaProblem';
+
+const start: Run = async (argv, io) => {
+  const config = readConfig(argv, io.env);
+  const stop = toldToStop();
+  const node = await startNode(config).catch((error: unknown) => {
+    throw isForOperator(error) ? new CommandProblem(error.message, { cause: error }) : error;
+  });
+  const { apiUrl, mqttHost, mqttPort, rootFile: caFile, account, generatedRootKey } = node;
+  const rootKey = generatedRootKey && { rootKey: generatedRootKey };
+  io.out(startBox({ version, apiUrl, mqttHost, mqttPort, caFile, ...account, program: io.program, ...rootKey }));
+  await stop;
+  await node.close();
+  return 0;
+};
+
+/** Runs one command line; resolves with its exit code. */
+export const run = (argv: readonly string[]): Promise<number> => {
+  const io: Io = {
+    out: (text) => process.stdout.write(text),
+    err: (text) => process.stderr.write(text),
+    env: process.env,
+    terminal: process.stdout.isTTY === true,
+    program: [fileURLToPath(new URL('../bin/fleetgate.js', import.meta.url))],
+    version,
+    now: Date.now,
+  };
+  return runCommand(argv, io, start);
+};
