@@ -56,9 +56,15 @@ const add = (root: Step, operation: Operation, method: string, path: string): vo
   end(step.ends);
 };
 
+/** Operations whose path ends in a slash in the service's own model, and so with botocore's clients, while the JavaScript SDK drops it: both are taken. */
+const slashed: ReadonlySet<string> = new Set(['ListAuthorizers', 'ListCertificateProviders']);
+
 const root = newStep();
 for (const operation of operations) {
-  if (operation.http) add(root, operation, operation.http.method, operation.http.path);
+  if (!operation.http) continue;
+  const { method, path } = operation.http;
+  add(root, operation, method, path);
+  if (slashed.has(operation.name)) add(root, operation, method, `${path}/`);
 }
 
 const match = (ending: Ending | undefined, values: readonly string[]): Match | undefined =>
@@ -81,15 +87,11 @@ const walk = (
   if (found) return found;
   const single = step.any && segment !== '' && walk(step.any, method, segments, at + 1, [...values, segment]);
   if (single) return single;
-  const rest = segments.slice(at).join('/');
-  return rest === '' ? undefined : match(step.greedy.get(method), [...values, rest]);
+  const greedy = step.greedy.get(method);
+  if (!greedy || segment === '') return undefined;
+  return match(greedy, [...values, segments.slice(at).join('/')]);
 };
-
-/** Segments that are walked: more than any path of the models has. A longer path belongs to no operation. */
-const segmentsMax = 32;
 
 /** The operation of a request; undefined when no operation has this method and path. `path` is the raw path without the query. */
-export const findOperation = (method: string, path: string): Match | undefined => {
-  const segments = path.slice(1).split('/', segmentsMax + 1);
-  return segments.length > segmentsMax ? undefined : walk(root, method, segments, 0, []);
-};
+export const findOperation = (method: string, path: string): Match | undefined =>
+  walk(root, method, path.slice(1).split('/'), 0, []);
