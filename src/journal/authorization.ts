@@ -29,20 +29,28 @@ const subject = (record: StoredRecord): string =>
     record.certificateId === undefined ? 'unknown' : shortId(record.certificateId)
   }`;
 
+/** Source: spec policy.md 1. */
+const policiesPerCertificateMax = 10;
+const isFull = ({ facts }: StoredRecord): boolean =>
+  (facts?.['policyNames'] ?? '').split(' ').length >= policiesPerCertificateMax;
+
 /** Lines that allow what was asked, as narrowly as can be said; empty when a value of it cannot be put into a command. */
 const allowAsked = (record: StoredRecord, surroundings: Surroundings): readonly string[] => {
   const { action, resource, altered = [] } = record;
   const certificateId = certificateIdOf(record);
   if (action === undefined || resource === undefined || certificateId === undefined) return [];
-  if (altered.includes('action') || altered.includes('resource')) return [];
+  if (altered.includes('action') || altered.includes('resource') || isFull(record)) return [];
   return allowExactly(action, resource, certificateArn(record, certificateId, surroundings));
 };
 
 const allowCure = (record: StoredRecord, commands: readonly string[]): string => {
   if (commands.length > 0) {
-    return `If it is meant to, allow exactly that and nothing more${
+    return `If it should be allowed, this allows exactly that and nothing more${
       record.action === 'iot:Subscribe' ? ' (to be sent messages it also needs iot:Receive on their topics)' : ''
     }:`;
+  }
+  if (isFull(record)) {
+    return `Allow it: the certificate already has ${policiesPerCertificateMax} policies, the most it can have, so add the statement to one of them.`;
   }
   return 'Attach a policy that allows it. No command is printed because the request holds characters that are not safe to paste.';
 };

@@ -91,7 +91,7 @@ const reasons: Readonly<Record<Reason, [sentence: RegExp, command: string | unde
   MQTT_KEEP_ALIVE_TIMEOUT: [/silent/, undefined],
   CONNECT_PACKET_TIMEOUT: [/no CONNECT/, undefined],
   DUPLICATE_CLIENT_ID: [/same client id/, undefined],
-  CERTIFICATE_NO_LONGER_ACTIVE: [/ab12cd34 is no longer ACTIVE/, undefined],
+  CERTIFICATE_NO_LONGER_ACTIVE: [/ab12cd34 is no longer ACTIVE/, 'aws iot update-certificate'],
   SLOW_CONSUMER: [/too slowly/, undefined],
   INTERNAL_SERVER_ERROR: [/This server failed/, undefined],
 };
@@ -240,6 +240,16 @@ test('a revoked certificate is replaced only after a warning, with the policies 
       'aws iot attach-thing-principal',
     ],
   );
+});
+test('a connection that was closed by a revocation is not told to activate', () => {
+  const { commands } = explained({ reason: 'CERTIFICATE_NO_LONGER_ACTIVE', facts: { certificateStatus: 'REVOKED' } });
+  assert.deepEqual(commands, []);
+});
+test('a certificate with ten policies is not given an eleventh (spec policy.md 1)', () => {
+  const policyNames = Array.from({ length: 10 }, (_, i) => `P${i}`).join(' ');
+  const { cure, commands } = denied({ facts: { policyNames } });
+  assert.match(cure, /already has 10 policies.*add the statement to one of them/);
+  assert.deepEqual(commands, []);
 });
 test('a transfer that is pending cannot be cured by a status', () => {
   const { commands } = explained({

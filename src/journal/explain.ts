@@ -110,12 +110,15 @@ const explainNotActive = (record: StoredRecord, status: string, closed: boolean)
   if (status === 'PENDING_TRANSFER') {
     return told(sentence, 'Accept, reject or cancel the transfer; until then no account can use the certificate.');
   }
+  const commands = script(certificateId && activate(certificateId));
   if (closed && status !== 'INACTIVE') {
-    const cure =
-      'Set it ACTIVE again if it was only deactivated; if it was revoked or deleted, the next attempt to connect says so.';
-    return told(sentence, cure);
+    const later = 'if it was revoked or deleted, the next attempt to connect says what to do';
+    return commands.length === 0 || status === 'REVOKED'
+      ? told(sentence, `Activate it if it was only deactivated; ${later}.`)
+      : told(sentence, `If it was only deactivated, activate it (${later}):`, commands);
   }
-  return told(sentence, 'If the device may connect, activate it:', script(certificateId && activate(certificateId)));
+  if (commands.length === 0) return told(sentence, 'If the device may connect, set its certificate ACTIVE.');
+  return told(sentence, 'If the device may connect, activate it:', commands);
 };
 
 const explainDates = (record: StoredRecord, surroundings: Surroundings, expired: boolean): Explanation => {

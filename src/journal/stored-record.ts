@@ -77,9 +77,10 @@ const plainDocument = (text: string): string => {
 
 /** Leaves absent members absent, as exactOptionalPropertyTypes wants it. */
 const present = <T extends object>(members: T): { [K in keyof T]: Exclude<T[K], undefined> } => {
-  const kept = Object.entries(members).filter(([, value]) => value !== undefined);
-  // Object.entries forgets the member types that the filter has just made true.
-  return Object.fromEntries(kept) as { [K in keyof T]: Exclude<T[K], undefined> };
+  const kept: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(members)) if (value !== undefined) kept[name] = value;
+  // A loop over entries forgets the member types that it has just made true.
+  return kept as { [K in keyof T]: Exclude<T[K], undefined> };
 };
 
 const plainChain = (chain: readonly ChainEntry[]): readonly ChainEntry[] =>
