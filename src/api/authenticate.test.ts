@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { test } from 'node:test';
 import { presignUrl, signRequest } from '../aws/sigv4.ts';
 import { bootApi, sendRaw, sendSigned, type TestApi } from './test-api.ts';
@@ -215,6 +216,20 @@ test('admitted: four minutes old or early, an unsigned trace id, a Date header i
   const long = { accessKeyId: 'AKIDLONG', secretAccessKey: 'a/long+secret' };
   assert.match((await send({ ...sign(api, long), Via: 'proxy' })).body, /444455556666/);
 });
+
+test('development credentials count on loopback only: by another address of this machine they are unknown (design 3)', async (t) => {
+  const address = Object.values(networkInterfaces())
+    .flatMap((list) => list ?? [])
+    .find(({ family, internal }) => family === 'IPv4' && !internal)?.address;
+  if (address === undefined) return t.skip('this machine has loopback only');
+  const api = await bootApi(t, { host: '0.0.0.0' });
+  const url = `http://${address}:${api.port}/things`;
+  const call = async (key: object) => (await fetch(url, { headers: withoutHost(sign(api, { url, ...key })) })).status;
+  assert.equal(await call({}), 403);
+  assert.equal(await call({ accessKeyId: 'AKIDLONG', secretAccessKey: 'a/long+secret' }), 200);
+});
+
+const withoutHost = ({ host: _, ...headers }: Headers): Headers => headers;
 
 test('replayed with another body: refused, whether the body hash was declared or not', async (t) => {
   const api = await bootApi(t);

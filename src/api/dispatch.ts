@@ -10,6 +10,7 @@ import type { ServiceName } from '../aws/operations.ts';
 import { normalizePath, queryPairs } from '../aws/sigv4.ts';
 import type { Arrival, Call, Caller, Handlers } from '../feature.ts';
 import { type Authenticated, authenticate, type FindIdentity } from './authenticate.ts';
+import type { Extra } from './extras.ts';
 import { checkFetchSite, checkHost, checkOrigin, type HostNames, regionOfHost } from './host.ts';
 import { ClientGone, type Incoming } from './incoming.ts';
 import { handlerOf, type Operation } from './operations.ts';
@@ -17,33 +18,6 @@ import { findAction, readForm, readFormInput, unsignedActions, writeXmlFault, wr
 import { type Answer, readInput, writeFault, writeOutput } from './rest-json.ts';
 import { findOperation } from './routes.ts';
 import { validate } from './validate.ts';
-
-/** What a page of the node's own (health, journal, root certificate) is asked with. */
-export interface ExtraRequest {
-  /** Parameters of the query, the first of each name. */
-  readonly query: ReadonlyMap<string, string>;
-  readonly body: Uint8Array;
-  readonly arrival: Arrival;
-  /** A proxy's header is there: a loopback peer speaks for somebody else. */
-  readonly forwarded: boolean;
-  /** Who signed; undefined when the extra is not signed. */
-  readonly account: AccountRegion | undefined;
-  readonly caller: Caller | undefined;
-}
-
-export interface ExtraAnswer {
-  readonly status: number;
-  readonly contentType: string;
-  readonly body: string | Uint8Array;
-}
-
-/** Something that the node serves beside AWS's operations. `signed` ones are signed for the service `iot`. HEAD is answered where GET is. */
-export interface Extra {
-  readonly method: 'GET' | 'POST';
-  readonly path: string;
-  readonly signed: boolean;
-  readonly handle: (request: ExtraRequest) => ExtraAnswer | Promise<ExtraAnswer>;
-}
 
 /** What the log is told of one answer. Never a query string, a body, a key. `error` is there when the fault hides something from the caller. */
 export interface ApiLogEntry {
