@@ -19,6 +19,8 @@ import { type Answer, readInput, writeFault, writeOutput } from './rest-json.ts'
 import { findOperation } from './routes.ts';
 import { validate } from './validate.ts';
 
+export type { Extra, ExtraAnswer, ExtraRequest } from './extras.ts';
+
 /** What the log is told of one answer. Never a query string, a body, a key. `error` is there when the fault hides something from the caller. */
 export interface ApiLogEntry {
   readonly requestId: string;
