@@ -57,6 +57,13 @@ export class Rights {
     };
   }
 
+  /** What changed cannot be read: everyone who waits for it learns so when the returned function was called. */
+  failToRead(): () => void {
+    const { promise, reject } = Promise.withResolvers<void>();
+    this.reading = promise;
+    return () => reject(new Error('store is down'));
+  }
+
   /** The certificate is no longer ACTIVE. */
   lose(reason: Reason): void {
     for (const close of this.#lost.splice(0)) close(reason);

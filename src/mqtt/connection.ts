@@ -199,7 +199,7 @@ export class Connection implements Publisher {
         this.#pending = false;
         packets++;
         this.#rules(this);
-        if (this.outbox.queuedBytes > this.context.limits.outboundBytesMax) this.#pause(pause.answers);
+        if (!this.outbox.hasRoom(0, this.context.limits.outboundBytesMax)) this.#pause(pause.answers);
       }
     } catch (error) {
       if (error instanceof PacketFault) this.#refuse(error);
@@ -254,7 +254,7 @@ export class Connection implements Publisher {
 
   #drained(): void {
     this.client?.receiver.drained();
-    if (this.outbox.queuedBytes <= this.context.limits.outboundBytesMax) this.#resume(pause.answers);
+    if (this.outbox.hasRoom(0, this.context.limits.outboundBytesMax)) this.#resume(pause.answers);
   }
 
   #lost(): void {

@@ -94,8 +94,7 @@ export class Inflight implements Timed {
   }
 
   #fits(encoded: EncodedPublish): boolean {
-    const queued = this.#outbox.queuedBytes;
-    return queued === 0 || queued + encoded.bytes.length <= this.#context.limits.outboundBytesMax;
+    return this.#outbox.hasRoom(encoded.bytes.length, this.#context.limits.outboundBytesMax);
   }
 
   #hasRoom(encoded: EncodedPublish): boolean {

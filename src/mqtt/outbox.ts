@@ -2,7 +2,7 @@
  * What is to be written to one connection. Everything of one event-loop turn leaves in one write: segments are collected (views into
  * received chunks, shared encodings) and joined when the turn ends; neighbouring views of one chunk become one, so a stream of forwarded
  * packets is written without being copied. While the socket is full nothing is written and what waits is copied, so that no received
- * chunk is pinned. Whoever offers messages looks at `queuedBytes` first; acknowledgements are always taken, because reading from a
+ * chunk is pinned. Whoever offers messages asks `hasRoom` first; acknowledgements are always taken, because reading from a
  * connection stops while its outbox is over the bound.
  */
 import type { Duplex } from 'node:stream';
@@ -56,6 +56,12 @@ export class Outbox {
     this.#turn = turn;
     this.#onDrained = onDrained;
     socket.on('drain', () => this.#drained());
+  }
+
+  /** Whether `bytes` more stay within `bytesMax`. A ready socket is given what waits first: only what it cannot take counts. */
+  hasRoom(bytes: number, bytesMax: number): boolean {
+    if (this.queuedBytes + bytes > bytesMax && this.#blockedBytes === 0) this.flush();
+    return this.queuedBytes === 0 || this.queuedBytes + bytes <= bytesMax;
   }
 
   /** Bytes `source[start, end)`; they must not change until the turn ends. */

@@ -190,7 +190,7 @@ export class Receiver {
 
   #takesQos0(bytes: number): boolean {
     if (this.#isTooLarge(bytes)) return false;
-    if (this.#plan.outbox.queuedBytes + bytes > this.#context.limits.outboundBytesMax) return this.#drop(0);
+    if (!this.#plan.outbox.hasRoom(bytes, this.#context.limits.outboundBytesMax)) return this.#drop(0);
     this.#context.metrics['PublishOut.Success']++;
     return true;
   }

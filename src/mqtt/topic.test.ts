@@ -1,0 +1,192 @@
+/** Topics, filters, reserved topics and the subscription trie, which is checked against a naive matcher. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { isSubscribable, useOfTopic } from './reserved.ts';
+import { routesMax, Subscriptions, sharedMembersMax } from './subscriptions.ts';
+import { faultOfFilter, faultOfTopic, limitOf, parseShared } from './topic.ts';
+
+const matches = (filter: string, topic: string): boolean => {
+  const tree = new Subscriptions<string>();
+  tree.add('me', filter, undefined, { qos: 0, noLocal: false });
+  return tree.route(topic).matches.length === 1;
+};
+
+const cases: [filter: string, topic: string, expected: boolean, rule: string][] = [
+  ['a/b', 'a/b', true, 'equal'],
+  ['a/b', 'a/B', false, 'case matters'],
+  ['a/+/c', 'a//c', true, 'an empty level is still a level'],
+  ['+', '/', false, 'plus is one level, a slash makes two'],
+  ['+/+', '/', true, 'two empty levels'],
+  ['a/+', 'a', false, 'plus needs its level'],
+  ['a/#', 'a', false, 'hash needs a level below (gateway.md 5.6, against MQTT 5 4.7.1.2)'],
+  ['a/#', 'a/', true, 'an empty level below is one (gateway.md 14.25)'],
+  ['a/#', 'a/b/c', true, 'hash takes the rest'],
+  ['#', 'a', true, 'hash alone takes everything'],
+  ['#', '/', true, 'hash takes an empty first level'],
+  ['#', '$aws/events', false, 'wildcards never reach $ topics [MQTT-4.7.2-1]'],
+  ['+/events/x', '$aws/events/x', false, 'plus never reaches $ topics [MQTT-4.7.2-1]'],
+  ['$aws/#', '$aws/events', true, 'a filter that begins with $ does'],
+  ['a/$b', 'a/$b', true, '$ is ordinary behind the first level'],
+  ['a/+', 'a/$b', true, 'wildcards reach $ behind the first level'],
+];
+for (const [filter, topic, expected, rule] of cases) {
+  test(`${filter} ${expected ? 'matches' : 'misses'} ${topic}: ${rule}`, () =>
+    assert.equal(matches(filter, topic), expected));
+}
+
+/** The rules of MQTT 4.7 with AWS's departure, level by level. */
+const naive = (filter: string, topic: string): boolean => {
+  const [f, t] = [filter.split('/'), topic.split('/')];
+  if (topic.startsWith('$') && /^[+#]/.test(filter)) return false;
+  for (let index = 0; ; index++) {
+    if (f[index] === '#') return index < t.length;
+    if (index === f.length || index === t.length) return f.length === t.length;
+    if (f[index] !== '+' && f[index] !== t[index]) return false;
+  }
+};
+const level = fc.constantFrom('a', 'b', '', '$x');
+const topics = fc.array(level, { minLength: 1, maxLength: 4 }).map((levels) => levels.join('/'));
+const filters = fc
+  .tuple(fc.array(fc.oneof(level, fc.constant('+')), { minLength: 1, maxLength: 4 }), fc.boolean())
+  .map(([levels, rest]) => [...levels, ...(rest ? ['#'] : [])].join('/'));
+
+test('the trie gives what the naive matcher gives, after any adding and removing', () => {
+  fc.assert(
+    fc.property(fc.array(fc.tuple(fc.nat(3), filters, fc.boolean()), { maxLength: 20 }), topics, (steps, topic) => {
+      const tree = new Subscriptions<number>();
+      const route = tree.route(topic);
+      const held = new Map<string, [number, string]>();
+      for (const [subscriber, filter, adding] of steps) {
+        if (adding) {
+          tree.add(subscriber, filter, undefined, { qos: 0, noLocal: false });
+          held.set(`${subscriber} ${filter}`, [subscriber, filter]);
+        } else {
+          tree.remove(subscriber, filter, undefined);
+          held.delete(`${subscriber} ${filter}`);
+        }
+        const expected = new Set([...held.values()].filter(([, f]) => naive(f, topic)).map(([s]) => s));
+        assert.deepEqual(new Set(route.matches.map((match) => match.subscriber)), expected);
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('overlapping subscriptions: one match at the highest QoS; no local counts per subscription (gateway.md 5.6)', () => {
+  const tree = new Subscriptions<string>();
+  tree.add('me', 'a/#', undefined, { qos: 1, noLocal: true });
+  tree.add('me', 'a/b', undefined, { qos: 0, noLocal: false });
+  const [match, ...rest] = tree.route('a/b').matches;
+  assert.deepEqual(rest, []);
+  assert.deepEqual([match?.qos, match?.localQos], [1, 0]);
+  assert.equal(tree.route('a/c').matches[0]?.localQos, -1);
+});
+
+test('the routes of an account are bounded, and a route that was forgotten stays right', () => {
+  const tree = new Subscriptions<string>();
+  const first = tree.route('t');
+  for (let index = 0; index < routesMax; index++) tree.route(`other/${index}`);
+  assert.notEqual(tree.route('t'), first);
+  tree.add('me', 't', undefined, { qos: 0, noLocal: false });
+  assert.equal(first.matches.length, 1);
+});
+
+test('a shared group is bounded in members (gateway.md 12)', () => {
+  const tree = new Subscriptions<number>();
+  const shared = { shareName: 'g', filter: 't' };
+  for (let member = 0; member < sharedMembersMax; member++) {
+    assert.ok(tree.add(member, '$share/g/t', shared, { qos: 0, noLocal: false }));
+  }
+  assert.equal(tree.add(-1, '$share/g/t', shared, { qos: 0, noLocal: false }), false);
+  assert.ok(tree.add(0, '$share/g/t', shared, { qos: 1, noLocal: false }), 'a member may subscribe again');
+  assert.equal(tree.route('t').groups[0]?.length, sharedMembersMax);
+});
+
+const filterCases: [filter: string, fault: boolean][] = [
+  ['', true],
+  ['a#', true],
+  ['#/a', true],
+  ['+b', true],
+  ['a/b+', true],
+  ['a/#', false],
+  ['+', false],
+  ['/', false],
+  ['#', false],
+];
+for (const [filter, fault] of filterCases) {
+  test(`filter "${filter}" is ${fault ? 'malformed' : 'well formed'} [MQTT-4.7.1]`, () =>
+    assert.equal(faultOfFilter(filter) !== undefined, fault));
+}
+
+test('a topic is neither empty nor holds a wildcard', () => {
+  assert.deepEqual(
+    ['', 'a+', 'a/#', 'a', '/'].map((topic) => faultOfTopic(topic) === undefined),
+    [false, false, false, true, true],
+  );
+});
+
+test('shared filters are taken apart; a ShareName holds no wildcard and is not empty (gateway.md 5.10)', () => {
+  assert.deepEqual(parseShared('$share/g/a/#'), { shareName: 'g', filter: 'a/#' });
+  assert.equal(parseShared('a/b'), undefined);
+  for (const bad of ['$share', '$share/g', '$share//a', '$share/g+/a', '$share/#/a'])
+    assert.equal(typeof parseShared(bad), 'string', bad);
+});
+
+const limits = { topicBytesMax: 256, topicSlashesMax: 7 };
+const limitCases: [topic: string, limit: string | undefined, rule: string][] = [
+  ['x'.repeat(256), undefined, '256 bytes'],
+  ['x'.repeat(257), 'topicBytesMax', '257 bytes'],
+  ['ü'.repeat(129), 'topicBytesMax', 'bytes count, not characters'],
+  ['/'.repeat(7), undefined, '7 slashes'],
+  ['/'.repeat(8), 'topicSlashesMax', '8 slashes (gateway.md 14.30)'],
+  [`$aws/rules/r/${'/'.repeat(7)}`, undefined, 'the prefix of Basic Ingest is not counted (gateway.md 14.30)'],
+  [`$aws/rules/r/${'/'.repeat(8)}`, 'topicSlashesMax', 'what follows it is'],
+];
+for (const [topic, limit, rule] of limitCases)
+  test(`limit: ${rule}`, () => assert.equal(limitOf(topic, limits), limit));
+
+const uses: [topic: string, use: string][] = [
+  ['a/b', 'open'],
+  ['$aws/things/t/shadow/get', 'request'],
+  ['$aws/things/t/shadow/name/s/update', 'request'],
+  ['$aws/things/t/shadow/get/accepted', 'service'],
+  ['$aws/things/t/shadow/update/delta', 'service'],
+  ['$aws/things/t/shadow/delete/delta', 'closed'],
+  ['$aws/things/t/jobs/$next/get', 'request'],
+  ['$aws/things/t/jobs/notify-next', 'service'],
+  ['$aws/certificates/create/json', 'request'],
+  ['$aws/certificates/create/xml', 'closed'],
+  ['$aws/provisioning-templates/fleet/provision/cbor', 'request'],
+  ['$aws/rules/r/x', 'ingest'],
+  ['$aws/rules/r', 'closed'],
+  ['$aws/events/presence/connected/x', 'service'],
+  ['$aws/things/t/streams/s/get/cbor', 'request'],
+  ['$SYS/x', 'closed'],
+  ['$share/g/t', 'closed'],
+  ['$aws/whatever', 'closed'],
+  ['$', 'closed'],
+];
+for (const [topic, use] of uses)
+  test(`publishing to ${topic} is ${use} (gateway.md 6)`, () => assert.equal(useOfTopic(topic).use, use));
+
+const subscribable: [filter: string, allowed: boolean][] = [
+  ['a/#', true],
+  ['$aws/things/+/shadow/#', true],
+  ['$aws/things/t/shadow/get', true],
+  ['$aws/things/t/jobs/get', false],
+  ['$aws/things/t/jobs/get/accepted', true],
+  ['$aws/things/t/jobs/#', true],
+  ['$aws/events/#', true],
+  ['$aws/events/presence/+/+', true],
+  ['$aws/rules/r/#', false],
+  ['$aws/rules/#', false],
+  ['$aws/certificates/create/json', false],
+  ['$aws/certificates/create/+/accepted', true],
+  ['$SYS/#', false],
+  ['$foo/x', false],
+];
+for (const [filter, allowed] of subscribable) {
+  test(`subscribing to ${filter} is ${allowed ? 'open' : 'closed'} (gateway.md 6)`, () =>
+    assert.equal(isSubscribable(filter), allowed));
+}
