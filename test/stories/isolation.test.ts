@@ -1,0 +1,485 @@
+/**
+ * One account's certificates, policies and things do not exist for another, nor for the same account in another region (design 5; acceptance 5 of
+ * the first part). A table over every handled operation: an operation without a row fails the test.
+ */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { type TestContext, test } from 'node:test';
+import {
+  AttachPolicyCommand,
+  AttachPrincipalPolicyCommand,
+  AttachThingPrincipalCommand,
+  CreateCertificateFromCsrCommand,
+  CreateKeysAndCertificateCommand,
+  CreatePolicyCommand,
+  CreatePolicyVersionCommand,
+  CreateThingCommand,
+  DeleteCertificateCommand,
+  DeletePolicyCommand,
+  DeletePolicyVersionCommand,
+  DeleteThingCommand,
+  DescribeCertificateCommand,
+  DescribeEndpointCommand,
+  DescribeThingCommand,
+  DetachPolicyCommand,
+  DetachPrincipalPolicyCommand,
+  DetachThingPrincipalCommand,
+  GetPolicyCommand,
+  GetPolicyVersionCommand,
+  type IoTClient,
+  ListAttachedPoliciesCommand,
+  ListCertificatesCommand,
+  ListPoliciesCommand,
+  ListPolicyPrincipalsCommand,
+  ListPolicyVersionsCommand,
+  ListPrincipalPoliciesCommand,
+  ListPrincipalThingsCommand,
+  ListPrincipalThingsV2Command,
+  ListTargetsForPolicyCommand,
+  ListThingPrincipalsCommand,
+  ListThingPrincipalsV2Command,
+  ListThingsCommand,
+  RegisterCertificateWithoutCACommand,
+  SetDefaultPolicyVersionCommand,
+  UpdateCertificateCommand,
+  UpdateThingCommand,
+} from '@aws-sdk/client-iot';
+import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
+import { coverage, operations } from '../../src/api/operations.ts';
+import { type AccountRegion, iotArn } from '../../src/aws/arn.ts';
+import type { Handlers } from '../../src/feature.ts';
+import { allFeatures } from '../../src/features/index.ts';
+import { type Booted, bash, bootNode, type Identity, makeIdentity } from '../harness.ts';
+
+/** What operations name. */
+interface Names {
+  readonly certificateId: string;
+  readonly certificateArn: string;
+  readonly certificatePem: string;
+  readonly csr: string;
+  readonly policyName: string;
+  readonly thingName: string;
+}
+
+interface Command {
+  readonly input: object;
+}
+
+interface Row {
+  /** The fault's name, or `success`. */
+  readonly answer: string;
+  /** What a stranger asks; `own` is their own holding, for operations that name two things. */
+  readonly asks: (foreign: Names, own: Names) => readonly Command[];
+}
+
+const documentText = (sid: string): string =>
+  JSON.stringify({
+    Version: '2012-10-17',
+    Statement: [{ Sid: sid, Effect: 'Allow', Action: 'iot:*', Resource: '*' }],
+  });
+
+/** Both names foreign, and each beside an own one. */
+const pairs = (foreign: Names, own: Names) => [
+  { policyName: foreign.policyName, thingName: foreign.thingName, target: own.certificateArn },
+  { policyName: own.policyName, thingName: own.thingName, target: foreign.certificateArn },
+  { policyName: foreign.policyName, thingName: foreign.thingName, target: foreign.certificateArn },
+];
+const missing = 'ResourceNotFoundException';
+
+const table: readonly Row[] = [
+  {
+    answer: missing,
+    asks: ({ certificateId }) => [
+      new DescribeCertificateCommand({ certificateId }),
+      new UpdateCertificateCommand({ certificateId, newStatus: 'INACTIVE' }),
+      new UpdateCertificateCommand({ certificateId, newStatus: 'REVOKED' }),
+      new DeleteCertificateCommand({ certificateId }),
+      new DeleteCertificateCommand({ certificateId, forceDelete: true }),
+    ],
+  },
+  {
+    answer: missing,
+    asks: ({ policyName }) => [
+      new GetPolicyCommand({ policyName }),
+      new GetPolicyVersionCommand({ policyName, policyVersionId: '1' }),
+      new ListPolicyVersionsCommand({ policyName }),
+      new ListTargetsForPolicyCommand({ policyName }),
+      new ListPolicyPrincipalsCommand({ policyName }),
+      new CreatePolicyVersionCommand({ policyName, policyDocument: documentText('Stranger'), setAsDefault: true }),
+      new SetDefaultPolicyVersionCommand({ policyName, policyVersionId: '1' }),
+      new DeletePolicyVersionCommand({ policyName, policyVersionId: '1' }),
+      new DeletePolicyCommand({ policyName }),
+    ],
+  },
+  {
+    answer: missing,
+    asks: ({ thingName }) => [
+      new DescribeThingCommand({ thingName }),
+      new ListThingPrincipalsCommand({ thingName }),
+      new ListThingPrincipalsV2Command({ thingName }),
+      new UpdateThingCommand({ thingName, attributePayload: { attributes: { owner: 'stranger' } } }),
+    ],
+  },
+  {
+    answer: missing,
+    asks: ({ certificateArn }) => [
+      new ListAttachedPoliciesCommand({ target: certificateArn }),
+      new ListPrincipalPoliciesCommand({ principal: certificateArn }),
+      new ListPrincipalThingsCommand({ principal: certificateArn }),
+      new ListPrincipalThingsV2Command({ principal: certificateArn }),
+    ],
+  },
+  {
+    answer: missing,
+    asks: (foreign, own) =>
+      pairs(foreign, own).flatMap(({ policyName, thingName, target }) => [
+        new AttachPolicyCommand({ policyName, target }),
+        new AttachPrincipalPolicyCommand({ policyName, principal: target }),
+        new DetachPrincipalPolicyCommand({ policyName, principal: target }),
+        new AttachThingPrincipalCommand({ thingName, principal: target }),
+        new AttachThingPrincipalCommand({ thingName, principal: target, thingPrincipalType: 'EXCLUSIVE_THING' }),
+        new DetachThingPrincipalCommand({ thingName, principal: target }),
+      ]),
+  },
+  {
+    answer: 'InvalidRequestException',
+    asks: ({ certificateArn, policyName }, own) => [
+      new DetachPolicyCommand({ policyName: own.policyName, target: certificateArn }),
+      new DetachPolicyCommand({ policyName, target: certificateArn }),
+    ],
+  },
+  {
+    // what does not exist is deleted and detached with success (spec identity 4.1, 6)
+    answer: 'success',
+    asks: ({ policyName, thingName }, own) => [
+      new DetachPolicyCommand({ policyName, target: own.certificateArn }),
+      new DeleteThingCommand({ thingName }),
+    ],
+  },
+  {
+    answer: 'success',
+    asks: ({ certificatePem, csr, policyName, thingName }) => [
+      new RegisterCertificateWithoutCACommand({ certificatePem, status: 'REVOKED' }),
+      new CreateCertificateFromCsrCommand({ certificateSigningRequest: csr, setAsActive: true }),
+      new CreatePolicyCommand({ policyName, policyDocument: documentText('Stranger') }),
+      new CreateThingCommand({ thingName, attributePayload: { attributes: { owner: 'stranger' } } }),
+    ],
+  },
+  {
+    answer: 'success',
+    asks: () => [
+      new CreateKeysAndCertificateCommand({}),
+      new DescribeEndpointCommand({ endpointType: 'iot:Data-ATS' }),
+      new GetCallerIdentityCommand({}),
+      new ListCertificatesCommand({}),
+      new ListPoliciesCommand({}),
+      new ListThingsCommand({}),
+    ],
+  },
+];
+
+/** Lists in pages, as their owner asks for them. */
+const pagedLists = (own: Names, marker?: string): readonly Command[] => {
+  const byMarker = { pageSize: 1, ...(marker !== undefined && { marker }) };
+  const byToken = { maxResults: 1, ...(marker !== undefined && { nextToken: marker }) };
+  const { certificateArn, policyName, thingName } = own;
+  return [
+    new ListCertificatesCommand(byMarker),
+    new ListPoliciesCommand(byMarker),
+    new ListAttachedPoliciesCommand({ ...byMarker, target: certificateArn }),
+    new ListPrincipalPoliciesCommand({ ...byMarker, principal: certificateArn }),
+    new ListTargetsForPolicyCommand({ ...byMarker, policyName }),
+    new ListPolicyPrincipalsCommand({ ...byMarker, policyName }),
+    new ListThingsCommand(byToken),
+    new ListThingPrincipalsCommand({ ...byToken, thingName }),
+    new ListThingPrincipalsV2Command({ ...byToken, thingName }),
+    new ListPrincipalThingsCommand({ ...byToken, principal: certificateArn }),
+    new ListPrincipalThingsV2Command({ ...byToken, principal: certificateArn }),
+  ];
+};
+
+const operationOf = (command: Command): string => command.constructor.name.replace(/Command$/, '');
+
+/** Every operation that this version handles, from the features' own lists. */
+const handled = (): readonly string[] => {
+  const unused = () => assert.fail('only names are asked for');
+  const features = allFeatures({
+    issue: unused,
+    takeKeyPair: unused,
+    endpoints: { defaultAccount: owner, hasOwnDomain: false, isPlainName: unused, hostNames: unused, resolve: unused },
+  });
+  return features.flatMap(({ operations: handlers = {} }) =>
+    coverage(handlers as Handlers)
+      .filter((one) => one.handled)
+      .map(({ operation }) => operation),
+  );
+};
+
+const owner: AccountRegion = { accountId: '111111111111', region: 'us-east-1' };
+/** A fresh stranger for each number: another account, or the owner's own account in another region. */
+const strangers: Readonly<Record<string, (number: number) => AccountRegion>> = {
+  'another account': (number) => ({ accountId: String(222_222_222_000 + number), region: owner.region }),
+  'the same account in another region': (number) => ({ accountId: owner.accountId, region: `eu-west-${number + 1}` }),
+};
+
+const clientOf = ({ iot }: Booted, { accountId, region }: AccountRegion): IoTClient => iot(accountId, region);
+
+/** What came of a command: `{ answer, message, output }`, with everything that differs by chance made equal. */
+const outcomeOf = async (booted: Booted, who: AccountRegion, command: Command) => {
+  const { accountId } = who;
+  const client: { send(command: never): Promise<unknown> } =
+    command instanceof GetCallerIdentityCommand ? booted.sts(accountId) : clientOf(booted, who);
+  try {
+    // the table holds commands of many types, and `send` is overloaded by them
+    const { $metadata, ...output } = (await client.send(command as never)) as { $metadata: object };
+    return { answer: 'success', output };
+  } catch (error) {
+    assert(error instanceof Error && '$metadata' in error, String(error));
+    const { name, message, $metadata, $response, $fault, stack, ...members } = error as never as Record<
+      string,
+      unknown
+    >;
+    const { httpStatusCode } = $metadata as { httpStatusCode?: number };
+    return { answer: String(name), status: httpStatusCode, message: String(message), members };
+  }
+};
+
+/** An outcome as text in which the asked names and all chance values stand as placeholders. */
+const withoutNames = (outcome: unknown, asked: Names): string => {
+  let text = JSON.stringify(outcome);
+  for (const [name, value] of Object.entries(asked))
+    text = text.replaceAll(JSON.stringify(value).slice(1, -1), `<${name}>`);
+  return text
+    .replaceAll(/-----BEGIN [^-]+-----[^-]+-----END [^-]+-----(\\n)?/g, '<pem>')
+    .replaceAll(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, '<uuid>')
+    .replaceAll(/\b[0-9a-f]{64}\b/g, '<id>')
+    .replaceAll(/"\d{4}-\d\d-\d\dT[\d:.]+Z"/g, '"<time>"');
+};
+
+/** Every row of the store that belongs to one account and region, by table. */
+const rowsOf = ({ folder }: Booted, { accountId, region }: AccountRegion): Record<string, unknown[]> => {
+  const database = new DatabaseSync(join(folder, 'data', 'fleetgate.db'), { readOnly: true });
+  try {
+    const rows: Record<string, unknown[]> = {};
+    for (const { name } of database.prepare("select name from sqlite_master where type = 'table'").all()) {
+      if (name === 'schema_migrations') continue;
+      const query = `select * from ${name} where account_id = ? and region = ? order by rowid`;
+      rows[String(name)] = database.prepare(query).all(accountId, region);
+    }
+    return rows;
+  } finally {
+    database.close();
+  }
+};
+
+/** Two of everything, attached to each other, so that every list has two pages. */
+const furnish = async (iot: IoTClient, who: AccountRegion, names: Names, second: Names): Promise<void> => {
+  for (const { certificatePem } of [names, second]) {
+    await iot.send(new RegisterCertificateWithoutCACommand({ certificatePem, status: 'ACTIVE' }));
+  }
+  for (const { policyName, thingName } of [names, second]) {
+    await iot.send(new CreatePolicyCommand({ policyName, policyDocument: documentText('KnownToItsOwnerAlone1') }));
+    await iot.send(
+      new CreateThingCommand({ thingName, attributePayload: { attributes: { serial: 'known-to-its-owner-alone' } } }),
+    );
+  }
+  const { policyName, thingName } = names;
+  const policyDocument = documentText('KnownToItsOwnerAlone2');
+  await iot.send(new CreatePolicyVersionCommand({ policyName, policyDocument, setAsDefault: true }));
+  for (const { certificateId } of [names, second]) {
+    const target = iotArn(who, 'cert', certificateId);
+    await iot.send(new AttachPolicyCommand({ policyName, target }));
+    await iot.send(new AttachThingPrincipalCommand({ thingName, principal: target }));
+  }
+  const target = iotArn(who, 'cert', names.certificateId);
+  await iot.send(new AttachPolicyCommand({ policyName: second.policyName, target }));
+  await iot.send(new AttachThingPrincipalCommand({ thingName: second.thingName, principal: target }));
+};
+
+const setUp = async (t: TestContext) => {
+  const booted = await bootNode(t);
+  const { folder } = booted;
+  const identities: Record<string, Identity> = {};
+  const namesOf = async (name: string): Promise<Names> => {
+    const identity = await makeIdentity(folder, name);
+    identities[name] = identity;
+    const { certificateId, certificatePem } = identity;
+    const { stdout: csr } = await bash(`openssl req -new -key '${identity.keyFile}' -subj '/CN=${name}'`);
+    return {
+      certificateArn: iotArn(owner, 'cert', certificateId),
+      certificateId,
+      certificatePem,
+      csr,
+      policyName: `${name}-policy`,
+      thingName: `${name}-thing`,
+    };
+  };
+  const [known, hidden, own, ghost] = await Promise.all(['known', 'hidden', 'own', 'ghost'].map(namesOf));
+  assert(known && hidden && own && ghost);
+  const ownerClient = clientOf(booted, owner);
+  await furnish(ownerClient, owner, known, hidden);
+  const endpoint = await ownerClient.send(new DescribeEndpointCommand({ endpointType: 'iot:Data-ATS' }));
+  const thing = await ownerClient.send(new DescribeThingCommand({ thingName: known.thingName }));
+  const policy = await ownerClient.send(new GetPolicyCommand({ policyName: known.policyName }));
+  /** What no stranger ever says, and so must never hear. */
+  const secrets = [
+    hidden.certificateId,
+    hidden.policyName,
+    hidden.thingName,
+    'KnownToItsOwnerAlone',
+    'known-to-its-owner-alone',
+    String(endpoint.endpointAddress),
+    String(thing.thingId),
+    String(policy.generationId),
+  ];
+  return { booted, known, ghost, own, secrets };
+};
+
+test('no operation reaches into another account or region: what is there answers like what is not (design 5)', async (t) => {
+  const { booted, known, ghost, own: ownNames, secrets } = await setUp(t);
+  const before = rowsOf(booted, owner);
+  assert.ok(
+    Object.values(before).every((rows) => rows.length > 0),
+    'the owner has rows in every table',
+  );
+  const rowed = new Set(table.flatMap(({ asks }) => asks(known, ownNames)).map(operationOf));
+  assert.deepEqual([...rowed].sort(), [...handled()].sort(), 'every handled operation has a row');
+
+  let asked = 0;
+  for (const [kind, nameStranger] of Object.entries(strangers)) {
+    for (const [number, { answer, asks }] of table.entries()) {
+      const stranger = nameStranger(number);
+      const own = { ...ownNames, certificateArn: iotArn(stranger, 'cert', ownNames.certificateId) };
+      const client = clientOf(booted, stranger);
+      await client.send(new RegisterCertificateWithoutCACommand({ certificatePem: own.certificatePem }));
+      await client.send(new CreatePolicyCommand({ policyName: own.policyName, policyDocument: documentText('Own') }));
+      await client.send(new CreateThingCommand({ thingName: own.thingName }));
+      // the owner's ARNs as they are, and with the stranger's account and region in them
+      for (const arnOf of [owner, stranger]) {
+        const named = (names: Names): Names => ({
+          ...names,
+          certificateArn: iotArn(arnOf, 'cert', names.certificateId),
+        });
+        const [real, unreal] = [named(known), named(ghost)];
+        const unrealCommands = asks(unreal, own);
+        for (const [index, command] of asks(real, own).entries()) {
+          const unrealCommand = unrealCommands[index];
+          assert(unrealCommand);
+          const what = `${operationOf(command)} ${JSON.stringify(command.input)} by ${kind}`;
+          if (arnOf !== owner && !JSON.stringify(command.input).includes('arn:')) continue;
+          const outcome = await outcomeOf(booted, stranger, command);
+          const unrealOutcome = await outcomeOf(booted, stranger, unrealCommand);
+          assert.equal(outcome.answer, answer, `${what}: ${JSON.stringify(outcome)}`);
+          if (JSON.stringify(command.input) !== JSON.stringify(unrealCommand.input)) {
+            assert.equal(
+              withoutNames(outcome, real),
+              withoutNames(unrealOutcome, unreal),
+              `${what} tells a difference`,
+            );
+          }
+          const heard = JSON.stringify(outcome);
+          for (const secret of secrets) assert.ok(!heard.includes(secret), `${what} tells ${secret}`);
+          asked += 1;
+        }
+      }
+      assert.deepEqual(rowsOf(booted, owner), before, `row ${number} by ${kind} changed something of the owner's`);
+      const strangersRows = JSON.stringify(rowsOf(booted, stranger));
+      assert.ok(
+        !strangersRows.includes(`${owner.region}:${owner.accountId}:`),
+        'nothing of the stranger names the owner',
+      );
+    }
+  }
+  t.diagnostic(`${asked} attempts of strangers over ${rowed.size} operations`);
+});
+
+test("no list shows another account's, and no page marker of another account or region is taken", async (t) => {
+  const { booted, known, own: ownNames } = await setUp(t);
+  const paged = operations
+    .filter(
+      ({ name, input }) =>
+        handled().includes(name) && input?.members.some(({ name: member }) => /^(marker|nextToken)$/.test(member)),
+    )
+    .map(({ name }) => name);
+  assert.deepEqual(pagedLists(known).map(operationOf).sort(), [...paged].sort(), 'every paged list has a row');
+
+  for (const [kind, nameStranger] of Object.entries(strangers)) {
+    const stranger = nameStranger(0);
+    const own = { ...ownNames, certificateArn: iotArn(stranger, 'cert', ownNames.certificateId) };
+    const client = clientOf(booted, stranger);
+    const { certificatePem, certificateArn, policyName, thingName } = own;
+    await client.send(new RegisterCertificateWithoutCACommand({ certificatePem }));
+    await client.send(new CreatePolicyCommand({ policyName, policyDocument: documentText('Own') }));
+    await client.send(new CreateThingCommand({ thingName }));
+    await client.send(new AttachPolicyCommand({ policyName, target: certificateArn }));
+    await client.send(new AttachThingPrincipalCommand({ thingName, principal: certificateArn }));
+
+    for (const [index, command] of pagedLists(known).entries()) {
+      const name = `${operationOf(command)} by ${kind}`;
+      const first = await outcomeOf(booted, owner, command);
+      const { nextMarker, nextToken } = first.output as { nextMarker?: string; nextToken?: string };
+      const marker = nextMarker ?? nextToken;
+      assert.ok(marker, `${name}: the owner has a second page`);
+      const ask = async (given?: string) => {
+        const asked = pagedLists(own, given)[index];
+        assert(asked);
+        return outcomeOf(booted, stranger, asked);
+      };
+      const forged = await ask(Buffer.from(marker, 'base64').fill(1).toString('base64'));
+      assert.equal(forged.answer, 'InvalidRequestException', name);
+      assert.deepEqual(await ask(marker), forged, `${name}: the owner's marker is refused like a made-up one`);
+      const listed = JSON.stringify(await ask());
+      assert.match(listed, /"success"/);
+      assert.doesNotMatch(listed, /next(Marker|Token)/, `${name}: one own item, one page`);
+      assert.match(listed, new RegExp(`own-policy|own-thing|${own.certificateId}`), name);
+      assert.ok(!/known|hidden/.test(listed), `${name}: ${listed}`);
+    }
+  }
+});
+
+test('the same names in two accounts and two regions are different things, and each holds its own status of one certificate', async (t) => {
+  const { booted, known } = await setUp(t);
+  const { certificateId, certificatePem, policyName, thingName } = known;
+  for (const nameStranger of Object.values(strangers)) {
+    const stranger = nameStranger(0);
+    const before = rowsOf(booted, owner);
+    const client = clientOf(booted, stranger);
+    const target = iotArn(stranger, 'cert', certificateId);
+    await client.send(new RegisterCertificateWithoutCACommand({ certificatePem, status: 'INACTIVE' }));
+    await client.send(new CreatePolicyCommand({ policyName, policyDocument: documentText('Namesake') }));
+    await client.send(new CreateThingCommand({ thingName, attributePayload: { attributes: { serial: 'namesake' } } }));
+    await client.send(new AttachPolicyCommand({ policyName, target }));
+    await client.send(new AttachThingPrincipalCommand({ thingName, principal: target }));
+
+    const policy = await client.send(new GetPolicyCommand({ policyName }));
+    assert.equal(policy.policyDocument, documentText('Namesake'));
+    assert.equal(policy.policyArn, iotArn(stranger, 'policy', policyName));
+    const thing = await client.send(new DescribeThingCommand({ thingName }));
+    assert.deepEqual(thing.attributes, { serial: 'namesake' });
+    assert.equal(thing.version, 1);
+    const certificate = await client.send(new DescribeCertificateCommand({ certificateId }));
+    assert.equal(certificate.certificateDescription?.status, 'INACTIVE');
+    assert.equal(certificate.certificateDescription?.ownedBy, stranger.accountId);
+    assert.equal(certificate.certificateDescription?.customerVersion, 1);
+
+    // everything of the namesakes is changed and taken away again
+    const policyDocument = documentText('Changed');
+    await client.send(new CreatePolicyVersionCommand({ policyName, policyDocument, setAsDefault: true }));
+    await client.send(new DeletePolicyVersionCommand({ policyName, policyVersionId: '1' }));
+    await client.send(new UpdateThingCommand({ thingName, attributePayload: { attributes: { serial: 'changed' } } }));
+    await client.send(new UpdateCertificateCommand({ certificateId, newStatus: 'REVOKED' }));
+    const revoked = await client.send(new DescribeCertificateCommand({ certificateId }));
+    assert.equal(revoked.certificateDescription?.status, 'REVOKED');
+    await client.send(new DetachThingPrincipalCommand({ thingName, principal: target }));
+    await client.send(new DeleteThingCommand({ thingName }));
+    await client.send(new DeleteCertificateCommand({ certificateId, forceDelete: true }));
+    await client.send(new DeletePolicyCommand({ policyName }));
+
+    assert.deepEqual(rowsOf(booted, owner), before, 'the owner has what it had');
+    const left = rowsOf(booted, stranger);
+    for (const [name, rows] of Object.entries(left)) {
+      if (name !== 'accounts') assert.deepEqual(rows, [], `nothing is left in ${name}`);
+    }
+  }
+});
