@@ -174,7 +174,11 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
       onProblem: (error) => log.server.error({ err: error }, 'a server certificate was not renewed'),
     }),
     readOrMakeKey(join(folder, 'marker.key')),
-    openCredentials({ dataFolder: folder, host, accountId, ...(config.rootKey && { rootKey: config.rootKey }) }),
+    openCredentials({ dataFolder: folder, host, accountId, ...(config.rootKey && { rootKey: config.rootKey }) }).catch(
+      (cause: Error) => {
+        throw new StartProblem(cause.message, { cause });
+      },
+    ),
     migrate(journalStore, journalMigrations),
   ]);
   opened.add(ownCa.close);
