@@ -72,14 +72,14 @@ test('records and the count of their repeats outlive a restart, newest first', a
   assert.deepEqual([records[1]?.repeats, records[1]?.lastAtMs], [1, testStartMs + 1000]);
 });
 
-test('what was recorded is written by itself', async (t) => {
+test('what was recorded is written by itself', { timeout: 10_000 }, async (t) => {
   const { promise: logged, resolve } = Promise.withResolvers<StoredRecord>();
   const { journal } = await open(t, { log: resolve });
   journal.record(refused());
   // The timer of the journal does not keep a process alive; this one does until it has fired.
   const alive = setInterval(() => {}, 1000);
+  t.after(() => clearInterval(alive));
   assert.equal((await logged).clientId, 'dev1');
-  clearInterval(alive);
 });
 
 test('a record is logged once, its repeats are not', async (t) => {
@@ -156,6 +156,19 @@ test('successes have a smaller share and never push out a failure', async (t) =>
   const records = await again.read({ rings: own, limit: 100 });
   assert.equal(records.length, ringSuccessesPerSourceMax + 1);
   assert.equal(records.at(-1)?.clientId, 'failed');
+});
+
+test('a full ring gives up the many records of a few sources before the one of another, and successes first', async (t) => {
+  const { journal, reopen } = await open(t);
+  journal.record(refused({ clientId: 'victim', sourceIp: '198.51.100.7' }));
+  journal.record({ ...refused({ clientId: 'admitted', sourceIp: '198.51.100.8' }), status: 'Success' });
+  for (let round = 0; round < 16; round++) {
+    for (let i = 0; i < 40; i++) journal.record(refused({ clientId: `flood-${i}`, sourceIp: `192.0.2.${round}` }));
+    await journal.flush();
+  }
+  const again = await reopen();
+  assert.deepEqual(clientIds(await again.read({ rings: own, clientId: 'victim', limit: 1 })), ['victim']);
+  assert.deepEqual(await again.read({ rings: own, clientId: 'admitted', limit: 1 }), []);
 });
 
 test('a ring is bounded, whatever the number of sources', async (t) => {
