@@ -21,12 +21,18 @@ export const throwAwayFolder = (): string => {
   return folder;
 };
 
-/** A self-signed certificate. `names` become its subject alternative names, e.g. `DNS:localhost`. */
-export const selfSigned = (folder: string, name: string, kind: 'ec' | 'rsa', names?: string): Identity => {
+/** A self-signed certificate. `names` become its subject alternative names, e.g. `DNS:localhost`; `subject` is in openssl's form. */
+export const selfSigned = (
+  folder: string,
+  name: string,
+  kind: 'ec' | 'rsa',
+  names?: string,
+  subject = `/CN=${name}`,
+): Identity => {
   const keyFile = join(folder, `${name}.key`);
   const certificateFile = join(folder, `${name}.crt`);
   const key = kind === 'ec' ? ['ec', '-pkeyopt', 'ec_paramgen_curve:P-256'] : ['rsa:2048'];
-  const files = ['-nodes', '-keyout', keyFile, '-out', certificateFile, '-days', '30', '-subj', `/CN=${name}`];
+  const files = ['-nodes', '-keyout', keyFile, '-out', certificateFile, '-days', '30', '-subj', subject];
   const extension = names === undefined ? [] : ['-addext', `subjectAltName=${names}`];
   execFileSync('openssl', ['req', '-x509', '-newkey', ...key, ...files, ...extension], { stdio: 'pipe' });
   const certificatePem = readFileSync(certificateFile, 'latin1');

@@ -45,6 +45,8 @@ export interface GatewayBounds {
   readonly handshakesPerTurnMax: number;
   /** How long a handshake keeps its slot while others wait. */
   readonly handshakeSlotMs: number;
+  /** How long a refused client is given to read its alert and to hang up. */
+  readonly lingerMs: number;
 }
 
 export const gatewayBounds: GatewayBounds = Object.freeze({
@@ -52,6 +54,7 @@ export const gatewayBounds: GatewayBounds = Object.freeze({
   handshakesWaitingMax: 2048,
   handshakesPerTurnMax: 8,
   handshakeSlotMs: 250,
+  lingerMs: 1000,
 });
 
 export interface GatewayOptions {
@@ -81,4 +84,5 @@ export interface Gate {
   readonly protocol: ProtocolChoice;
   readonly line: HandshakeLine;
   readonly tlsServers: TlsServers;
+  readonly lingerMs: number;
 }

@@ -20,8 +20,6 @@ import { defaultSecurityPolicy } from './security-policy.ts';
 import { negotiatedVersion, type ServerKind, serverKind } from './server-kind.ts';
 import type { ServerCertificate } from './tls-servers.ts';
 
-/** How long a refused client is given to read its alert and to hang up. */
-const lingerMs = 1000;
 /** Characters of an internal error's message that a record shows. */
 const errorCharactersMax = 200;
 
@@ -54,13 +52,14 @@ const when = <T>(ask: () => T | Promise<T>, next: (value: T) => void, failed: (e
 };
 
 /** An IPv4 address that a dual-stack listener shows as IPv6. */
-const plainAddress = (address: string): string => (address.startsWith('::ffff:') ? address.slice(7) : address);
+export const plainAddress = (address: string): string => (address.startsWith('::ffff:') ? address.slice(7) : address);
 
 export class Incoming {
   readonly #gate: Gate;
   readonly #socket: Socket;
   readonly #progress: Progress;
-  readonly #reader: ClientHelloReader;
+  /** Until OpenSSL has its bytes. */
+  #reader: ClientHelloReader | undefined;
   readonly #remoteAddress: string;
   readonly #remotePort: number;
   #step: Step = 'hello';
@@ -100,8 +99,8 @@ export class Incoming {
   }
 
   readonly #read = (chunk: Buffer): void => {
-    const reading = this.#reader.push(chunk);
-    if (reading.kind === 'more') return;
+    const reading = this.#reader?.push(chunk);
+    if (!reading || reading.kind === 'more') return;
     if (reading.kind === 'refused') {
       this.#refuse('CLIENT_HELLO_INVALID', { detail: reading.detail }, reading.tls ? 'decodeError' : undefined);
       return;
@@ -167,8 +166,10 @@ export class Incoming {
       secured: (tlsSocket: TLSSocket) => this.#secured(tlsSocket, protocol),
       failed: (error: TlsError, tlsSocket: TLSSocket) => this.#failed(error, tlsSocket),
     };
+    if (!this.#reader || this.#socket.destroyed) return;
     // OpenSSL must see every byte: those read here first, those that arrived since then after them
     this.#socket.unshift(this.#reader.received());
+    this.#reader = undefined;
     try {
       this.#step = 'handshake';
       this.#gate.tlsServers.handshake(this.#socket, needs, outcome);
@@ -179,7 +180,6 @@ export class Incoming {
   }
 
   #failed(error: TlsError, tlsSocket: TLSSocket): void {
-    this.#place?.leave();
     if (this.#step !== 'handshake') return;
     // Node closes the socket itself, behind its alert; the timer stays as the last resort
     this.#step = 'over';
@@ -258,7 +258,7 @@ export class Incoming {
 
   #linger(): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#socket.destroy(), lingerMs);
+    this.#timer = setTimeout(() => this.#socket.destroy(), this.#gate.lingerMs);
   }
 
   #closed(): void {
@@ -267,7 +267,7 @@ export class Incoming {
     this.#progress.closed();
     // in the handshake the TLS side tells what happened, and that only after this; a port probe that says nothing is no attempt
     if (this.#step === 'handshake' || this.#step === 'open') return;
-    if (this.#step === 'hello' && this.#reader.received().length > 0) {
+    if (this.#step === 'hello' && this.#reader && this.#reader.received().length > 0) {
       this.#record('CLIENT_HELLO_INVALID', { detail: 'closed before the ClientHello was complete' });
     } else if (this.#step === 'deciding' || this.#step === 'waiting') {
       this.#tls = { ...this.#tls, failure: 'closed by the client before its turn' };

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { account, bootGateway, endpointName, identities, run } from '../../test/gateway-bed.ts';
+import { selfSigned } from '../../test/throw-away-certificates.ts';
 
 type Kind = 'ec' | 'rsa';
 type Version = 'TLSv1.2' | 'TLSv1.3';
@@ -175,6 +176,16 @@ test('the peer shows the chain that was sent, at most four entries, after the so
   );
   assert.equal(peer.tls.chain?.[0]?.subject, 'CN=device-ec');
   assert.equal(peer.tls.leafPem, identities.deviceEc.certificatePem);
+});
+
+test('a certificate without a subject has an empty one in the chain', async (t) => {
+  const { port, arrived } = await bootGateway(t);
+  const nameless = selfSigned(identities.folder, 'nameless', 'ec', undefined, '/');
+  const socket = await dial({ port, cert: nameless.certificatePem, key: nameless.keyPem });
+  const { peer } = await arrived.next();
+  assert.equal(peer.certificate?.certificateId, nameless.certificateId);
+  assert.equal(peer.tls.chain?.[0]?.subject, '');
+  socket.destroy();
 });
 
 test('a connection that ends on either side is counted no longer', async (t) => {

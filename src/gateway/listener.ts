@@ -8,7 +8,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { type Gate, type GatewayOptions, gatewayBounds } from './gate.ts';
 import { HandshakeLine } from './handshake-line.ts';
-import { Incoming } from './incoming.ts';
+import { Incoming, plainAddress } from './incoming.ts';
 import { mqttsProtocol } from './protocol.ts';
 import { TlsServers } from './tls-servers.ts';
 
@@ -31,6 +31,7 @@ export const startGateway = async (options: GatewayOptions): Promise<Gateway> =>
     options,
     protocol: options.protocol ?? mqttsProtocol,
     tlsServers: options.tlsServers ?? new TlsServers({ now: options.now }),
+    lingerMs: bounds.lingerMs,
     line: new HandshakeLine({
       handshakesMax: options.limits.handshakesMax,
       waitingMax: bounds.handshakesWaitingMax,
@@ -69,7 +70,7 @@ export const startGateway = async (options: GatewayOptions): Promise<Gateway> =>
       status: 'Failure',
       reason: 'CONNECTION_LIMIT',
       detail: `connectionsMax ${options.limits.connectionsMax}`,
-      ...(dropped?.remoteAddress === undefined ? {} : { sourceIp: dropped.remoteAddress }),
+      ...(dropped?.remoteAddress === undefined ? {} : { sourceIp: plainAddress(dropped.remoteAddress) }),
       ...(dropped?.remotePort === undefined ? {} : { sourcePort: dropped.remotePort }),
     });
   });

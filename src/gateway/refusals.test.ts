@@ -146,6 +146,7 @@ test('a client of TLS 1.1: TLS_VERSION_UNSUPPORTED and a protocol_version alert 
   const record = await records.next();
   assert.equal(record.reason, 'TLS_VERSION_UNSUPPORTED');
   assert.deepEqual(record.account, defaultAccount);
+  assert.deepEqual(record.tls, { serverName: 'localhost' }, 'refused before there is a version, and before OpenSSL');
 });
 
 test('no cipher suite in common: TLS_HANDSHAKE_FAILED with what OpenSSL says', async (t) => {
@@ -304,6 +305,67 @@ test('handshakes beyond handshakesMax wait, those beyond the line are refused, a
   assert.match((await bed.records.next()).detail ?? '', /handshakes wait/);
   await itsTurn;
   assert.ok(!stalled.closed);
+});
+
+test('a finished, a failed, a refused and a lost handshake each free their slot at once', async (t) => {
+  const bed = await bootGateway(t, { limits: { ...awsLimits, handshakesMax: 1 }, bounds: { handshakeSlotMs: 60_000 } });
+  const staying = connect({
+    ...{ host: '127.0.0.1', port: bed.port, servername: 'localhost', ca: ec.certificatePem },
+    ...{ cert: deviceEc.certificatePem, key: deviceEc.keyPem },
+  });
+  await bed.arrived.next();
+  await openssl(bed.port, 'TLSv1.3', '-ciphersuites', 'TLS_AES_128_CCM_SHA256');
+  assert.equal((await bed.records.next()).reason, 'TLS_HANDSHAKE_FAILED');
+  await openssl(bed.port, 'TLSv1.3');
+  assert.equal((await bed.records.next()).reason, 'CLIENT_CERTIFICATE_MISSING');
+  const lost = await connected(bed);
+  const answered = once(lost, 'data');
+  lost.write(await helloBytes());
+  await answered;
+  lost.resetAndDestroy();
+  await openssl(bed.port, 'TLSv1.3', ...pair(deviceEc), '-CAfile', ec.certificateFile);
+  await bed.arrived.next();
+  staying.destroy();
+});
+
+test('an open connection outlives handshakeMs; a stalled one that began after it does not', async (t) => {
+  const bed = await bootGateway(t, { limits: { ...awsLimits, handshakeMs: 150 } });
+  const socket = connect({
+    ...{ host: '127.0.0.1', port: bed.port, servername: 'localhost', ca: ec.certificatePem },
+    ...{ cert: deviceEc.certificatePem, key: deviceEc.keyPem },
+  });
+  const { tlsSocket } = await bed.arrived.next();
+  await once(await connected(bed), 'close');
+  assert.ok(!tlsSocket.destroyed);
+  socket.destroy();
+});
+
+test('a refused client that does not hang up is cut off', async (t) => {
+  const bed = await bootGateway(t, { bounds: { lingerMs: 50 } });
+  const staying = connectTcp({ port: bed.port, host: '127.0.0.1', allowHalfOpen: true });
+  staying.on('error', () => {});
+  const answered = once(staying, 'data');
+  staying.write(Buffer.from('160301000401000000', 'hex'));
+  await answered;
+  await until(() => bed.gateway.connections() === 0);
+  staying.destroy();
+});
+
+test('a client that leaves while its account is being looked up is recorded', async (t) => {
+  const asked = Promise.withResolvers<void>();
+  const bed = await bootGateway(t, {
+    resolve: () => {
+      asked.resolve();
+      return new Promise(() => {});
+    },
+  });
+  const socket = await connected(bed);
+  socket.write(await helloBytes());
+  await asked.promise;
+  socket.resetAndDestroy();
+  const record = await bed.records.next();
+  assert.equal(record.reason, 'TLS_HANDSHAKE_FAILED');
+  assert.match(record.tls?.failure ?? '', /before its turn/);
 });
 
 test('connections that die at any moment crash nothing and free their place', async (t) => {

@@ -122,8 +122,24 @@ test('servers are made at first use, shared while they fit, and the least recent
   assert.equal(tlsServers.size, 2);
   await visit(bed, { sigalgs: 'RSA-PSS+SHA256', cert: deviceRsa.certificatePem, key: deviceRsa.keyPem });
   assert.equal(tlsServers.size, 2);
-  await visit(bed);
-  assert.equal(tlsServers.size, 2);
+});
+
+test('a server that is in use is not the one that is dropped', async (t) => {
+  let made = 0;
+  const counted = {
+    ...serverCertificates.ec,
+    get chainPem() {
+      made += 1;
+      return ec.certificatePem;
+    },
+  };
+  const bed = await bootGateway(t, {
+    tlsServers: new TlsServers({ now: () => 0, tlsServersMax: 2 }),
+    serverCertificates: () => counted,
+    protocol: ([alpn]) => ({ name: 'mqtt', alpn, clientCertificate: 'required' }),
+  });
+  for (const alpn of ['a', 'b', 'a', 'c', 'a']) await visit(bed, { ALPNProtocols: [alpn] });
+  assert.equal(made, 3);
 });
 
 test('TLS 1.2 is not renegotiated: the certificate that was looked at stays the one', async (t) => {
