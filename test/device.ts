@@ -1,0 +1,104 @@
+/** Devices for stories: MQTT.js over TLS with a certificate, and what they see. Nothing is sent again or reconnected behind a story's back. */
+import { readFile } from 'node:fs/promises';
+import type { TLSSocket } from 'node:tls';
+import mqtt from 'mqtt';
+import type { FleetNode } from '../src/index.ts';
+import type { Identity } from './harness.ts';
+
+export interface DeviceOptions {
+  readonly clientId: string;
+  /** 4 = MQTT 3.1.1, the default. */
+  readonly version?: 4 | 5;
+  /** SNI; `localhost`, the default account, without it. */
+  readonly serverName?: string;
+  /** Of an earlier connection, to be resumed. */
+  readonly session?: Buffer;
+  readonly tls?: 'TLSv1.2' | 'TLSv1.3';
+  readonly will?: { readonly topic: string; readonly payload: string };
+}
+
+/** How a connection ended. */
+export interface Closing {
+  /** By `performance.now()`. */
+  readonly atMs: number;
+  /** Of the server's DISCONNECT; v5 only. */
+  readonly reasonCode: number | undefined;
+}
+
+export interface Device {
+  readonly client: mqtt.MqttClient;
+  readonly socket: TLSSocket;
+  /** `topic payload` of every message so far. */
+  readonly received: readonly string[];
+  /** Resolves when a message has come, by `topic payload`. */
+  until(message: string): Promise<void>;
+  /** Resolves when the socket is closed. */
+  closed(): Promise<Closing>;
+  /** A TLS session that can be resumed. */
+  readonly session: Promise<Buffer>;
+}
+
+/** Whatever a story waits for comes within this, or never. */
+const waitMsMax = 10_000;
+
+const within = async <T>(wanted: Promise<T>, what: string): Promise<T> => {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error(`${what} did not come within ${waitMsMax} ms`)), waitMsMax);
+  try {
+    return await Promise.race([wanted, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+};
+
+/** Resolves when the server has accepted the connection; rejects when it has not. */
+export const connectDevice = async (node: FleetNode, identity: Identity, options: DeviceOptions): Promise<Device> => {
+  const { clientId, version = 4, serverName = 'localhost', session, tls, will } = options;
+  const [cert, key] = await Promise.all([readFile(identity.certFile), readFile(identity.keyFile)]);
+  const client = mqtt.connect(`mqtts://127.0.0.1:${node.mqttPort}`, {
+    clientId,
+    protocolVersion: version,
+    servername: serverName,
+    ca: node.rootPem,
+    cert,
+    key,
+    reconnectPeriod: 0,
+    ...(session && { session }),
+    ...(tls && { minVersion: tls, maxVersion: tls }),
+    ...(will && { will: { topic: will.topic, payload: Buffer.from(will.payload), qos: 0, retain: false } }),
+  });
+  // MQTT.js types its stream as any duplex; with mqtts it is a TLS socket
+  const socket = client.stream as TLSSocket;
+  const received: string[] = [];
+  let reasonCode: number | undefined;
+  client.on('message', (topic, payload) => received.push(`${topic} ${payload}`));
+  client.on('disconnect', (packet) => {
+    reasonCode = packet.reasonCode;
+  });
+  const sessions = Promise.withResolvers<Buffer>();
+  socket.on('session', sessions.resolve);
+  const closed = new Promise<Closing>((resolve) => {
+    socket.once('close', () => resolve({ atMs: performance.now(), reasonCode }));
+  });
+  const accepted = Promise.withResolvers<void>();
+  client.once('connect', () => accepted.resolve());
+  client.on('error', accepted.reject);
+  void closed.then(() => accepted.reject(new Error(`${clientId} was not let in`)));
+  await within(accepted.promise, `CONNACK for ${clientId}`);
+
+  const arrival = async (message: string): Promise<void> => {
+    while (!received.includes(message)) {
+      const next = new Promise<void>((resolve) => client.once('message', () => resolve()));
+      const end = closed.then(() => Promise.reject(new Error(`${clientId} was closed before ${message} came`)));
+      await Promise.race([next, end]);
+    }
+  };
+  return {
+    client,
+    socket,
+    received,
+    until: (message) => within(arrival(message), `${message} for ${clientId}`),
+    closed: () => within(closed, `the end of ${clientId}`),
+    session: sessions.promise,
+  };
+};

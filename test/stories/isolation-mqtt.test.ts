@@ -1,0 +1,202 @@
+/**
+ * Accounts and regions share a port, and nothing else (design 5): not a topic, not a client id, not a certificate's status, not a line of the journal.
+ * Each is reached by the name that DescribeEndpoint gives for it. Another account and the same account in another region are told apart alike.
+ */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import {
+  AttachPolicyCommand,
+  CreatePolicyCommand,
+  DescribeEndpointCommand,
+  DetachPolicyCommand,
+  type IoTClient,
+  RegisterCertificateWithoutCACommand,
+  UpdateCertificateCommand,
+} from '@aws-sdk/client-iot';
+import { type AccountRegion, iotArn } from '../../src/aws/arn.ts';
+import { connectDevice, type Device, type DeviceOptions } from '../device.ts';
+import { bootNode, type Identity, makeIdentity } from '../harness.ts';
+import { readJournal } from '../journal.ts';
+
+const owner: AccountRegion = { accountId: '111111111111', region: 'us-east-1' };
+const strangers: Readonly<Record<string, AccountRegion>> = {
+  'another account': { accountId: '222222222222', region: 'us-east-1' },
+  'the same account in another region': { accountId: '111111111111', region: 'eu-west-1' },
+};
+const everything = JSON.stringify({
+  Version: '2012-10-17',
+  Statement: [{ Effect: 'Allow', Action: 'iot:*', Resource: '*' }],
+});
+
+/** One side of a wall: an account in a region. */
+interface Side {
+  readonly account: AccountRegion;
+  readonly iot: IoTClient;
+  /** From DescribeEndpoint. */
+  readonly serverName: string;
+  connect(identity: Identity, options: DeviceOptions): Promise<Device>;
+  /** Registers a certificate with a policy that allows everything. */
+  welcome(identity: Identity): Promise<void>;
+}
+
+const bootSides = async (t: TestContext, stranger: AccountRegion) => {
+  const booted = await bootNode(t);
+  const side = async (account: AccountRegion): Promise<Side> => {
+    const iot = booted.iot(account.accountId, account.region);
+    const { endpointAddress = '' } = await iot.send(new DescribeEndpointCommand({ endpointType: 'iot:Data-ATS' }));
+    await iot.send(new CreatePolicyCommand({ policyName: 'everything', policyDocument: everything }));
+    return {
+      account,
+      iot,
+      serverName: endpointAddress,
+      connect: (identity, options) => connectDevice(booted.node, identity, { serverName: endpointAddress, ...options }),
+      async welcome({ certificateId, certificatePem }) {
+        await iot.send(new RegisterCertificateWithoutCACommand({ certificatePem, status: 'ACTIVE' }));
+        const target = iotArn(account, 'cert', certificateId);
+        await iot.send(new AttachPolicyCommand({ policyName: 'everything', target }));
+      },
+    };
+  };
+  return { ...booted, own: await side(owner), foreign: await side(stranger) };
+};
+
+for (const [kind, stranger] of Object.entries(strangers)) {
+  test(`${kind}: the same certificate and client id on both sides, the same topics, and no message or takeover crosses`, async (t) => {
+    const { folder, own, foreign } = await bootSides(t, stranger);
+    assert.notEqual(own.serverName, foreign.serverName);
+    const identity = await makeIdentity(folder, 'twin');
+    for (const side of [own, foreign]) await side.welcome(identity);
+
+    const mine = await own.connect(identity, { clientId: 'twin', version: 5 });
+    const theirs = await foreign.connect(identity, { clientId: 'twin', version: 5 });
+    const theirShare = await foreign.connect(identity, { clientId: 'share' });
+    for (const device of [mine, theirs]) await device.client.subscribeAsync(['#', 'fleet/+'], { qos: 1 });
+    await theirShare.client.subscribeAsync('$share/all/#');
+
+    for (const qos of [0, 1] as const) {
+      mine.client.publish('fleet/temperature', `mine${qos}`, { qos });
+      theirs.client.publish('fleet/temperature', `theirs${qos}`, { qos });
+      await Promise.all([
+        mine.until(`fleet/temperature mine${qos}`),
+        theirs.until(`fleet/temperature theirs${qos}`),
+        theirShare.until(`fleet/temperature theirs${qos}`),
+      ]);
+    }
+    const dying = await own.connect(identity, { clientId: 'dying', will: { topic: 'fleet/will', payload: 'mine' } });
+    dying.socket.destroy();
+    await mine.until('fleet/will mine');
+
+    // whatever was on its way to the other side has arrived before these
+    theirs.client.publish('fleet/end', 'theirs');
+    await Promise.all([theirs.until('fleet/end theirs'), theirShare.until('fleet/end theirs')]);
+    mine.client.publish('fleet/end', 'mine');
+    await mine.until('fleet/end mine');
+    for (const message of mine.received) assert.match(message, / mine/);
+    for (const message of [...theirs.received, ...theirShare.received]) assert.match(message, / theirs/);
+    assert.ok(mine.client.connected && theirs.client.connected, 'neither took the client id of the other');
+  });
+
+  test(`${kind}: a change of the same certificate's status or policies on one side leaves the other's connection alone`, async (t) => {
+    const { folder, own, foreign } = await bootSides(t, stranger);
+    const identity = await makeIdentity(folder, 'twin');
+    for (const side of [own, foreign]) await side.welcome(identity);
+    const mine = await own.connect(identity, { clientId: 'twin' });
+    await mine.client.subscribeAsync('fleet/+');
+
+    const theirs = await foreign.connect(identity, { clientId: 'twin' });
+    const target = iotArn(stranger, 'cert', identity.certificateId);
+    await foreign.iot.send(new DetachPolicyCommand({ policyName: 'everything', target }));
+    theirs.client.publish('fleet/a', 'theirs');
+    await theirs.closed(); // denied, MQTT 3.1.1
+    mine.client.publish('fleet/a', 'mine1');
+    await mine.until('fleet/a mine1');
+
+    await foreign.iot.send(new AttachPolicyCommand({ policyName: 'everything', target }));
+    const again = await foreign.connect(identity, { clientId: 'twin' });
+    const { certificateId } = identity;
+    await foreign.iot.send(new UpdateCertificateCommand({ certificateId, newStatus: 'REVOKED' }));
+    await again.closed();
+    await assert.rejects(foreign.connect(identity, { clientId: 'twin' }));
+    mine.client.publish('fleet/a', 'mine2');
+    await mine.until('fleet/a mine2');
+    await mine.client.endAsync();
+    await own.connect(identity, { clientId: 'twin' });
+  });
+
+  for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+    test(`${kind}: a certificate is refused at the other's endpoint, also on a resumed ${version} session, and is explained like one that nobody has`, async (t) => {
+      const { node, folder, own, foreign } = await bootSides(t, stranger);
+      const [known, unknown] = [await makeIdentity(folder, 'known'), await makeIdentity(folder, 'unknown')];
+      await own.welcome(known);
+      const device = await own.connect(known, { clientId: 'device', tls: version });
+      const session = await device.session;
+
+      await assert.rejects(foreign.connect(known, { clientId: 'probe', tls: version }));
+      await assert.rejects(foreign.connect(unknown, { clientId: 'probe', tls: version }));
+      const told = async ({ certificateId, certificatePem }: Identity): Promise<string> => {
+        const { records } = await readJournal(node, stranger, { certificateId });
+        const [newest] = records;
+        assert.equal(records.length, 1);
+        assert.equal(newest?.record.reason, 'DEVICE_CERTIFICATE_NOT_REGISTERED');
+        assert.deepEqual(newest.record.account, stranger);
+        const { id, atMs, lastAtMs, sequence, sourcePort, ...record } = newest.record;
+        return JSON.stringify({ ...newest, record })
+          .replaceAll(JSON.stringify(certificatePem).slice(1, -1), '<pem>')
+          .replaceAll(certificateId, '<id>')
+          .replaceAll(certificateId.slice(0, 8), '<short id>')
+          .replaceAll(/CN=(un)?known/g, '<subject>')
+          .replaceAll(/"not(Before|After)Ms":\d+/g, '<date>');
+      };
+      assert.equal(await told(known), await told(unknown));
+
+      await assert.rejects(foreign.connect(known, { clientId: 'probe', tls: version, session }));
+      const { records } = await readJournal(node, stranger, { certificateId: known.certificateId });
+      assert.ok(records.every(({ record }) => record.reason === 'DEVICE_CERTIFICATE_NOT_REGISTERED'));
+      // the resumption itself works, where the server certificate is the same: it is only not what decides
+      const resumed = await own.connect(known, { clientId: 'device', tls: version, session });
+      assert.ok(resumed.socket.isSessionReused());
+      await resumed.client.endAsync();
+    });
+  }
+
+  test(`${kind}: each reads its own journal alone, and explain tells the other nothing`, async (t) => {
+    const { node, folder, shell, own, foreign } = await bootSides(t, stranger);
+    const identities = new Map<Side, Identity>();
+    for (const [side, name] of [[own, 'mine'] as const, [foreign, 'theirs'] as const]) {
+      const identity = await makeIdentity(folder, name);
+      identities.set(side, identity);
+      await side.welcome(identity);
+      const device = await side.connect(identity, { clientId: `${name}-welcome` });
+      await device.client.endAsync();
+      await device.closed();
+      await assert.rejects(side.connect(await makeIdentity(folder, `${name}-stray`), { clientId: `${name}-refused` }));
+    }
+    for (const [side, name] of [[own, 'mine'] as const, [foreign, 'theirs'] as const]) {
+      const { records } = await readJournal(node, side.account);
+      for (const { record } of records) assert.deepEqual(record.account, side.account);
+      const clientIds = new Set(records.map(({ record }) => record.clientId));
+      assert.deepEqual([...clientIds].sort(), [`${name}-refused`, `${name}-welcome`]);
+    }
+
+    const { certificateId = '' } = identities.get(own) ?? {};
+    const questions: Record<string, string>[] = [
+      { certificateId },
+      { clientId: 'mine-refused' },
+      { subject: certificateId.slice(0, 8) },
+      { subject: 'mine-welcome' },
+      { subject: 'mine-refused', failures: 'true', last: 'true' },
+    ];
+    for (const question of questions) {
+      assert.deepEqual((await readJournal(node, stranger, question)).records, [], JSON.stringify(question));
+      assert.notDeepEqual((await readJournal(node, owner, question)).records, [], JSON.stringify(question));
+    }
+    const { accountId, region } = stranger;
+    const as = `--account ${accountId} --region ${region}`;
+    const explained = await shell(
+      `fleetgate explain last ${as}; fleetgate explain mine-refused ${as}; fleetgate explain ${certificateId} ${as}; true`,
+    );
+    assert.match(explained.stdout, /The client "theirs-refused" showed/);
+    assert.doesNotMatch(explained.stdout, /mine/);
+    assert.equal(explained.stdout.match(/The journal has no record of that/g)?.length, 2);
+  });
+}
