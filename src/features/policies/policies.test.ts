@@ -383,7 +383,7 @@ test('a certificate with policies is deleted only by force, which detaches them 
 
 test('accounts and regions do not see each other: same policy name, same certificate, separate attachments', async (t) => {
   const { call, callAs } = await makePolicies(t);
-  await register(call, 'a');
+  const mine = await register(call, 'a');
   for (const account of [otherAccount, otherRegion]) {
     const other = callAs(account);
     const theirs = await register(other, 'a');
@@ -391,6 +391,8 @@ test('accounts and regions do not see each other: same policy name, same certifi
     await attachPolicy({ policyName: 'p', target: theirs }, other);
   }
   await rejectsWith(getPolicy({ policyName: 'p' }, call), 'ResourceNotFoundException');
+  await rejectsWith(attachPolicy({ policyName: 'p', target: mine }, call), 'ResourceNotFoundException');
+  await rejectsWith(deletePolicy({ policyName: 'p' }, call), 'ResourceNotFoundException');
   assert.deepEqual(await listPolicies({}, call), { policies: [] });
   await createPolicy({ policyName: 'p', policyDocument: allowAll }, call);
   assert.deepEqual(await listTargetsForPolicy({ policyName: 'p' }, call), { targets: [] });

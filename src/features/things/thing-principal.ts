@@ -188,6 +188,7 @@ interface ConnectionRow {
 /**
  * The things of many connections in one query, in the order asked. The row of each is the attached thing that bears the client id's name,
  * else the first attached one, which counts only if the principal is exclusive to it (an exclusive thing is always the only one).
+ * `cross join` keeps SQLite from starting at the account's attachments, all of them, instead of at what was asked.
  * Source: developer guide, thing policy variables; spec policy 4.4.
  */
 export const findConnectionThings = async (
@@ -207,16 +208,16 @@ export const findConnectionThings = async (
     select asked.certificate_id, asked.client_id, attached.thing_name, attached.thing_principal_type,
       things.attributes, things.thing_type_name
     from asked
-    join thing_principals attached
-      on attached.account_id = ${accountId} and attached.region = ${region} and attached.principal = asked.principal
+    cross join thing_principals attached
+    join things
+      on things.account_id = ${accountId} and things.region = ${region} and things.thing_name = attached.thing_name
+    where attached.account_id = ${accountId} and attached.region = ${region} and attached.principal = asked.principal
       and attached.thing_name = coalesce(
         (select named.thing_name from thing_principals named
           where named.account_id = ${accountId} and named.region = ${region}
             and named.principal = asked.principal and named.thing_name = asked.client_id),
         (select min(first.thing_name) from thing_principals first
           where first.account_id = ${accountId} and first.region = ${region} and first.principal = asked.principal))
-    join things
-      on things.account_id = ${accountId} and things.region = ${region} and things.thing_name = attached.thing_name
   `.execute(db);
 
   const key = (certificateId: string, clientId: string): string => `${certificateId}/${clientId}`;

@@ -120,7 +120,10 @@ test('an attribute may be named like a property of every object', async (t) => {
     ['__proto__', 'x'],
     ['constructor', 'y'],
   ]);
-  const found = await listThings({ attributeName: 'toString', attributeValue: 'x' }, call);
+  const found = await listThings(
+    { attributeName: 'toString', attributeValue: '', usePrefixAttributeValue: true },
+    call,
+  );
   assert.deepEqual(found.things, []);
 });
 
