@@ -20,7 +20,7 @@ export const afterCursor = ({
 }: CreationPage): { operator: '<' | '>'; createdAtMs: number; key: string } | undefined => {
   if (after === '') return undefined;
   const match = cursorPattern.exec(after);
-  // a sealed marker of another operation of ours at worst, e.g. one that pages by name
+  // sealed by this operation, so at worst a marker of another version of this program
   if (!match) throw new Fault('InvalidRequestException', 'The marker does not belong to this operation');
   const [, createdAtMs, key = ''] = match;
   return { operator: ascending ? '>' : '<', createdAtMs: Number(createdAtMs), key };

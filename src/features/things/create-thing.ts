@@ -3,7 +3,7 @@ import { Fault } from '../../aws/fault.ts';
 import type { Handler } from '../../feature.ts';
 import { applyAttributes, attributesText, getThing, insertThing, type Thing } from './thing.ts';
 
-/** Neither things types nor billing groups can be created in this version, so no name of one exists. */
+/** Neither thing types nor billing groups can be created in this version, so no name of one exists. */
 export const refuseThingType = (thingTypeName: string | undefined): void => {
   if (thingTypeName !== undefined) {
     throw new Fault(
@@ -31,7 +31,8 @@ export const identityOf = (account: AccountRegion, { thingName, thingId }: Pick<
 
 /**
  * Creates a thing; again with the same configuration: success, with the thingId of the first time.
- * Source: API reference, CreateThing; spec identity 6. Message and members of the conflict: Observed, in published output of AWS.
+ * Source: API reference, CreateThing; spec identity 6. Message of the conflict: Observed, in published output of AWS.
+ * Assumed: its resourceId is the thingId.
  * Faults: ResourceAlreadyExistsException (other attributes), ResourceNotFoundException (thing type, billing group), InvalidRequestException.
  */
 export const createThing: Handler<'CreateThing'> = async (input, call) => {
