@@ -26,9 +26,7 @@ if (chosen.length === 0) {
 }
 step(`tests: ${chosen.length} files`, process.execPath, [
   '--test',
-  '--test-reporter=dot',
+  `--test-reporter=${root}test/reporter.ts`,
   '--test-reporter-destination=stdout',
-  '--test-reporter=spec',
-  '--test-reporter-destination=.tmp/tests.log',
   ...chosen,
 ]);

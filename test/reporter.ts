@@ -1,0 +1,32 @@
+/** What `npm test` shows: one line per file, every failure and skip in full, and the count as the last line. */
+import { relative } from 'node:path';
+import type { TestEvent } from 'node:test/reporters';
+import { inspect } from 'node:util';
+
+/** A failed test whose cause is only that a test inside it failed says nothing new. */
+const isOnlyParent = (error: unknown): boolean =>
+  error instanceof Error && 'failureType' in error && error.failureType === 'subtestsFailed';
+
+export default async function* report(source: AsyncIterable<TestEvent>): AsyncGenerator<string> {
+  for await (const event of source) {
+    if (event.type === 'test:fail') {
+      const { name, file = '', line = 0, details } = event.data;
+      if (isOnlyParent(details.error)) continue;
+      const cause = details.error.cause ?? details.error;
+      yield `\n✖ ${name}\n  ${relative('.', file)}:${line}\n${inspect(cause, { depth: 8 }).replaceAll(/^/gm, '  ')}\n\n`;
+    } else if (event.type === 'test:pass' && (event.data.skip || event.data.todo)) {
+      yield `- not run: ${event.data.name} (${event.data.skip || event.data.todo})\n`;
+    } else if (event.type === 'test:stderr' || event.type === 'test:stdout') {
+      yield event.data.message;
+    } else if (event.type === 'test:summary') {
+      const { counts, duration_ms: durationMs, file } = event.data;
+      const { tests, passed } = counts;
+      const skipped = counts.skipped + counts.todo;
+      const failed = tests - passed - skipped; // cancelled ones too
+      const seconds = `${(durationMs / 1000).toFixed(1)} s`;
+      if (file !== undefined)
+        yield `${failed > 0 ? '✖' : '✔'} ${relative('.', file)}: ${passed + failed} in ${seconds}\n`;
+      else yield `\nall in ${seconds}\n${passed} passed, ${failed} failed, ${skipped} skipped\n`;
+    }
+  }
+}
