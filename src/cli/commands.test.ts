@@ -227,22 +227,22 @@ Allow it:
 
   aws iot attach-policy --policy-name x
 
-  Event        Connect Failure AUTHORIZATION_FAILURE
-  Account      000000000000 us-east-1
-  Client       [::1]:5000
-  Host (SNI)   localhost
-  TLS          TLSv1.3
-  Certificate  ${certificateId}
-  Subject      CN=dev
-  Valid        1970-01-01 00:00:00.000 UTC to +033658-09-27 01:46:40.000 UTC
-  Client id    dev1
-  Action       iot:Connect
-  Resource     arn:aws:iot:us-east-1:000000000000:client/dev1
-  Decision     EXPLICIT_DENY
-  thingName    thing-1
-  Record       id-1
+  Event           Connect Failure AUTHORIZATION_FAILURE
+  Account         000000000000 us-east-1
+  Client          [::1]:5000
+  Host (SNI)      localhost
+  TLS             TLSv1.3
+  Certificate     ${certificateId}
+  Subject         CN=dev
+  Valid           1970-01-01 00:00:00.000 UTC to +033658-09-27 01:46:40.000 UTC
+  Client id       dev1
+  Action          iot:Connect
+  Resource        arn:aws:iot:us-east-1:000000000000:client/dev1
+  Decision        EXPLICIT_DENY
+  Attached thing  thing-1
+  Record          id-1
   Statements weighed
-    - Allow P v1 #0  its condition is not met (IpAddress aws:SourceIp)
+    - Allow P v1 Statement[0]  its condition is not met (IpAddress aws:SourceIp)
     x Deny  P v1 No  applies  <- decided
 
 Since then:

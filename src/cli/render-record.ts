@@ -25,6 +25,16 @@ const joined = (...parts: readonly unknown[]): string =>
     .filter((part) => part !== '')
     .join(' ');
 
+/** Labels of the facts that a cure may need; others stand under their own name. */
+const factLabels: Readonly<Record<string, string>> = {
+  certificateArn: 'Certificate ARN',
+  certificateStatus: 'Certificate is',
+  policyNames: 'Policies',
+  thingName: 'Attached thing',
+  registeredTwin: 'Same subject',
+  endpoint: 'Endpoint',
+};
+
 /** Label and value of everything known; empty values are left out. */
 const factsOf = (record: Fields): readonly (readonly [label: string, value: string])[] => {
   const tls = fieldsOf(record['tls']);
@@ -66,7 +76,7 @@ const factsOf = (record: Fields): readonly (readonly [label: string, value: stri
   ];
   const more = Object.entries(fieldsOf(record['facts']))
     .filter(([name]) => name !== 'decidingDocument')
-    .map(([name, value]) => [name, textOf(value)] as const);
+    .map(([name, value]) => [factLabels[name] ?? name, textOf(value)] as const);
   return [...facts, ...more, ['Record', textOf(record['id'])] as const].filter(([, value]) => value !== '');
 };
 
@@ -88,7 +98,7 @@ const renderStatements = (record: Fields, style: Style): string => {
     const applies = outcome === 'matched';
     const mark = !applies ? style.faint('-') : effect === 'Allow' ? style.good('+') : style.bad('x');
     const name = printable(
-      `${textOf(statement['policyName'])} v${textOf(statement['policyVersionId'])} ${textOf(statement['sid']) || `#${textOf(statement['index'])}`}`,
+      `${textOf(statement['policyName'])} v${textOf(statement['policyVersionId'])} ${textOf(statement['sid']) || `Statement[${textOf(statement['index'])}]`}`,
     );
     const missing = listOf(statement['unresolved'])
       .map((variable) => `\${${textOf(variable)}}`)

@@ -3,9 +3,8 @@
  * come from another version, another machine, or through a proxy, and a terminal obeys whatever reaches it.
  */
 
-/** C0, DEL, C1, line separators, bidirectional and invisible formatting, lone surrogates, tags. */
-const unprintable =
-  /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}\p{Cs}]/gu;
+/** Controls (C0, DEL, C1), line separators, bidirectional and other formatting, what leaves no ink, lone surrogates. */
+const unprintable = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
 
 export const isPrintable = (text: string): boolean => text.search(unprintable) < 0;
 

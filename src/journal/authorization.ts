@@ -2,6 +2,7 @@
 import type { WeighedStatement } from '../aws/decision.ts';
 import {
   allowExactly,
+  attachPolicy,
   attachThing,
   certificateArn,
   certificateIdOf,
@@ -9,7 +10,7 @@ import {
   type Surroundings,
   shortId,
 } from './cure-lines.ts';
-import { command } from './shell.ts';
+import { command, script } from './shell.ts';
 import { printableJson, type StoredRecord } from './stored-record.ts';
 
 const thingNameShape = /^[a-zA-Z0-9:_-]{1,128}$/;
@@ -17,7 +18,7 @@ const thingNameShape = /^[a-zA-Z0-9:_-]{1,128}$/;
 const thingNameVariable = /^iot:(connection\.)?thing\.thingname$/i;
 
 const named = (statement: WeighedStatement): string =>
-  `${statement.sid === undefined ? `statement ${statement.index}` : `statement "${statement.sid}"`} of policy "${
+  `${statement.sid === undefined ? `Statement[${statement.index}]` : `statement "${statement.sid}"`} of policy "${
     statement.policyName
   }" version ${statement.policyVersionId}`;
 
@@ -58,6 +59,25 @@ const allowCure = (record: StoredRecord, commands: readonly string[]): string =>
 const implicitDeny = (record: StoredRecord, cause: string, surroundings: Surroundings): Explanation => {
   const commands = allowAsked(record, surroundings);
   return { sentence: `${subject(record)} ${cause}`, cure: allowCure(record, commands), commands };
+};
+
+const withoutPolicy = (record: StoredRecord, surroundings: Surroundings): Explanation => {
+  const certificateId = certificateIdOf(record);
+  const former = certificateId === undefined ? [] : (surroundings.policyNames ?? []);
+  const target = certificateId === undefined ? '' : certificateArn(record, certificateId, surroundings);
+  const commands = script(...former.map((policyName) => attachPolicy(policyName, target)));
+  if (commands.length === 0) {
+    return implicitDeny(
+      record,
+      `was refused ${asked(record)}: no policy is attached to the certificate.`,
+      surroundings,
+    );
+  }
+  return {
+    sentence: `${subject(record)} was refused ${asked(record)}: no policy is attached to the certificate any more.`,
+    cure: `If it should be allowed, attach what the certificate was last seen with (or, if that is gone, another policy):`,
+    commands,
+  };
 };
 
 const unresolvedThing = (record: StoredRecord, statement: WeighedStatement, surroundings: Surroundings) => {
@@ -143,13 +163,7 @@ export const explainAuthorization = (record: StoredRecord, surroundings: Surroun
   if (record.decision === 'EXPLICIT_DENY') return explicitDeny(record, surroundings);
   const statements = record.statements ?? [];
   const allows = statements.filter(({ effect }) => effect === 'Allow');
-  if (record.statements && statements.length === 0) {
-    return implicitDeny(
-      record,
-      `was refused ${asked(record)}: no policy is attached to the certificate.`,
-      surroundings,
-    );
-  }
+  if (record.statements && statements.length === 0) return withoutPolicy(record, surroundings);
   const unresolved = allows.find(({ outcome }) => outcome === 'unresolved');
   if (unresolved) {
     const names = unresolved.unresolved ?? record.unresolved ?? [];

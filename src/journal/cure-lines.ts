@@ -10,7 +10,7 @@ export interface Surroundings {
   readonly account: AccountRegion;
   /** e.g. `http://127.0.0.1:4566`. */
   readonly apiUrl: string;
-  /** Policies that the journal has seen with this certificate in this account, for one that is no longer registered. */
+  /** Policies that the journal has seen with this certificate in this account, for one that has none now. */
   readonly policyNames?: readonly string[];
 }
 

@@ -80,6 +80,14 @@ test('the policies of a deleted certificate are remembered from its earlier reco
   assert.doesNotMatch(commands, /Secret/);
 });
 
+test('the policies of a certificate that has none any more are remembered alike', async (t) => {
+  const { record, ask } = await open(t);
+  record({ ...refused({ facts: { policyNames: 'Fleet' } }), status: 'Success' });
+  record(refused({ reason: 'AUTHORIZATION_FAILURE', decision: 'IMPLICIT_DENY', statements: [] }));
+  const [newest] = (await ask('last=true')).records;
+  assert.match(newest?.commands.join('\n') ?? '', /^aws iot attach-policy --policy-name Fleet --target \S+$/);
+});
+
 test('a refusal in one account tells nothing of another that holds the certificate (design.md 4)', async (t) => {
   const { record, ask } = await open(t);
   record(refused());

@@ -33,7 +33,7 @@ export interface JournalRequest {
 }
 
 const limitDefault = 20;
-/** How far back the journal looks for the policies of a certificate that is no longer registered. */
+/** How far back the journal looks for the policies of a certificate that has none. */
 const earlierRecordsMax = 20;
 const parameters = new Set(['subject', 'certificateId', 'clientId', 'failures', 'last', 'limit']);
 
@@ -55,9 +55,13 @@ const readLimit = (query: URLSearchParams): number => {
   return limit;
 };
 
+/** Whether the registry has nothing attached to the certificate any more, or never had. */
+const lacksPolicies = ({ reason, statements }: StoredRecord): boolean =>
+  reason === 'DEVICE_CERTIFICATE_NOT_REGISTERED' || (reason === 'AUTHORIZATION_FAILURE' && statements?.length === 0);
+
 /** Policies that earlier records of the same account saw with this certificate. Never looks into another account. */
 const rememberedPolicies = async (journal: Journal, record: StoredRecord, account: AccountRegion) => {
-  if (record.reason !== 'DEVICE_CERTIFICATE_NOT_REGISTERED' || record.certificateId === undefined) return [];
+  if (!lacksPolicies(record) || record.certificateId === undefined) return [];
   const rings = [record.account ?? account];
   const earlier = await journal.read({ rings, certificateId: record.certificateId, limit: earlierRecordsMax });
   return earlier.map(policyNamesOf).find((names) => names.length > 0) ?? [];

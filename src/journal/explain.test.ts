@@ -59,7 +59,10 @@ const denied = (members: Partial<JournalRecord>, around?: Partial<Surroundings>)
 /** Every reason: what its sentence must name, and what the first command begins with (undefined: no command). */
 const reasons: Readonly<Record<Reason, [sentence: RegExp, command: string | undefined]>> = {
   SNI_MISUSED: [/"localhost" \(SNI\)/, 'aws iot describe-endpoint --endpoint-type iot:Data-ATS '],
-  SNI_REQUIRED: [/named no host/, 'aws iot describe-endpoint --endpoint-type iot:Data-ATS '],
+  SNI_REQUIRED: [
+    /its certificate does not tell one account/,
+    'aws iot describe-endpoint --endpoint-type iot:Data-ATS ',
+  ],
   CLIENT_HELLO_INVALID: [/not the beginning of a TLS connection/, undefined],
   TLS_VERSION_UNSUPPORTED: [/no version of TLS/, undefined],
   SERVER_CERTIFICATE_REJECTED: [/did not trust/, 'curl -sS -o root-ca.pem http://127.0.0.1:4566/root-ca.pem'],
@@ -123,6 +126,12 @@ test('no policy: exactly what was asked is allowed, to exactly this certificate'
   );
 });
 
+test('a policy that the certificate was last seen with is attached again rather than a new one made', () => {
+  const { sentence, commands } = denied({}, { policyNames: ['Fleet'] });
+  assert.match(sentence, /no policy is attached to the certificate any more\.$/);
+  assert.deepEqual(commands, [`aws iot attach-policy --policy-name Fleet --target ${certificateArn}`]);
+});
+
 test('what a policy would read as a pattern is allowed literally (spec policy.md 4.3)', () => {
   const { commands } = denied({ resource: 'arn:aws:iot:us-east-1:000000000000:client/a*b?c${iot:ClientId}$d' });
   assert.ok((commands[0] ?? '').includes('client/a${*}b${?}c${$}{iot:ClientId}$d"'), commands[0] ?? '');
@@ -139,7 +148,7 @@ test('the nearest statement is the cause: unresolved before condition before res
   assert.match(cause(action), /none of its policies allows that action/);
   assert.match(
     cause(action, resource),
-    /statement 1 of policy "Fleet" version 2 allows iot:Connect only on other resources/,
+    /Statement\[1\] of policy "Fleet" version 2 allows iot:Connect only on other resources/,
   );
   assert.match(cause(action, resource, condition), /statement "Office".*condition IpAddress aws:SourceIp is not met/);
   assert.match(cause(action, resource, condition, unresolved), /\$\{iot:Certificate.Subject.Country\} has no value/);
@@ -157,6 +166,16 @@ test('a thing variable without a value: the thing is made if need be, and attach
 test('a thing name that begins with a dash is no option', () => {
   const { commands } = denied({ statements: thingless, clientId: '--help' });
   assert.match(commands[1] ?? '', /attach-thing-principal --thing-name='--help' /);
+});
+test('an address in place of a host name, and a server that requires SNI, are told so (spec gateway.md 1.1)', () => {
+  const tls = { ...base.tls, serverName: '127.0.0.1' };
+  assert.match(
+    explained({ reason: 'SNI_REQUIRED', tls }).sentence,
+    /^The client named an address, "127\.0\.0\.1", instead of a host/,
+  );
+  const { certificateId: _, tls: __, ...early } = base;
+  const required = storedRecord({ ...early, reason: 'SNI_REQUIRED' }, { id: 'i', atMs: 0, sequence: 1 });
+  assert.equal(explain(required, surroundings).sentence, 'The client named no host (SNI), which this server requires.');
 });
 test('a client id that no thing can have is told so, and the attached thing is named', () => {
   const { cure, commands } = denied({ statements: thingless, clientId: 'a b', facts: { thingName: 'sensor-1' } });

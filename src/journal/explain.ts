@@ -152,6 +152,21 @@ const explainSuccess = (record: StoredRecord): string => {
     : `${client(record)} was allowed ${record.action ?? record.eventType}${detail(record)}.`;
 };
 
+/** A gateway that requires SNI refuses before it has seen a certificate; otherwise the certificate was looked for (spec gateway.md 1.1). */
+const explainNoServerName = (record: StoredRecord): Explanation => {
+  const address = record.tls?.serverName;
+  const named = address === undefined ? 'no host (SNI)' : `an address, "${address}", instead of a host (SNI)`;
+  const why =
+    record.certificateId === undefined
+      ? ', which this server requires'
+      : ', and its certificate does not tell one account by itself, as one registered without its CA never does';
+  return told(
+    `The client named ${named}${why}.`,
+    'Connect by host name instead of by address, with a client that sends SNI; the name is printed by:',
+    askEndpoint(),
+  );
+};
+
 /** Explains one record. Every reason has its words: a new one does not compile without them. */
 export const explain = (record: StoredRecord, surroundings: Surroundings): Explanation => {
   if (record.status === 'Success') return told(explainSuccess(record), 'Nothing is to be done.');
@@ -162,11 +177,7 @@ export const explain = (record: StoredRecord, surroundings: Surroundings): Expla
     case 'SNI_MISUSED':
       return explainServerName(record);
     case 'SNI_REQUIRED':
-      return told(
-        'The client named no host (SNI), and no single account could be derived from its certificate.',
-        'Connect by host name instead of by address, with a client that sends SNI; the name is printed by:',
-        askEndpoint(),
-      );
+      return explainNoServerName(record);
     case 'CLIENT_HELLO_INVALID':
       return told(
         `What arrived is not the beginning of a TLS connection${detail(record)}.`,

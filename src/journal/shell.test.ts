@@ -36,7 +36,19 @@ test('a shell gives back every quoted value, whatever it holds (POSIX, 2.2.2 sin
 });
 
 test('a value that a terminal could mistake is never put into a command', () => {
-  for (const value of ['a\nb', 'a\rb', '\u001b[2J', 'a\tb', '\u0000', '\u009b2J', 'a\u202eb', 'a\u200bb', '\ud800']) {
+  for (const value of [
+    'a\nb',
+    'a\rb',
+    '\u001b[2J',
+    'a\tb',
+    '\u0000',
+    '\u009b2J',
+    'a\u202eb',
+    'a\u200bb',
+    'a\u3164b',
+    'a\ufe0f',
+    '\ud800',
+  ]) {
     assert.equal(quote(value), undefined, JSON.stringify(value));
     assert.equal(command`aws ${value} --x`, undefined);
   }

@@ -4,9 +4,8 @@
  * What a terminal or an eye could mistake (control characters, text direction, invisible ones) is never put into a command at all.
  */
 
-/** Characters that no printed line may carry: C0, DEL, C1, line separators, bidirectional and invisible formatting, lone surrogates, tags. */
-export const unprintable =
-  /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}\p{Cs}]/u;
+/** Characters that no printed line may carry: controls (C0, DEL, C1), line separators, bidirectional and other formatting, what leaves no ink, lone surrogates. */
+export const unprintable = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/u;
 
 const plain = /^[A-Za-z0-9_./:][A-Za-z0-9_./:-]*$/;
 
