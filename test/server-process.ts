@@ -1,0 +1,35 @@
+/** The server as a process of its own, as the command starts it: for stories about its death and its exit. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fleetgateCommand } from './harness.ts';
+
+export interface ServerProcess {
+  readonly child: ChildProcess;
+  /** The API's address; undefined when the process ended before it was ready. */
+  readonly ready: Promise<string | undefined>;
+  readonly exited: Promise<{ readonly code: number | null; readonly stderr: string }>;
+}
+
+/** `fleetgate start` on free ports. Whoever calls it ends it. */
+export const spawnServer = (dataFolder: string, ...flags: readonly string[]): ServerProcess => {
+  const ports = ['--api-port', '0', '--mqtt-port', '0', '--log-level', 'error'];
+  const child = spawn(process.execPath, [fleetgateCommand, 'start', '--data', dataFolder, ...ports, ...flags], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { PATH: process.env['PATH'] },
+  });
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const ready = new Promise<string | undefined>((resolve) => {
+    createInterface({ input: child.stdout })
+      .on('line', (line) => {
+        const [, url] = /^ +API +(http:\S+)$/.exec(line) ?? [];
+        if (url !== undefined) resolve(url);
+      })
+      .on('close', () => resolve(undefined));
+  });
+  const exited = once(child, 'close').then(([code]: (number | null)[]) => ({ code: code ?? null, stderr }));
+  return { child, ready, exited };
+};
