@@ -31,6 +31,8 @@ export class Rights {
   readonly account: AccountRegion;
   readonly certificateId: string;
   released = 0;
+  /** How often a decision was asked for. */
+  asked = 0;
   #allowed: readonly Allowed[];
   #lost: ((reason: Reason) => void)[] = [];
 
@@ -71,8 +73,10 @@ export class Rights {
 
   authority(): Authority {
     const rights = this;
-    const allows = (action: IotAction, resource: string): boolean =>
-      rights.#allowed.some(([a, pattern]) => (a === '*' || a === action) && toPattern(pattern).test(resource));
+    const allows = (action: IotAction, resource: string): boolean => {
+      rights.asked++;
+      return rights.#allowed.some(([a, pattern]) => (a === '*' || a === action) && toPattern(pattern).test(resource));
+    };
     return {
       account: this.account,
       principalId: this.certificateId,

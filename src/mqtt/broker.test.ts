@@ -1,7 +1,7 @@
 /** The broker against real MQTT.js clients over TCP. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, createConnection, createServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import mqtt from 'mqtt';
 import { createBed } from '../../test/mqtt-bed.ts';
@@ -27,7 +27,7 @@ const serve = async (t: TestContext) => {
   const { port } = server.address() as AddressInfo; // a TCP server has a port
   const connect = (clientId: string, protocolVersion: 4 | 5) =>
     mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { clientId, protocolVersion, reconnectPeriod: 0 });
-  return { ...bed, connect };
+  return { ...bed, connect, port };
 };
 
 for (const version of [4, 5] as const) {
@@ -74,4 +74,17 @@ test('a v5 client and a v3 client reach each other; properties reach only v5', a
   assert.equal(properties?.contentType, 'text/plain');
   assert.deepEqual({ ...properties?.userProperties }, { a: ['1', '2'] });
   await Promise.all([three.endAsync(), five.endAsync()]);
+});
+
+test('a client that keeps sending behind its fault still reads why it is closed', async (t) => {
+  const { port } = await serve(t);
+  const socket = createConnection(port, '127.0.0.1');
+  const connect = Buffer.from([0x10, 16, 0, 4, 0x4d, 0x51, 0x54, 0x54, 5, 2, 0, 60, 0, 0, 3, 0x61, 0x62, 0x63]);
+  socket.write(connect);
+  await once(socket, 'data');
+  const answer = once(socket, 'data') as Promise<[Buffer]>;
+  socket.write(Buffer.concat([Buffer.of(0xf0, 0), Buffer.alloc(4_000_000)]));
+  const [bytes] = await answer;
+  assert.deepEqual([bytes[0], bytes[2]], [0xe0, 0x82]);
+  await Promise.all([once(socket, 'end'), new Promise<void>((resolve) => socket.end(resolve))]);
 });

@@ -124,7 +124,7 @@ export const createBroker = ({ random = Math.random, ...options }: BrokerOptions
   return {
     metrics,
     accept(socket, peer) {
-      if (closing) {
+      if (closing || socket.destroyed) {
         socket.destroy();
         return;
       }

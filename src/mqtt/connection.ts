@@ -150,20 +150,12 @@ export class Connection implements Publisher {
     this.context.wheel.schedule(this.#silence, this.context.now() + closeGraceMs);
   }
 
-  /** Destroys the socket without grace. */
-  destroy(): void {
-    this.end(endings.shutDown);
-    this.#socket.destroy();
-  }
-
   /** Something that is not the client's fault went wrong. */
   failed(error: unknown): void {
     if (this.isEnded) return;
-    const detail = error instanceof Error ? error.name : 'unknown';
-    const fields = { status: 'Failure', reason: 'INTERNAL_SERVER_ERROR', detail } as const;
     if (this.client === undefined) this.context.metrics['Connect.ServerError']++;
-    this.record(this.#eventType(), fields);
-    this.end({ disconnectReason: 'SERVER_ERROR', code: code.unspecified });
+    const detail = error instanceof Error ? error.name : 'unknown';
+    this.#endFor('INTERNAL_SERVER_ERROR', detail, { disconnectReason: 'SERVER_ERROR', code: code.unspecified });
   }
 
   holdBack(by: Receiver): void {
@@ -215,14 +207,20 @@ export class Connection implements Publisher {
     if (eventType === 'Connect') metrics['Connect.ClientError']++;
     if (eventType === 'Publish-In') metrics['PublishIn.ClientError']++;
     if (eventType === 'Subscribe') metrics['Subscribe.ClientError']++;
-    const { peer } = this;
-    this.record(eventType, {
-      status: 'Failure',
-      reason: fault.reason,
-      detail: fault.message,
-      ...(eventType === 'Connect' && { tls: peer.tls }),
-    });
-    this.end({ disconnectReason: 'CLIENT_ERROR', code: fault.code, text: fault.message });
+    const ending = { disconnectReason: 'CLIENT_ERROR', code: fault.code, text: fault.message } as const;
+    this.#endFor(fault.reason, fault.message, ending);
+  }
+
+  /** Records the cause under the packet that it came with, else under the Disconnect itself, and ends the connection. */
+  #endFor(failure: Reason, detail: string, ending: Ending): void {
+    const eventType = this.#eventType();
+    if (eventType === 'Disconnect') {
+      this.end({ ...ending, failure, detail });
+      return;
+    }
+    const tls = eventType === 'Connect' && { tls: this.peer.tls };
+    this.record(eventType, { status: 'Failure', reason: failure, detail, ...tls });
+    this.end(ending);
   }
 
   #eventType(): EventType {

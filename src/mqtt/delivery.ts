@@ -30,5 +30,10 @@ const hand = (message: Message, match: Match<Session>, sender: Sender | undefine
   const { receiver } = match.subscriber;
   const qos = match.subscriber === sender?.session ? match.localQos : match.qos;
   if (receiver === undefined || qos === -1) return false;
-  return receiver.receive(message, match, qos, sender?.publisher);
+  try {
+    return receiver.receive(message, match, qos, sender?.publisher);
+  } catch (error) {
+    receiver.failed(error); // ends the receiver's connection: neither the publisher nor the next receiver is concerned
+    return false;
+  }
 };

@@ -64,7 +64,7 @@ export class Outbox {
     return this.queuedBytes === 0 || this.queuedBytes + bytes <= bytesMax;
   }
 
-  /** Bytes `source[start, end)`; they must not change until the turn ends. */
+  /** Bytes `source[start, end)`; they must not change any more: the socket may still hold them when the turn is over. */
   append(source: Buffer, start: number, end: number): void {
     this.#add(source, start, end, noId, 0);
   }
@@ -80,11 +80,9 @@ export class Outbox {
     this.queuedBytes += end - start;
     const bounds = this.#bounds;
     const last = this.#sources.length - 1;
-    if (idAt === noId && last >= 0 && this.#sources[last] === source) {
-      if (bounds[4 * last + 1] === start && bounds[4 * last + 2] === noId) {
-        bounds[4 * last + 1] = end;
-        return;
-      }
+    if (idAt === noId && this.#sources[last] === source && bounds[4 * last + 1] === start) {
+      bounds[4 * last + 1] = end;
+      return;
     }
     this.#sources.push(source);
     bounds.push(start, end, idAt, packetId);

@@ -42,7 +42,7 @@ export interface ReceiverPlan {
   denied(topic: string): void;
   /** The inflight window went over its bound. */
   congested(): void;
-  /** The rights could not be read again. */
+  /** The rights could not be read again, or a delivery failed by a fault of our own: end the connection. */
   failed(error: unknown): void;
 }
 
@@ -103,6 +103,11 @@ export class Receiver {
     return this.#forward(message);
   }
 
+  /** A delivery failed by a fault of our own. */
+  failed(error: unknown): void {
+    if (!this.#closed) this.#plan.failed(error);
+  }
+
   acknowledge(packetId: number): void {
     this.#inflight.acknowledge(packetId);
     this.#recover();
@@ -149,9 +154,7 @@ export class Receiver {
   #settleAfter(stale: Promise<void>): void {
     stale.then(
       () => this.#settle(),
-      (error: unknown) => {
-        if (!this.#closed) this.#plan.failed(error);
-      },
+      (error: unknown) => this.failed(error),
     );
   }
 

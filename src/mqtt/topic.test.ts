@@ -1,9 +1,11 @@
 /** Topics, filters, reserved topics and the subscription trie, which is checked against a naive matcher. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { isSubscribable, useOfTopic } from './reserved.ts';
-import { routesMax, Subscriptions, sharedMembersMax } from './subscriptions.ts';
+import { routesMax, Subscriptions, sharedGroupsMax, sharedMembersMax } from './subscriptions.ts';
 import { faultOfFilter, faultOfTopic, limitOf, parseShared } from './topic.ts';
 
 const matches = (filter: string, topic: string): boolean => {
@@ -101,6 +103,32 @@ test('a shared group is bounded in members (gateway.md 12)', () => {
   assert.equal(tree.add(-1, '$share/g/t', shared, { qos: 0, noLocal: false }), false);
   assert.ok(tree.add(0, '$share/g/t', shared, { qos: 1, noLocal: false }), 'a member may subscribe again');
   assert.equal(tree.route('t').groups[0]?.length, sharedMembersMax);
+});
+
+test('shared groups of an account are bounded (gateway.md 12); a group without members is none', () => {
+  const tree = new Subscriptions<string>();
+  const group = (name: number) => ({ shareName: String(name), filter: 't' });
+  const add = (name: number) => tree.add('me', `$share/${name}/t`, group(name), { qos: 0, noLocal: false });
+  for (let name = 0; name < sharedGroupsMax; name++) assert.ok(add(name));
+  assert.equal(add(-1), false);
+  tree.remove('me', '$share/0/t', group(0));
+  assert.ok(add(-1));
+});
+
+test('what is unsubscribed leaves no memory behind', () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void; // V8's own function, named by the flag
+  const tree = new Subscriptions<string>();
+  const cycle = (name: string) => {
+    tree.add('me', name, undefined, { qos: 0, noLocal: false });
+    tree.remove('me', name, undefined);
+  };
+  cycle('a/b');
+  collect();
+  const before = process.memoryUsage().heapUsed;
+  for (let index = 0; index < 50_000; index++) cycle(`thing/${index}/state/now`);
+  collect();
+  assert.ok(process.memoryUsage().heapUsed - before < 5_000_000);
 });
 
 const filterCases: [filter: string, fault: boolean][] = [

@@ -96,7 +96,6 @@ for (const version of [4, 5] as const) {
         const properties = 'properties' in packet ? packet.properties : undefined;
         assert.equal(view.properties.topicAlias, properties?.topicAlias);
         assert.equal(view.properties.messageExpiry, properties?.messageExpiryInterval);
-        assert.equal(view.properties.responseTopic, properties?.responseTopic);
       }),
       { numRuns: 400 },
     );
@@ -308,8 +307,10 @@ test('a declared length reserves no memory before its bytes arrive', () => {
   const before = process.memoryUsage().arrayBuffers;
   const readers = Array.from({ length: 500 }, () => {
     const reader = readerOf(4);
-    reader.push(Buffer.of(0x30, 0x80, 0x80, 0x08, 0));
-    reader.next();
+    for (const arrived of [Buffer.of(0x30, 0x80, 0x80, 0x08), Buffer.alloc(100)]) {
+      reader.push(arrived);
+      reader.next();
+    }
     return reader;
   });
   assert.ok(process.memoryUsage().arrayBuffers - before < 500 * 4096);

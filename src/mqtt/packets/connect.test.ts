@@ -270,6 +270,28 @@ for (const version of versions) {
     assert.deepEqual(await old.settled(), []);
   });
 
+  test(`v${version} 5.4: whoever took a client id over can be taken over as well`, async () => {
+    const bed = createBed();
+    const first = await bed.connect(version, 'X');
+    const second = await bed.connect(version, 'X');
+    await first.closed();
+    await bed.connect(version, 'X');
+    await second.closed();
+    assert.equal(bed.broker.connections().length, 1);
+  });
+
+  test(`v${version} policy.md 7: a CONNECT is judged by the rights that are being read, not by those before`, async () => {
+    const bed = createBed();
+    const rights = bed.principal('p', []);
+    const known = rights.becomeSlowly([['iot:Connect', '*']]);
+    const client = bed.dial(version, 'p');
+    connect(client, 'dev1');
+    for (let turn = 0; turn < 20; turn++) await new Promise((done) => setImmediate(done));
+    assert.equal(rights.asked, 0);
+    known();
+    assert.deepEqual(summary([await client.next()]), ['connack 0']);
+  });
+
   test(`v${version} 5.4: the scope of client ids is account and region`, async () => {
     const bed = createBed();
     bed.principal('b', [['*', '*']], accountB);
@@ -391,6 +413,7 @@ const malformed: [bytes: readonly (number | string)[], rule: string][] = [
   [[0x10, 17, 0, 4, 'MQTT', 5, 2, 0, 60, 3, 0x21, 0, 0, 0, 1, 'a'], 'v5: Receive Maximum 0'],
   [[0x10, 19, 0, 4, 'MQTT', 5, 2, 0, 60, 5, 0x27, 0, 0, 0, 0, 0, 1, 'a'], 'v5: Maximum Packet Size 0'],
   [[0x10, 17, 0, 4, 'MQTT', 5, 2, 0, 60, 3, 0x16, 0, 0, 0, 1, 'a'], 'v5: authentication data without a method'],
+  [[0x10, 0x8e, 0, 0, 4, 'MQTT', 5, 2, 0, 60, 0, 0, 1, 'a'], 'v5: a remaining length in more bytes than needed'],
   [
     [0x10, 15, 0, 4, 'MQTT', 5, 2, 0, 60, 0x80, 0, 0, 1, 'a'],
     'v5: a property length in more bytes than needed [MQTT-1.5.5-1]',

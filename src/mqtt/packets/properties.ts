@@ -82,9 +82,7 @@ const serverOnly = new Set([0x12, 0x13, 0x1a, 0x1c, 0x24, 0x25, 0x28, 0x29, 0x2a
 
 /** What was found; views into the packet. Texts are validated, user properties too, but kept only as bytes. */
 export interface Properties {
-  payloadFormat?: number;
   messageExpiry?: number;
-  responseTopic?: string;
   subscriptionIdentifier?: number;
   sessionExpiry?: number;
   authenticationMethod?: string;
@@ -159,7 +157,6 @@ const assign = (found: Properties, id: number, rule: Rule, fields: Cursor): void
       throw protocolError('response topic is empty or holds a wildcard'); // [MQTT-3.3.2-14]
     }
     if (id === property.authenticationMethod) found.authenticationMethod = text;
-    if (id === property.responseTopic) found.responseTopic = text;
     return;
   }
   if (rule.kind === 'binary') {
@@ -171,9 +168,6 @@ const assign = (found: Properties, id: number, rule: Rule, fields: Cursor): void
   if (rule.kind === 'flag' && value > 1) throw protocolError(`property ${hex(id)} is neither 0 nor 1`);
   if (rule.positive && value === 0) throw protocolError(`property ${hex(id)} is 0`);
   switch (id) {
-    case property.payloadFormat:
-      found.payloadFormat = value;
-      break;
     case property.messageExpiry:
       found.messageExpiry = value;
       break;

@@ -349,19 +349,35 @@ for (const version of [4, 5] as const) {
     assert.equal(bed.failures()[0]?.reason, 'AUTHORIZATION_FAILURE');
   });
 
-  test(`v${version}: decisions are remembered for a bounded number of topics, and a change of rights voids them`, async () => {
+  test(`v${version}: a decision is asked once per topic and revision, for publishRightsMax topics`, async () => {
     const bed = createBed();
     const rights = bed.principal('p');
     const client = await bed.connect(version, 'dev1', {}, 'p');
-    for (let index = 0; index <= publishRightsMax; index++) client.send(publishing(`t/${index}`, { qos: 1 }));
-    assert.equal((await client.settled()).length, publishRightsMax + 1);
-    rights.become([['iot:Publish', 'topic/t/1']]);
-    client.send(publishing('t/1', { qos: 1 }));
-    client.send(publishing('t/2', { qos: 0 }));
-    const last = told(await client.closed());
-    assert.equal(last[0], 'puback 0');
-    assert.equal(bed.failures()[0]?.resource?.endsWith('topic/t/2'), true);
+    const asking = async (...topics: string[]): Promise<number> => {
+      const before = rights.asked;
+      for (const topic of topics) client.send(publishing(topic));
+      await client.settled();
+      return rights.asked - before;
+    };
+    assert.equal(await asking('t/0', 't/0', 't/1', 't/0'), 2);
+    rights.become([['*', '*']]);
+    assert.equal(await asking('t/0', 't/1', 't/0'), 2);
+    await asking(...Array.from({ length: publishRightsMax }, (_, index) => `other/${index}`));
+    assert.equal(await asking('t/0'), 1);
   });
+
+  for (const between of [[], ['u']]) {
+    test(`v${version} policy.md 7: a right taken away acts on the next publish${between.length ? ', after another topic too' : ''}`, async () => {
+      const bed = createBed();
+      const rights = bed.principal('p');
+      const client = await bed.connect(version, 'dev1', {}, 'p');
+      for (const topic of ['t', ...between]) client.send(publishing(topic));
+      await client.settled();
+      rights.become([]);
+      client.send(publishing('t'));
+      assert.deepEqual(told(await client.closed()), version === 5 ? ['disconnect 87'] : []);
+    });
+  }
 
   test(`v${version}: the same topic again is recognised, a topic of the same length is not taken for it`, async () => {
     const bed = createBed();

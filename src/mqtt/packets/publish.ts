@@ -77,7 +77,10 @@ export const readPublish = (reader: PacketReader): PublishView => {
 
 const acknowledgement = Buffer.of(0x40, 2, 0, 0);
 
-/** The rules of PUBLISH. The PUBACK leaves last [MQTT-4.3.2-4]. */
+/**
+ * The rules of PUBLISH. The PUBACK leaves last [MQTT-4.3.2-4], and before the next packet is looked at: so no packet identifier is ever in use
+ * twice, and the client can never exceed our Receive Maximum.
+ */
 export const publish = (connection: Connection): void => {
   const { reader, context } = connection;
   const client = connection.client!;

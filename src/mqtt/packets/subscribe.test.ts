@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { IPublishPacket, Packet } from 'mqtt-packet';
 import { type Allowed, createBed, type RawClient, type Version } from '../../../test/mqtt-bed.ts';
+import { sharedMembersMax } from '../subscriptions.ts';
 
 const versions = [4, 5] as const;
 const subscribe = (client: RawClient, ...filters: (string | { topic: string; qos: 0 | 1 | 2; nl?: boolean })[]): void =>
@@ -281,6 +282,17 @@ test('5.10: a member that leaves is not chosen any more', async () => {
   publish(sender, 't');
   await sender.settled();
   assert.deepEqual(payloads(await stays.settled()), ['x']);
+});
+
+test('5.10: whoever leaves gives up its place in the group', async () => {
+  const bed = createBed();
+  for (let index = 0; index <= sharedMembersMax; index++) {
+    const member = await bed.connect(4, `m${index}`);
+    subscribe(member, '$share/g/t');
+    assert.deepEqual(granted(await member.next()), [0]);
+    member.send({ cmd: 'disconnect' });
+    await member.closed();
+  }
 });
 
 test('5.6: a refused re-subscription leaves the existing subscription as it is', async () => {
