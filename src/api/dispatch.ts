@@ -15,7 +15,7 @@ import { checkFetchSite, checkHost, checkOrigin, type HostNames, regionOfHost } 
 import { ClientGone, type Incoming } from './incoming.ts';
 import { handlerOf, type Operation } from './operations.ts';
 import { findAction, readForm, readFormInput, unsignedActions, writeXmlFault, writeXmlOutput } from './query.ts';
-import { type Answer, readInput, writeFault, writeOutput } from './rest-json.ts';
+import { type Answer, readInput, readQuery, writeFault, writeOutput } from './rest-json.ts';
 import { findOperation } from './routes.ts';
 import { validate } from './validate.ts';
 
@@ -170,7 +170,7 @@ export const createDispatch = (
     const { request, arrival } = progress;
     const who = extra.signed ? await authenticated(progress) : undefined;
     const { status, contentType, body } = await extra.handle({
-      query: new Map(queryPairs(request.query).reverse()),
+      query: readQuery(request.query),
       body: who ? who.body : await request.body(),
       arrival,
       forwarded: request.forwarded,

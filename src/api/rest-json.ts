@@ -78,6 +78,14 @@ const readBody = (input: readonly Member[], operation: Operation, body: Uint8Arr
   return readStructure(operation.input, parseJson(body));
 };
 
+/** The parameters of a query as text; of a repeated one the first counts. Faults: SerializationException for what is not UTF-8. */
+export const readQuery = (query: string): ReadonlyMap<string, string> =>
+  new Map(
+    queryPairs(query)
+      .reverse()
+      .map(([name, value]): [string, string] => [textOf(name), textOf(value)]),
+  );
+
 /** The handler's input. Faults: SerializationException for what does not have the form that the schema asks for. */
 export const readInput = ({ operation, labels }: Match, parts: InputParts): Record<string, unknown> => {
   if (!operation.input) return {};

@@ -208,6 +208,10 @@ test('extras: an open one answers anybody, a signed one only who signed, and is 
   assert.deepEqual([unsigned.status, unsigned.fault], [403, 'MissingAuthenticationTokenException']);
   const signed = await sendSigned(api, 'GET', '/_fleetgate/journal?clientId=a%2Fb');
   assert.deepEqual(JSON.parse(signed.body), ['000000000000', 'a/b', '127.0.0.1', true]);
+  const foreign = await sendSigned(api, 'GET', `/_fleetgate/journal?clientId=${encodeURIComponent('ünï 🔑+')}`);
+  assert.equal(JSON.parse(foreign.body)[1], 'ünï 🔑+');
+  const broken = await sendSigned(api, 'GET', '/_fleetgate/journal?clientId=%ff');
+  assert.deepEqual([broken.status, broken.fault], [400, 'SerializationException']);
 });
 
 test('an account is ensured once before its first handler; a failure refuses the request and is tried again', async (t) => {
@@ -249,6 +253,15 @@ test('what is no HTTP, or has headers beyond the bound, is refused without harm'
   const long = `GET / HTTP/1.1\r\nHost: localhost\r\nX: ${'a'.repeat(40_000)}\r\n\r\n`;
   assert.match(await exchange(api.port, long), /^HTTP\/1\.1 431 /);
   assert.equal((await sendSigned(api, 'DELETE', '/things/a')).status, 200);
+});
+
+test('an Expect header that nobody knows is passed over: Host, signature and request id as for any request', async (t) => {
+  const api = await bootApi(t);
+  const foreign = await sendRaw(api.port, 'GET', '/things', { host: 'evil.example', expect: 'miracles' });
+  assert.deepEqual([foreign.status, foreign.fault], [403, 'ForbiddenException']);
+  const unsigned = await sendRaw(api.port, 'GET', '/things', { host: 'localhost', expect: 'miracles' });
+  assert.deepEqual([unsigned.status, unsigned.fault], [403, 'MissingAuthenticationTokenException']);
+  assert.match(unsigned.headers.get('x-amzn-requestid') ?? '', /^[0-9a-f-]{36}$/);
 });
 
 test('headers that do not come in time are answered 408', async (t) => {
