@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { test } from 'node:test';
-import { awsLimits, ConfigProblem, configFlags, didYouMean, environmentName, readConfig } from './config.ts';
+import { awsLimits, ConfigProblem, configFlags, didYouMean, environmentName, readConfig, version } from './config.ts';
 
 test('without flags and environment the defaults of the design hold (design.md 3)', () => {
   assert.deepEqual(readConfig([], {}), {
@@ -128,4 +129,9 @@ test('the configuration is frozen, and every flag has words', () => {
 test('a hint is given only for what is near', () => {
   assert.equal(didYouMean('explian', ['explain', 'env']), ' Did you mean explain?');
   assert.equal(didYouMean('zzz', ['explain', 'env']), '');
+});
+
+test('the version is that of package.json', () => {
+  const { version: published } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+  assert.equal(version, published);
 });

@@ -60,6 +60,9 @@ export const awsLimits: Limits = Object.freeze({
   accountsMax: 1000,
 });
 
+/** Of this program; package.json says the same. */
+export const version = '0.1.0';
+
 /** A long-lived key of an account's root, for use from other machines. */
 export interface RootKey {
   readonly accessKeyId: string;

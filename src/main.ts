@@ -3,8 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { startBox } from './cli/box.ts';
 import { runCommand } from './cli/commands.ts';
 import { CommandProblem, type Io, type Run } from './cli/io.ts';
-import { readConfig } from './config.ts';
-import { StartProblem, startNode, version } from './node.ts';
+import { readConfig, version } from './config.ts';
 import { StoreUnavailable } from './store/store.ts';
 
 /** Resolves at the first signal to stop; a second one ends the process at once. */
@@ -22,13 +21,14 @@ const toldToStop = (): Promise<void> =>
 
 /** Whether an error is a sentence for the operator rather than a mistake of ours. */
 const isForOperator = (error: unknown): error is Error =>
-  error instanceof StartProblem ||
   error instanceof StoreUnavailable ||
-  (error as Error | undefined)?.name === 'OwnCaProblem';
+  (error instanceof Error && (error.name === 'StartProblem' || error.name === 'OwnCaProblem'));
 
 const start: Run = async (argv, io) => {
   const config = readConfig(argv, io.env);
   const stop = toldToStop();
+  // the whole server takes half a second to load, which the other commands need not wait for
+  const { startNode } = await import('./node.ts');
   const node = await startNode(config).catch((error: unknown) => {
     throw isForOperator(error) ? new CommandProblem(error.message, { cause: error }) : error;
   });

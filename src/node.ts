@@ -10,7 +10,7 @@ import { startApi } from './api/server.ts';
 import type { AccountRegion } from './aws/arn.ts';
 import { localBus } from './bus/local.ts';
 import { makeCall } from './call.ts';
-import type { Config, RootKey } from './config.ts';
+import { type Config, type RootKey, version } from './config.ts';
 import { extras } from './extras.ts';
 import type { Handlers } from './feature.ts';
 import { openAccounts } from './features/accounts/account.ts';
@@ -60,7 +60,6 @@ export interface FleetNode {
   close(graceMs?: number): Promise<void>;
 }
 
-export const version = '0.1.0';
 const graceMsDefault = 5000;
 
 /** 32 random bytes kept in a file of mode 0600; the same at every start. Two nodes that start at once agree: the first link wins. */

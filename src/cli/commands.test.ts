@@ -264,7 +264,19 @@ test('explain without a subject, and explain last, ask for the newest failure', 
     asked.map((request) => request.url),
     ['/_fleetgate/journal?last=true', '/_fleetgate/journal?last=true'],
   );
-  assert.equal((await run(['explain', 'x', '--api-url', url])).code, 1);
+  for (const json of [[], ['--json']]) {
+    assert.equal((await run(['explain', 'x', ...json, '--api-url', url])).code, 1);
+    assert.equal((await run(['explain', 'last', ...json, '--api-url', url])).code, 0);
+  }
+});
+
+test('whatever is explained arrives at the server as it was typed', async (t) => {
+  const { url, asked } = await answering(t, { records: [explained] });
+  for (const subject of ['a b+c', '$(touch x)&last=true', '\u001b]0;x\u0007', 'ünï/🔑', '--json']) {
+    await run(['explain', '--api-url', url, '--', subject]);
+    const { search } = new URL(asked.at(-1)?.url ?? '', url);
+    assert.equal(decodeURIComponent(/^\?subject=([^&+]*)&limit=10$/.exec(search)?.[1] ?? ''), subject);
+  }
 });
 
 test('questions are signed with the key of the environment, or the development key of --account', async (t) => {

@@ -16,7 +16,8 @@ const queryFor = (subject: string, limit: string): string => {
   if (!/^\d{1,3}$/.test(limit) || Number(limit) < 1 || Number(limit) > 100) {
     throw new ConfigProblem(`--limit must be a number from 1 to 100, not ${JSON.stringify(limit)}.`);
   }
-  return String(new URLSearchParams(subject === 'last' ? { last: 'true' } : { subject, limit }));
+  // a blank as %20: the API reads a query as SigV4 signs it, where + is a plus
+  return subject === 'last' ? 'last=true' : `subject=${encodeURIComponent(subject)}&limit=${limit}`;
 };
 
 const pemIn = (records: readonly ShownRecord[]): string => {
@@ -57,9 +58,10 @@ const run = async (argv: readonly string[], io: Io): Promise<number> => {
   const query = queryFor(subject, flags.values.get('limit') ?? '10');
   const body = await ask(server, `/_fleetgate/journal?${query}`, io);
   const records = readAnswer(body);
+  const code = records.length === 0 && subject !== 'last' ? 1 : 0;
   if (flags.values.get('json') === 'true') {
     io.out(`${printableLines(JSON.stringify(JSON.parse(body), undefined, 2))}\n`);
-    return 0;
+    return code;
   }
   if (flags.values.get('certificate') === 'true') {
     io.out(pemIn(records));
@@ -67,7 +69,7 @@ const run = async (argv: readonly string[], io: Io): Promise<number> => {
   }
   const style = styleOf(io.terminal && !io.env['NO_COLOR']);
   io.out(records.length === 0 ? nothingFound(subject) : renderAll(records, style));
-  return records.length === 0 && subject !== 'last' ? 1 : 0;
+  return code;
 };
 
 export const explain: Command = {
