@@ -120,6 +120,10 @@ const malformed: [rule: string, message: Buffer][] = [
   ['a list of versions that is longer than its extension', hello(extension(43, Buffer.from([4, 3, 4])))],
   ['an extension that is longer than the block', hello(Buffer.concat([u16(99), u16(9), Buffer.alloc(3)]))],
 ];
+test('a malformed host name is called so', () => {
+  assert.equal(parseClientHello(hello(serverName('local host'))), 'malformed ClientHello: host name (SNI)');
+  assert.equal(parseClientHello(hello(extension(16, vector16()))), 'malformed ClientHello: extension 16');
+});
 for (const [rule, message] of malformed) {
   test(`a hello is malformed with ${rule}`, () => assert.match(String(parseClientHello(message)), /^malformed/));
 }

@@ -200,7 +200,9 @@ export const parseClientHello = (message: Buffer): ClientHello | string => {
       if (extensions.failed) return 'malformed ClientHello: extensions';
       if (seen.has(type)) return `malformed ClientHello: extension ${type} twice`;
       seen.add(type);
-      if (!readExtension(type, body, found)) return `malformed ClientHello: extension ${type}`;
+      if (!readExtension(type, body, found)) {
+        return `malformed ClientHello: ${type === extension.serverName ? 'host name (SNI)' : `extension ${type}`}`;
+      }
     }
   }
   return { legacyVersion, cipherSuites, ...found };

@@ -63,7 +63,7 @@ const reasons: Readonly<Record<Reason, [sentence: RegExp, command: string | unde
     /its certificate does not tell one account/,
     'aws iot describe-endpoint --endpoint-type iot:Data-ATS ',
   ],
-  CLIENT_HELLO_INVALID: [/not the beginning of a TLS connection/, undefined],
+  CLIENT_HELLO_INVALID: [/did not begin a TLS connection/, undefined],
   TLS_VERSION_UNSUPPORTED: [/no version of TLS/, undefined],
   SERVER_CERTIFICATE_REJECTED: [/did not trust/, 'curl -sS -o root-ca.pem http://127.0.0.1:4566/root-ca.pem'],
   TLS_HANDSHAKE_FAILED: [/handshake failed/, undefined],

@@ -180,7 +180,7 @@ export const explain = (record: StoredRecord, surroundings: Surroundings): Expla
       return explainNoServerName(record);
     case 'CLIENT_HELLO_INVALID':
       return told(
-        `What arrived is not the beginning of a TLS connection${detail(record)}.`,
+        `The client did not begin a TLS connection as it should${detail(record)}.`,
         'Connect with TLS: for mosquitto that is --cafile with --cert and --key; for other clients a URL that begins with mqtts://.',
       );
     case 'TLS_VERSION_UNSUPPORTED':
