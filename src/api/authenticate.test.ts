@@ -35,6 +35,14 @@ const invalid = [403, 'InvalidSignatureException'] as const;
 const unknown = [403, 'UnrecognizedClientException'] as const;
 const missing = [403, 'MissingAuthenticationTokenException'] as const;
 
+/** What nginx, HAProxy, Envoy, Apache and the content networks add; RFC 7239, RFC 9110 7.6.3, RFC 8586. */
+const proxyHeaders = [
+  ...['Forwarded', 'Via', 'CDN-Loop', 'X-Forwarded', 'X-Forwarded-For', 'X-Forwarded-Host', 'X-Forwarded-Ssl'],
+  ...['X-Forwarded-Client-Cert', 'X_Forwarded_For', 'X-Original-Forwarded-For', 'X-Original-URI', 'X-Original-Host'],
+  ...['X-Real-IP', 'Client-IP', 'X-Client-IP', 'X-Cluster-Client-IP', 'True-Client-IP', 'Fastly-Client-IP'],
+  ...['CF-Connecting-IP', 'X-Azure-ClientIP', 'X-Appengine-User-IP', 'X-Envoy-External-Address', 'X-Scheme'],
+];
+
 const refusals: [
   rule: string,
   headers: (api: TestApi) => Headers | [string, string][],
@@ -140,12 +148,12 @@ const refusals: [
     unknown,
     /security token/,
   ],
-  [
-    'development credentials through a proxy',
-    (api) => ({ ...sign(api), 'X-Forwarded-For': '10.0.0.1' }),
+  ...proxyHeaders.map((name): (typeof refusals)[number] => [
+    `development credentials through a proxy that sends ${name}`,
+    (api): Headers => ({ ...sign(api), [name]: '10.0.0.1' }),
     unknown,
     /security token/,
-  ],
+  ]),
   [
     'another secret',
     (api) => sign(api, { secretAccessKey: 'guess' }),

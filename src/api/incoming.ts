@@ -28,23 +28,12 @@ export class ClientGone extends Error {
   override readonly name = 'ClientGone';
 }
 
-const forwardingHeaders: readonly string[] = [
-  'forwarded',
-  'via',
-  'x-forwarded',
-  'x-forwarded-for',
-  'x-forwarded-host',
-  'x-forwarded-proto',
-  'x-forwarded-port',
-  'x-forwarded-server',
-  'x-original-host',
-  'x-real-ip',
-  'x-client-ip',
-  'x-cluster-client-ip',
-  'cf-connecting-ip',
-  'fly-client-ip',
-  'true-client-ip',
-];
+/**
+ * Names of headers by which a proxy tells whom it speaks for. There is no list of them that would be whole: `Forwarded` and all its relatives
+ * (RFC 7239 and what came before it, also with underscores), every `...-client-ip`, and what is left of the request as it came in.
+ */
+const forwardingHeader =
+  /forwarded|^(?:via|cdn-loop|client-ip|x-scheme)$|^x-(?:original|envoy|proxyuser)-|(?:client|connecting|real|user)[-_]?ip$/;
 
 const headerList = (raw: readonly string[]): HeaderList => {
   const headers: [string, string][] = [];
@@ -125,7 +114,7 @@ export const incoming = (message: IncomingMessage, bodyBytesMax: number): Incomi
     headers,
     headerMap,
     loopback: isLoopbackAddress(remoteAddress) && isLoopbackAddress(localAddress),
-    forwarded: forwardingHeaders.some((name) => headerMap.has(name)),
+    forwarded: [...headerMap.keys()].some((name) => forwardingHeader.test(name)),
     localAddress,
     body: () => readBody(message, bodyBytesMax),
   };
