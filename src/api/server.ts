@@ -172,6 +172,8 @@ export const startApi = async (options: ApiOptions): Promise<Api> => {
         underWay -= 1;
       });
   });
+  // an expectation that nobody knows may be passed over (RFC 9110 10.1.1); Node would answer it without asking for the Host
+  server.on('checkExpectation', (message, response) => server.emit('request', message, response));
   server.on('clientError', (error, socket) => refuseBytes(error, socket, newId()));
 
   const port = await listen(server, options.port, options.host);
