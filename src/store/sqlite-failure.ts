@@ -3,6 +3,7 @@
  * names the file and the cure; all others (constraints, bad SQL) are the program's own and rise as they are.
  * Source: https://www.sqlite.org/rescode.html; the low byte of an extended code is its primary code.
  */
+import { statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { StoreUnavailable } from './store.ts';
 
@@ -30,15 +31,31 @@ export const failureOf = (error: unknown): SqliteFailure => {
   return errcode === undefined ? { message: error.message } : { message: error.message, errcode };
 };
 
+const fullSentence = (file: string): string =>
+  `The disk that holds ${file} is full: free some space; a running server then resumes by itself.`;
+
+/** Less than this cannot hold what SQLite writes beside the file (its index of the write-ahead log grows by 32 KiB). */
+const freeBytesMin = 64 * 1024;
+const isDiskFull = (file: string): boolean => {
+  try {
+    const { bavail, bsize } = statfsSync(dirname(file));
+    return bavail * bsize < freeBytesMin;
+  } catch {
+    return false;
+  }
+};
+
 const worldly: Readonly<Record<number, (file: string) => string>> = {
   3: (file) => `${file} may not be opened: check the permissions of the data folder.`,
   5: (file) => `${file} is locked by another program: stop that program.`,
   6: (file) => `${file} is locked by another program: stop that program.`,
   7: () => 'The machine is out of memory: the store can not work until some is free.',
   8: (file) => `${file} is read-only: make ${dirname(file)} and its files writable for this user.`,
-  10: (file) => `Reading or writing ${file} failed: check the disk that holds it.`,
+  // also what SQLite answers when the disk has no room for the index of its write-ahead log
+  10: (file) =>
+    isDiskFull(file) ? fullSentence(file) : `Reading or writing ${file} failed: check the disk that holds it.`,
   11: (file) => `${file} is damaged: restore it from a backup, or move it away to start anew.`,
-  13: (file) => `The disk that holds ${file} is full: free some space, and writing resumes by itself.`,
+  13: fullSentence,
   14: (file) => `${file} can not be opened: check that ${dirname(file)} exists and is writable for this user.`,
   15: (file) => `${file} is locked by another program: stop that program.`,
   26: (file) => `${file} is damaged or no Fleetgate store: restore it from a backup, or move it away to start anew.`,

@@ -12,8 +12,11 @@ export type Control = 'begin' | 'savepoint' | 'release' | 'undo';
 export interface WriterRequest {
   readonly id: number;
   readonly controls: readonly Control[];
-  /** `run`: one statement of a unit. `append`: a whole unit of statements under its own savepoint. `commit`: the group. */
-  readonly kind: 'run' | 'append' | 'commit';
+  /**
+   * `run`: one statement of a unit. `append`: a whole unit of statements under its own savepoint. `commit`: the group.
+   * `check`: reads the file as it is on disk now, beside any group, and has the writer open it anew when it is sound.
+   */
+  readonly kind: 'run' | 'append' | 'commit' | 'check';
   readonly statements: readonly Statement[];
 }
 

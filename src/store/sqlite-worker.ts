@@ -17,7 +17,7 @@ const settings = workerData as WriterSettings;
 
 /** The write-ahead log is cut back to this after a burst. */
 const walBytesKept = 16 * 1024 * 1024;
-/** Files up to this size are checked page by page at start (about 0.1 s); larger ones are found damaged when a damaged page is read. */
+/** Files up to this size are checked page by page (about 0.1 s); larger ones are found damaged when a damaged page is read. */
 const quickCheckBytesMax = 32 * 1024 * 1024;
 
 let connection: SqliteConnection | undefined;
@@ -27,6 +27,13 @@ let lost: SqliteFailure | undefined = {
   errcode: threadDied,
 };
 
+/** Throws when pages of the file are damaged. */
+const checkPages = (checked: SqliteConnection): void => {
+  if (statSync(settings.file).size > quickCheckBytesMax) return;
+  const verdict = checked.run({ sql: 'PRAGMA quick_check(1)', parameters: [] }).rows[0]?.['quick_check'];
+  if (verdict !== 'ok') throw Object.assign(new Error(String(verdict)), { errcode: 11 });
+};
+
 const open = (mode: WriterSettings['mode']): SqliteConnection => {
   const opened = openConnection(settings.file, mode);
   try {
@@ -34,10 +41,7 @@ const open = (mode: WriterSettings['mode']): SqliteConnection => {
     opened.exec(`PRAGMA synchronous = ${settings.durable ? 'FULL' : 'OFF'}`);
     opened.exec(`PRAGMA journal_size_limit = ${walBytesKept}`);
     if (settings.pageCountMax) opened.exec(`PRAGMA max_page_count = ${settings.pageCountMax}`);
-    if (mode === 'create' && statSync(settings.file).size <= quickCheckBytesMax) {
-      const verdict = opened.run({ sql: 'PRAGMA quick_check(1)', parameters: [] }).rows[0]?.['quick_check'];
-      if (verdict !== 'ok') throw Object.assign(new Error(String(verdict)), { errcode: 11 });
-    }
+    if (mode === 'create') checkPages(opened);
     return opened;
   } catch (error) {
     opened.close();
@@ -45,9 +49,17 @@ const open = (mode: WriterSettings['mode']): SqliteConnection => {
   }
 };
 
+/** The file may be another one than the writer has open: repaired, or replaced by a backup. */
+let isReplaced = false;
+
 const control = (step: Control): void => {
   if (step === 'begin') {
     lost = undefined;
+    if (isReplaced) {
+      connection?.close();
+      connection = undefined;
+      isReplaced = false;
+    }
     connection ??= open('write');
     if (connection.inTransaction) connection.exec('ROLLBACK');
     connection.run({ sql: 'BEGIN IMMEDIATE', parameters: [] });
@@ -95,8 +107,27 @@ const perform = ({ kind, statements }: WriterRequest): StatementResult | undefin
   return connection.run(statements[0]);
 };
 
+/** By a connection of its own: that of the writer may still hold pages from before the damage. */
+const check = (): void => {
+  const fresh = openConnection(settings.file, 'read');
+  try {
+    checkPages(fresh);
+    isReplaced = true;
+  } finally {
+    fresh.close();
+  }
+};
+
 const answer = (request: WriterRequest): WriterReply => {
   const { id, kind } = request;
+  if (kind === 'check') {
+    try {
+      check();
+      return { id };
+    } catch (error) {
+      return { id, failure: failureOf(error) };
+    }
+  }
   try {
     for (const step of request.controls) control(step);
   } catch (error) {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFile, chmod, mkdir, open, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, chmod, mkdir, open, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type TestContext, test } from 'node:test';
@@ -188,6 +188,87 @@ for (const [name, damage, sentence] of damages) {
     });
   });
 }
+
+test('a file that is damaged while the store is open: nothing is read or acknowledged until a check finds it sound again, then all is there', {
+  timeout: 20_000,
+}, async (t) => {
+  const folder = await makeFolder(t, () => store.close());
+  const file = join(folder, 'store.db');
+  const first = await openStore({ file, durable: false });
+  await first.append([createPairs, ...Array.from({ length: 20 }, (_, i) => insertHalf(`h${i}`, 'x'.repeat(3000)))]);
+  await first.close(); // the write-ahead log is folded into the file
+  const store = await openStore({ file, durable: false });
+
+  const handle = await open(file, 'r+');
+  t.after(() => handle.close());
+  const { buffer } = await handle.read({ buffer: Buffer.alloc((await handle.stat()).size), position: 0 });
+  await handle.write(Buffer.alloc(buffer.length - 4096, 0x5a), 0, buffer.length - 4096, 4096);
+  const refusal = { name: 'StoreUnavailable', message: /store\.db is damaged.*backup/ };
+  await assert.rejects(count(store), refusal);
+  assert.equal(store.writable, false);
+  await assert.rejects(
+    store.append([insertHalf('lost')]),
+    refusal,
+    'refused without asking the writer, whose memory is still good',
+  );
+  await assert.rejects(store.write(count as never), refusal);
+
+  await handle.write(buffer, 0, buffer.length, 0);
+  while (!store.writable) await new Promise(setImmediate); // the store's own check
+  assert.equal(await count(store), 20);
+  await store.append([insertHalf('after')]);
+  assert.equal(await count(store), 21);
+});
+
+test('a write that finds the file damaged makes the store unsound too', {
+  timeout: 20_000,
+}, async (t) => {
+  const folder = await makeFolder(t, () => store.close());
+  const file = join(folder, 'store.db');
+  const first = await openStore({ file, durable: false });
+  await first.append([createPairs, ...Array.from({ length: 60 }, (_, i) => insertHalf(`h${i}`, 'x'.repeat(3000)))]);
+  await first.close();
+  const store = await openStore({ file, durable: false });
+  const handle = await open(file, 'r+');
+  t.after(() => handle.close());
+  const { buffer } = await handle.read({ buffer: Buffer.alloc((await handle.stat()).size), position: 0 });
+  await handle.write(Buffer.alloc(buffer.length - 4096, 0x5a), 0, buffer.length - 4096, 4096);
+  await store.crashWriter(); // a writer that has read no page yet
+  await assert.rejects(store.append([insertHalf('second')]), { name: 'StoreUnavailable', message: /is damaged/ });
+  assert.equal(store.writable, false);
+
+  await handle.write(buffer, 0, buffer.length, 0);
+  while (!store.writable) await new Promise(setImmediate);
+  await store.append([insertHalf('after')]);
+  assert.equal(await count(store), 61);
+});
+
+test('a damaged file that is replaced by an older backup while the store is open: service goes on with what the backup holds', {
+  timeout: 20_000,
+}, async (t) => {
+  const folder = await makeFolder(t, () => store.close());
+  const file = join(folder, 'store.db');
+  const fill20 = async (from: number): Promise<void> => {
+    const filling = await openStore({ file, durable: false });
+    const halves = Array.from({ length: 20 }, (_, i) => insertHalf(`h${from + i}`, 'x'.repeat(3000)));
+    await filling.append([createPairs, ...halves]);
+    await filling.close();
+  };
+  await fill20(0);
+  const backup = await readFile(file);
+  await fill20(20);
+  let store = await openStore({ file, durable: false });
+  await truncate(file, 8192);
+  await assert.rejects(count(store), { name: 'StoreUnavailable', message: /damaged/ });
+  await writeFile(file, backup);
+  while (!store.writable) await new Promise(setImmediate);
+  assert.equal(await count(store), 20);
+  await store.append([insertHalf('after', 'x'.repeat(3000))]);
+  assert.equal(await count(store), 21);
+  await store.close();
+  store = await openStore({ file, durable: false }); // which checks every page
+  assert.equal(await count(store), 21);
+});
 
 test('a read-only data folder is refused at start with a sentence that names it', async (t) => {
   const folder = await makeFolder(t, async () => {

@@ -5,6 +5,7 @@ import { openConnection, type SqliteConnection } from './sqlite-connection.ts';
 import { dbOver } from './sqlite-dialect.ts';
 import { errorFrom, failureOf, needsReopening } from './sqlite-failure.ts';
 import { lockStore } from './sqlite-lock.ts';
+import { startSoundness } from './sqlite-soundness.ts';
 import { startWriterThread } from './sqlite-thread.ts';
 import { startWriter } from './sqlite-writer.ts';
 import { type Store, StoreUnavailable } from './store.ts';
@@ -57,7 +58,7 @@ const syncFolder = (folder: string): void => {
 };
 
 /** Reads on the caller's thread: a point read takes about 10 us. The connection is opened anew after a failure of the world. */
-const startReader = (file: string) => {
+const startReader = (file: string, failed: (error: Error) => void) => {
   let connection: SqliteConnection | undefined;
   let closed = false;
   return {
@@ -72,7 +73,9 @@ const startReader = (file: string) => {
           connection?.close();
           connection = undefined;
         }
-        throw errorFrom(file, failure);
+        const risen = errorFrom(file, failure);
+        failed(risen);
+        throw risen;
       }
     }),
     close() {
@@ -102,10 +105,22 @@ export const openStore = async (options: SqliteOptions): Promise<SqliteStore> =>
   }
   thread.setBusy(false);
   if (durable) syncFolder(dirname(file));
-  const reader = startReader(file);
+  const soundness = startSoundness(thread);
+  const reader = startReader(file, soundness.noteRead);
   const writer = startWriter({ thread, file, ...(unitIdleMs === undefined ? {} : { unitIdleMs }) });
+  /** Refused while the file is unsound. */
+  const writing = async <T>(work: () => Promise<T>): Promise<T> => {
+    soundness.assertSound();
+    try {
+      return await work();
+    } catch (error) {
+      soundness.noteWrite(error);
+      throw error;
+    }
+  };
   const probing = setInterval(() => {
-    if (!writer.writable) writer.append([probe]).catch(() => {});
+    if (!soundness.sound) void soundness.check();
+    else if (!writer.writable) writer.append([probe]).catch(soundness.noteWrite);
   }, probeEveryMs).unref();
   const closeAll = async (): Promise<void> => {
     clearInterval(probing);
@@ -117,10 +132,10 @@ export const openStore = async (options: SqliteOptions): Promise<SqliteStore> =>
   let closing: Promise<void> | undefined;
   return {
     db: reader.db,
-    write: writer.write,
-    append: writer.append,
+    write: (unit) => writing(() => writer.write(unit)),
+    append: (statements) => writing(() => writer.append(statements)),
     get writable() {
-      return writer.writable;
+      return writer.writable && soundness.sound;
     },
     get commits() {
       return writer.commits;

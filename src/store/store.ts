@@ -23,7 +23,10 @@ export interface Store {
   write<T>(unit: Unit<T>): Promise<T>;
   /** A unit that is nothing but these statements, for hot appends: one hop to the writer, the same durability and isolation. */
   append(statements: readonly Statement[]): Promise<void>;
-  /** Whether the last write could be committed; false from a StoreUnavailable until a write succeeds again. */
+  /**
+   * Whether the last write could be committed; false from a StoreUnavailable until a write succeeds again. Also false, and every write refused, from a
+   * read or write that found the file damaged or unreadable until a check of the file passes.
+   */
   readonly writable: boolean;
   close(): Promise<void>;
 }
