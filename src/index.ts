@@ -6,7 +6,8 @@ import { type Config, readConfig } from './config.ts';
 import { type FleetNode, startNode } from './node.ts';
 
 export type { Config, Limits } from './config.ts';
-export { type Clock, type FleetNode, StartProblem } from './node.ts';
+export type { Clock, FleetNode } from './node.ts';
+export { StartProblem } from './start-problem.ts';
 
 /**
  * Whatever is left out: free ports on 127.0.0.1, no log, a data folder of its own that goes when the node closes, and the defaults of the

@@ -2,8 +2,7 @@
  * The composition root: one node, from a configuration to its listeners. Store and keys first, then the features over them, then who may do what
  * (authorities), the broker, and last the doors: gateway and API. Closing goes the other way round.
  */
-import { randomBytes, randomUUID } from 'node:crypto';
-import { chmod, link, readFile, unlink, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { startApi } from './api/server.ts';
@@ -11,6 +10,7 @@ import type { AccountRegion } from './aws/arn.ts';
 import { localBus } from './bus/local.ts';
 import { makeCall } from './call.ts';
 import { type Config, type RootKey, version } from './config.ts';
+import { keepRootCertificate, prepareDataFolder, readOrMakeKey } from './data-folder.ts';
 import { extras } from './extras.ts';
 import type { Handlers } from './feature.ts';
 import { openAccounts } from './features/accounts/account.ts';
@@ -26,13 +26,9 @@ import { createBroker } from './mqtt/broker.ts';
 import { deviceIssuance } from './pki/issue.ts';
 import { createKeyPool } from './pki/key-pool.ts';
 import { openOwnCa } from './pki/own-ca.ts';
+import { StartProblem } from './start-problem.ts';
 import { migrate } from './store/migrate.ts';
 import { openStore } from './store/sqlite.ts';
-
-/** The node cannot start; `message` is one sentence with the cause and what to do. */
-export class StartProblem extends Error {
-  override readonly name = 'StartProblem';
-}
 
 /** Time as the node sees it. Moving it moves expiry and time-outs, not signatures and not our own certificates. */
 export interface Clock {
@@ -61,22 +57,6 @@ export interface FleetNode {
 }
 
 const graceMsDefault = 5000;
-
-/** 32 random bytes kept in a file of mode 0600; the same at every start. Two nodes that start at once agree: the first link wins. */
-const readOrMakeKey = async (file: string): Promise<Uint8Array> => {
-  const existing = await readFile(file).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
-  if (existing) return existing;
-  const fresh = `${file}.${randomUUID()}`;
-  await writeFile(fresh, randomBytes(32), { mode: 0o600, flush: true });
-  await link(fresh, file).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST') throw error;
-  });
-  await unlink(fresh);
-  return readFile(file);
-};
 
 /** Turns what `listen` says into a sentence. `flag` is the option that chooses the port. */
 const listening = async <T>(start: Promise<T>, host: string, port: number, flag: string): Promise<T> => {
@@ -155,9 +135,9 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
   const log = openLog({ level: config.logLevel, destination: 2 });
   opened.add(log.flush);
 
+  await prepareDataFolder(folder, ['fleetgate.db', 'journal.db']);
   const store = await openStore({ file: join(folder, 'fleetgate.db') });
   opened.add(store.close);
-  await chmod(folder, 0o700);
   const journalStore = await openStore({ file: join(folder, 'journal.db'), durable: false });
   opened.add(journalStore.close);
 
@@ -181,6 +161,8 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
     migrate(journalStore, journalMigrations),
   ]);
   opened.add(ownCa.close);
+  const rootFile = join(folder, 'root-ca.pem');
+  await keepRootCertificate(rootFile, ownCa.rootPem);
   const keyPool = createKeyPool();
   opened.add(keyPool.close);
 
@@ -268,8 +250,6 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
   opened.add(() => api.close(graceMs));
   const reachable = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
   apiUrl = `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${api.port}`;
-  const rootFile = join(folder, 'root-ca.pem');
-  await writeFile(rootFile, ownCa.rootPem);
   ready = true;
   opened.add(() => {
     ready = false;

@@ -11,10 +11,12 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 /** Room -> the rooms it may import, besides itself. `config.ts` holds types that any room may name. */
 const arrows: Record<string, readonly string[]> = {
   'main.ts': ['node.ts', 'cli', 'store'],
-  'index.ts': ['node.ts'],
+  'index.ts': ['node.ts', 'start-problem.ts'],
   'node.ts': [
     'call.ts',
     'extras.ts',
+    'data-folder.ts',
+    'start-problem.ts',
     'gateway',
     'api',
     'features',
@@ -29,6 +31,8 @@ const arrows: Record<string, readonly string[]> = {
     'cli',
   ],
   'extras.ts': ['api', 'features', 'journal'],
+  'data-folder.ts': ['start-problem.ts', 'pki'],
+  'start-problem.ts': [],
   'call.ts': ['feature.ts', 'store', 'bus', 'aws'],
   cli: ['features', 'feature.ts', 'aws'],
   gateway: ['mqtt', 'api', 'pki', 'journal'],

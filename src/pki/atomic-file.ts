@@ -11,8 +11,8 @@ const syncFolder = async (folder: string): Promise<void> => {
   await handle.sync().finally(() => handle.close());
 };
 
-const writeDurably = async (file: string, content: string): Promise<void> => {
-  const handle = await open(file, 'wx', 0o600);
+const writeDurably = async (file: string, content: string, mode = 0o600): Promise<void> => {
+  const handle = await open(file, 'wx', mode);
   try {
     await handle.writeFile(content);
     await handle.sync();
@@ -29,11 +29,11 @@ export const preparePrivateFolder = async (folder: string): Promise<void> => {
   await Promise.all(left.map((name) => rm(join(folder, name), { recursive: true, force: true })));
 };
 
-/** Writes or replaces a file. */
-export const writeFileAtomically = async (file: string, content: string): Promise<void> => {
+/** Writes or replaces a file; it is private unless `mode` says otherwise. */
+export const writeFileAtomically = async (file: string, content: string, mode = 0o600): Promise<void> => {
   const draft = temporaryName(file);
   try {
-    await writeDurably(draft, content);
+    await writeDurably(draft, content, mode);
     await rename(draft, file);
   } catch (error) {
     await rm(draft, { force: true });
