@@ -1,16 +1,18 @@
 #!/usr/bin/env node
 /**
- * The `fleetgate` command: runs the source of a clone, for which it needs the Node that the repository pins. An older Node hands over to it.
+ * The `fleetgate` command. A clone runs its source, and an older Node hands over to the one that the repository pins; a published package has no
+ * source and runs what was compiled from it.
  */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const beside = (path) => fileURLToPath(new URL(path, import.meta.url));
+const source = beside('../src/main.ts');
 const pinned = beside('../node_modules/.bin/node');
 
 if (Number(process.versions.node.split('.')[0]) >= 24) {
-  const { run } = await import('../src/main.ts');
+  const { run } = await import(existsSync(source) ? source : beside('../dist/main.js'));
   process.exitCode = await run(process.argv.slice(2));
 } else if (existsSync(pinned)) {
   const child = spawn(pinned, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit' });

@@ -6,17 +6,13 @@ import { CommandProblem, type Io, type Run } from './cli/io.ts';
 import { readConfig, version } from './config.ts';
 import { StoreUnavailable } from './store/store.ts';
 
-/** Resolves at the first signal to stop; a second one ends the process at once. */
+/**
+ * Resolves at the first signal to stop. Further ones change nothing, as closing is bounded in time: a terminal's Ctrl-C comes twice, from the
+ * terminal and from npm.
+ */
 const toldToStop = (): Promise<void> =>
   new Promise((resolve) => {
-    let told = false;
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-      process.on(signal, () => {
-        if (told) process.exit(1);
-        told = true;
-        resolve();
-      });
-    }
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve());
   });
 
 /** Whether an error is a sentence for the operator rather than a mistake of ours. */

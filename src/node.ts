@@ -78,6 +78,11 @@ const listening = async <T>(start: Promise<T>, host: string, port: number, flag:
   }
 };
 
+/** Hands on what already is a sentence for the operator. */
+const cannotStart = (cause: Error): never => {
+  throw new StartProblem(cause.message, { cause });
+};
+
 /** Closes what was opened, last first; one failure does not keep the others open. */
 const closing = () => {
   const steps: (() => unknown)[] = [];
@@ -154,9 +159,7 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
     }),
     readOrMakeKey(join(folder, 'marker.key')),
     openCredentials({ dataFolder: folder, host, accountId, ...(config.rootKey && { rootKey: config.rootKey }) }).catch(
-      (cause: Error) => {
-        throw new StartProblem(cause.message, { cause });
-      },
+      cannotStart,
     ),
     migrate(journalStore, journalMigrations),
   ]);
@@ -250,6 +253,7 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
   opened.add(() => api.close(graceMs));
   const reachable = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
   apiUrl = `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${api.port}`;
+  await credentials.keepGenerated().catch(cannotStart);
   ready = true;
   opened.add(() => {
     ready = false;
