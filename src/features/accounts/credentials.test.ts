@@ -47,6 +47,7 @@ test('a listener for other machines: a root key is made once, kept with mode 060
   assert.ok(first.generated);
   assert.match(first.generated.accessKeyId, /^AKIA[A-Z2-7]{16}$/);
   assert.match(first.generated.secretAccessKey, /^[A-Za-z0-9+/]{40}$/);
+  await first.keepGenerated();
   assert.equal((await stat(join(dataFolder, rootKeyFile))).mode & 0o777, 0o600);
 
   const { accessKeyId, secretAccessKey } = first.generated;
@@ -61,6 +62,16 @@ test('a listener for other machines: a root key is made once, kept with mode 060
   const second = await openCredentials(options);
   assert.equal(second.generated, undefined);
   assert.deepEqual(second.find(accessKeyId, elsewhere), identity);
+});
+
+test('a root key that nobody was shown, because the start failed, is not kept: the next start makes and shows another', async (t) => {
+  const dataFolder = await makeFolder(t);
+  const options = { dataFolder, host: '0.0.0.0', accountId: '000000000000' };
+  const failed = await openCredentials(options);
+  await assert.rejects(stat(join(dataFolder, rootKeyFile)), { code: 'ENOENT' });
+  const next = await openCredentials(options);
+  assert.ok(next.generated);
+  assert.notEqual(next.generated.accessKeyId, failed.generated?.accessKeyId);
 });
 
 test('two data folders have two keys', async (t) => {
@@ -82,6 +93,7 @@ test('a root key of the environment takes the place of the kept one and leaves i
   const rootKey = { accessKeyId: 'AKIAIOSFODNN7EXAMPLE', secretAccessKey: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY' };
   const options = { dataFolder, host: '0.0.0.0', accountId: '000000000000' };
   const kept = await openCredentials(options);
+  await kept.keepGenerated();
   const credentials = await openCredentials({ ...options, rootKey });
   assert.equal(credentials.generated, undefined);
   assert.equal(credentials.find(rootKey.accessKeyId, elsewhere)?.secretAccessKey, rootKey.secretAccessKey);

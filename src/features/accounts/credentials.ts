@@ -4,7 +4,7 @@
  */
 import { isIP } from 'node:net';
 import type { RootKey } from '../../config.ts';
-import { createRootKey, readRootKey } from './root-key.ts';
+import { generateRootKey, keepRootKey, readRootKey } from './root-key.ts';
 
 export interface Identity {
   readonly accountId: string;
@@ -37,6 +37,11 @@ export interface Credentials {
   find(accessKeyId: string, facts: CredentialFacts): Identity | undefined;
   /** Made at this start: to be shown to the operator once. Absent otherwise. */
   readonly generated?: RootKey;
+  /**
+   * Keeps the generated key for later starts, which do not show it again: to be called when nothing else can keep this start from showing it.
+   * Faults: Error with a sentence.
+   */
+  keepGenerated(): Promise<void>;
 }
 
 /** Everybody knows it. */
@@ -60,11 +65,11 @@ const findDevelopment = (accessKeyId: string, facts: CredentialFacts): Identity 
   return /^[0-9]{12}$/.test(accessKeyId) ? rootOf(accessKeyId, developmentSecret) : undefined;
 };
 
-/** Faults: Error with a sentence for a key file that cannot be read or written. */
+/** Faults: Error with a sentence for a key file that cannot be read. */
 export const openCredentials = async (options: CredentialsOptions): Promise<Credentials> => {
   const { dataFolder, host, accountId } = options;
   const given = options.rootKey ?? (await readRootKey(dataFolder));
-  const generated = given || isLoopbackHost(host) ? undefined : await createRootKey(dataFolder);
+  const generated = given || isLoopbackHost(host) ? undefined : generateRootKey();
   const rootKey = given ?? generated;
   return {
     find(accessKeyId, facts) {
@@ -72,5 +77,8 @@ export const openCredentials = async (options: CredentialsOptions): Promise<Cred
       return findDevelopment(accessKeyId, facts);
     },
     ...(generated && { generated }),
+    async keepGenerated() {
+      if (generated) await keepRootKey(dataFolder, generated);
+    },
   };
 };

@@ -42,9 +42,12 @@ export const readRootKey = async (folder: string): Promise<RootKey | undefined> 
   return key;
 };
 
-/** Makes a key and keeps it in the folder. */
-export const createRootKey = async (folder: string): Promise<RootKey> => {
-  const key = generateRootKey();
-  await writeFileAtomically(join(folder, rootKeyFile), `${JSON.stringify(key, null, 2)}\n`);
-  return key;
+/** Keeps the key in the folder. Faults: Error with a sentence. */
+export const keepRootKey = async (folder: string, key: RootKey): Promise<void> => {
+  const file = join(folder, rootKeyFile);
+  try {
+    await writeFileAtomically(file, `${JSON.stringify(key, null, 2)}\n`);
+  } catch (cause) {
+    throw new Error(`The root key can not be written to ${file}: make its folder writable for this user`, { cause });
+  }
 };
