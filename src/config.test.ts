@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { test } from 'node:test';
 import { awsLimits, ConfigProblem, configFlags, didYouMean, environmentName, readConfig, version } from './config.ts';
+import { isRegion } from './features/accounts/account.ts';
 
 test('without flags and environment the defaults of the design hold (design.md 3)', () => {
   assert.deepEqual(readConfig([], {}), {
@@ -57,6 +58,22 @@ test('--require-sni needs no value; the environment says true or false', () => {
   assert.equal(readConfig(['--require-sni'], {}).requireSni, true);
   assert.equal(readConfig([], { FLEETGATE_REQUIRE_SNI: '1' }).requireSni, true);
   assert.equal(readConfig(['--no-require-sni'], { FLEETGATE_REQUIRE_SNI: 'true' }).requireSni, false);
+});
+
+test('a region is taken exactly when accounts can come into being in it', () => {
+  for (const region of [
+    'us-east-1',
+    'us-gov-west-1',
+    'eusc-de-east-1',
+    'us-foo-1',
+    'us-east-0',
+    'us-east-01',
+    'here',
+  ]) {
+    const read = () => readConfig(['--region', region], {}).region;
+    if (isRegion(region)) assert.equal(read(), region);
+    else assert.throws(read, { name: 'ConfigProblem', message: /^--region must be a region name/ });
+  }
 });
 
 test('a server certificate and its key are absolute paths, and come together', () => {

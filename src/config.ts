@@ -205,7 +205,8 @@ export const readFlags = (argv: readonly string[], flags: readonly Flag[]): Read
 };
 
 const hostName = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/;
-const regionName = /^[a-z]{2,3}(-[a-z]+)+-\d{1,2}$/;
+/** The form that AWS's regions have; accounts come into being in no other (a test holds that the two agree). */
+const regionName = /^[a-z]{2,4}(?:-[a-z]{2,4})?-(?:central|(?:north|south)(?:east|west)?|east|west)-[1-9][0-9]?$/;
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
 
 const listOf = (text: string): string[] =>

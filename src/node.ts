@@ -176,7 +176,12 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
     store,
     features.flatMap(({ migrations }) => migrations),
   );
-  await accounts.ensure(account);
+  await accounts.ensure(account)?.catch((cause: Error) => {
+    throw new StartProblem(
+      `Account ${accountId} can not be served in ${region}: ${cause.message.replace(/\.$/, '')}.`,
+      { cause },
+    );
+  });
 
   const journal = await openJournal({
     store: journalStore,
