@@ -3,6 +3,7 @@
  * (authorities), the broker, and last the doors: gateway and API. Closing goes the other way round.
  */
 import { randomUUID } from 'node:crypto';
+import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { startApi } from './api/server.ts';
@@ -14,7 +15,7 @@ import { keepRootCertificate, prepareDataFolder, readOrMakeKey } from './data-fo
 import { extras } from './extras.ts';
 import type { Handlers } from './feature.ts';
 import { openAccounts } from './features/accounts/account.ts';
-import { openCredentials } from './features/accounts/credentials.ts';
+import { isLoopbackHost, openCredentials } from './features/accounts/credentials.ts';
 import { openEndpoints } from './features/domains/endpoint.ts';
 import { allFeatures } from './features/index.ts';
 import { createAuthorities } from './features/policies/authority.ts';
@@ -45,7 +46,7 @@ export interface FleetNode {
   /** What clients are told to trust, and the file that holds it. */
   readonly rootPem: string;
   readonly rootFile: string;
-  /** `localhost`, or the account endpoint where a domain is configured. */
+  /** A plain name, mostly `localhost`; the account endpoint where a domain is configured. */
   readonly mqttHost: string;
   /** The default account and region. */
   readonly account: AccountRegion;
@@ -57,6 +58,14 @@ export interface FleetNode {
 }
 
 const graceMsDefault = 5000;
+
+const isWildcard = (host: string): boolean => host === '0.0.0.0' || host === '::';
+
+/** The plain name by which a client reaches a listener on `host`, whatever the domain. */
+export const plainNameOf = (host: string, ownName: string): string => {
+  if (isWildcard(host) || isLoopbackHost(host)) return 'localhost';
+  return isIP(host) === 0 ? host : ownName;
+};
 
 /** Turns what `listen` says into a sentence. `flag` is the option that chooses the port. */
 const listening = async <T>(start: Promise<T>, host: string, port: number, flag: string): Promise<T> => {
@@ -133,6 +142,7 @@ export const startNode = async (config: Config): Promise<FleetNode> => {
 
 const compose = async (config: Config, opened: ReturnType<typeof closing>): Promise<FleetNode> => {
   const { limits, host, domain, region, accountId } = config;
+  const names = isWildcard(host) ? config.names : [...config.names, host];
   const folder = resolve(config.dataFolder);
   const account: AccountRegion = { accountId, region };
   let offsetMs = 0;
@@ -153,7 +163,7 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
     openOwnCa(join(folder, 'pki'), {
       domain,
       defaultRegion: region,
-      names: config.names,
+      names,
       ...(certFile !== undefined && keyFile !== undefined && { operator: { certFile, keyFile } }),
       onProblem: (error) => log.server.error({ err: error }, 'a server certificate was not renewed'),
     }),
@@ -170,7 +180,7 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
   opened.add(keyPool.close);
 
   const accounts = openAccounts({ store, accountsMax: limits.accountsMax, now });
-  const endpoints = openEndpoints({ domain, names: config.names, hostName: hostname(), accountId, region }, accounts);
+  const endpoints = openEndpoints({ domain, names, hostName: hostname(), accountId, region }, accounts);
   const features = allFeatures({ issue: deviceIssuance(ownCa.deviceIssuer), takeKeyPair: keyPool.take, endpoints });
   await migrate(
     store,
@@ -228,7 +238,7 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
       host,
       port: config.apiPort,
       domain,
-      names: config.names,
+      names,
       allowedOrigins: config.allowedOrigins,
       limits: { bodyBytesMax: limits.httpBodyBytesMax },
       handlers: collectHandlers(features),
@@ -244,6 +254,7 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
         ready: () => ready && store.writable,
         apiUrl: () => apiUrl,
         version,
+        mqttPort: gateway.port,
       }),
       log({ error, account: owner, ...entry }) {
         const fields = { ...entry, ...(owner && { accountId: owner.accountId }) };
@@ -256,7 +267,7 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
     '--api-port',
   );
   opened.add(() => api.close(graceMs));
-  const reachable = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
+  const reachable = isWildcard(host) ? '127.0.0.1' : host;
   apiUrl = `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${api.port}`;
   await credentials.keepGenerated().catch(cannotStart);
   ready = true;
@@ -270,7 +281,7 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
     mqttPort: gateway.port,
     rootPem: ownCa.rootPem,
     rootFile,
-    mqttHost: endpoints.hasOwnDomain ? endpoints.hostNames(account)['iot:Data-ATS'] : 'localhost',
+    mqttHost: endpoints.hasOwnDomain ? endpoints.hostNames(account)['iot:Data-ATS'] : plainNameOf(host, hostname()),
     account,
     ...(credentials.generated && { generatedRootKey: credentials.generated }),
     clock: {
