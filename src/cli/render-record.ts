@@ -28,7 +28,7 @@ const joined = (...parts: readonly unknown[]): string =>
 /** Labels of the facts that a cure may need; others stand under their own name. */
 const factLabels: Readonly<Record<string, string>> = {
   certificateArn: 'Certificate ARN',
-  certificateStatus: 'Certificate is',
+  certificateStatus: 'Status',
   policyNames: 'Policies',
   thingName: 'Attached thing',
   registeredTwin: 'Same subject',

@@ -175,7 +175,10 @@ test('an address in place of a host name, and a server that requires SNI, are to
   );
   const { certificateId: _, tls: __, ...early } = base;
   const required = storedRecord({ ...early, reason: 'SNI_REQUIRED' }, { id: 'i', atMs: 0, sequence: 1 });
-  assert.equal(explain(required, surroundings).sentence, 'The client named no host (SNI), which this server requires.');
+  assert.equal(
+    explain(required, surroundings).sentence,
+    'The client named no host (SNI), and this server requires one.',
+  );
 });
 test('a client id that no thing can have is told so, and the attached thing is named', () => {
   const { cure, commands } = denied({ statements: thingless, clientId: 'a b', facts: { thingName: 'sensor-1' } });
@@ -218,13 +221,19 @@ test('an explicit deny whose document is not known is a sentence', () => {
   assert.deepEqual(commands, []);
 });
 
+test('a certificate that expires takes its connection along: the sentence says so', () => {
+  const { sentence } = explained({ reason: 'DEVICE_CERTIFICATE_EXPIRED', eventType: 'Disconnect' });
+  assert.equal(sentence, 'The client "dev1" was disconnected because the certificate ab12cd34 has expired.');
+});
+
 test('an unregistered certificate is registered from the journal, with the policies it is known to have had', () => {
-  const { commands } = explained({ reason: 'DEVICE_CERTIFICATE_NOT_REGISTERED' }, { policyNames: ['AllowAll'] });
+  const { cure, commands } = explained({ reason: 'DEVICE_CERTIFICATE_NOT_REGISTERED' }, { policyNames: ['AllowAll'] });
   assert.deepEqual(commands, [
     `fleetgate explain ${certificateId} --certificate > device-ab12cd34.pem`,
     'aws iot register-certificate-without-ca --certificate-pem file://device-ab12cd34.pem --status ACTIVE',
     `aws iot attach-policy --policy-name AllowAll --target ${certificateArn}`,
   ]);
+  assert.match(cure, /^If it is yours, register it with the policies that it was last seen with:$/);
 });
 test('where no policy is known, the right to connect is given', () => {
   const { commands } = explained({ reason: 'DEVICE_CERTIFICATE_NOT_REGISTERED' });

@@ -76,7 +76,7 @@ const explainUnregistered = (record: StoredRecord, surroundings: Surroundings): 
     : `${client(record)} showed ${shownCertificate(record)}${subjectOf(record)}, which is not registered in ${where(record)}.`;
   const advice = twin
     ? 'Use the registered certificate with its key; or, only if you know where this one comes from, register it too'
-    : 'If it is yours, register it; a registration that was deleted took its policies along';
+    : 'If it is yours, register it';
   const caution = `${advice}${sniNote(record)}`;
   if (certificateId === undefined || record.tls?.leafPem === undefined) {
     return told(sentence, `${caution} (aws iot register-certificate-without-ca --status ACTIVE).`);
@@ -90,7 +90,12 @@ const explainUnregistered = (record: StoredRecord, surroundings: Surroundings): 
     const { accountId, region } = record.account ?? surroundings.account;
     return allowExactly('iot:Connect', `arn:aws:iot:${region}:${accountId}:client/${clientId}`, arn);
   };
-  return told(sentence, `${caution}:`, [...registerAgain(certificateId), ...rights()]);
+  const allowing = rights();
+  const also = policyNames.length > 0 ? ' with the policies that it was last seen with' : ' and allow it to connect';
+  return told(sentence, `${caution}${allowing.length > 0 ? also : ''}:`, [
+    ...registerAgain(certificateId),
+    ...allowing,
+  ]);
 };
 
 const explainRevoked = (record: StoredRecord, surroundings: Surroundings): Explanation => {
@@ -123,8 +128,12 @@ const explainNotActive = (record: StoredRecord, status: string, closed: boolean)
 
 const explainDates = (record: StoredRecord, surroundings: Surroundings, expired: boolean): Explanation => {
   const leaf = record.tls?.chain?.[0];
+  const whileConnected = `${client(record)} was disconnected because ${shownCertificate(record)} has expired.`;
+  const shown = `${client(record)} showed ${shownCertificate(record)}, which expired${dayOf(leaf?.notAfterMs)}.`;
   const sentence = expired
-    ? `${client(record)} showed ${shownCertificate(record)}, which expired${dayOf(leaf?.notAfterMs)}.`
+    ? record.eventType === 'Disconnect'
+      ? whileConnected
+      : shown
     : `${client(record)} showed ${shownCertificate(record)}, which is not valid before its first day${dayOf(leaf?.notBeforeMs)}.`;
   const cure = expired
     ? 'Its dates cannot be changed: give the device a new certificate with the same policies and things'
@@ -158,7 +167,7 @@ const explainNoServerName = (record: StoredRecord): Explanation => {
   const named = address === undefined ? 'no host (SNI)' : `an address, "${address}", instead of a host (SNI)`;
   const why =
     record.certificateId === undefined
-      ? ', which this server requires'
+      ? ', and this server requires one'
       : ', and its certificate does not tell one account by itself, as one registered without its CA never does';
   return told(
     `The client named ${named}${why}.`,
