@@ -15,6 +15,7 @@ export interface ExtrasOptions {
   /** Where cures tell the reader to fetch things from. */
   readonly apiUrl: () => string;
   readonly version: string;
+  readonly mqttPort: number;
 }
 
 /** The root certificate under our own name and under the names that AWS's articles fetch it by. */
@@ -31,7 +32,7 @@ const isDevelopment = ({ arrival, forwarded, caller }: ExtraRequest): boolean =>
   arrival.loopback && !forwarded && /^(test|[0-9]{12})$/.test(caller?.accessKeyId ?? '');
 
 export const extras = (options: ExtrasOptions): readonly Extra[] => {
-  const { journal, accounts, rootPem, domain, ready, apiUrl, version } = options;
+  const { journal, accounts, rootPem, domain, ready, apiUrl, version, mqttPort } = options;
   const root: ExtraAnswer = { status: 200, contentType: 'application/x-pem-file', body: rootPem };
   return [
     ...rootPaths.map((path): Extra => ({ method: 'GET', path, signed: false, handle: () => root })),
@@ -39,7 +40,7 @@ export const extras = (options: ExtrasOptions): readonly Extra[] => {
       method: 'GET',
       path: '/_fleetgate/health',
       signed: false,
-      handle: () => json({ alive: true, ready: ready(), version }, ready() ? 200 : 503),
+      handle: () => json({ alive: true, ready: ready(), version, mqttPort }, ready() ? 200 : 503),
     },
     {
       method: 'GET',

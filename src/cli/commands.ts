@@ -1,5 +1,6 @@
 /** The `fleetgate` command: the table of its commands, and the way from a command line to one of them. */
 import { ConfigProblem, didYouMean } from '../config.ts';
+import { doctor } from './doctor.ts';
 import { env } from './env.ts';
 import { explain } from './explain.ts';
 import { health } from './health.ts';
@@ -8,7 +9,7 @@ import { hosts } from './hosts.ts';
 import { type Command, CommandProblem, type Io, type Run } from './io.ts';
 
 /** The commands that are clients of a running server. */
-export const commands: Readonly<Record<string, Command>> = { env, hosts, explain, health };
+export const commands: Readonly<Record<string, Command>> = { env, hosts, explain, doctor, health };
 
 const startSummary = { usage: '[flags]', summary: 'run the server until it is told to stop' };
 

@@ -29,6 +29,8 @@ const awsFunction = `aws() { AWS_PAGER="\${AWS_PAGER-}" command aws --endpoint-u
 export const envLines = (facts: ShellFacts, program: readonly string[]): string =>
   [
     ...exportLines(facts),
+    // Tells `fleetgate doctor` that the function below is in force.
+    'export FLEETGATE_ENV=1',
     // A session token of a real account would be sent along and refused.
     'unset AWS_SESSION_TOKEN',
     awsFunction,

@@ -25,7 +25,7 @@ export const helpPage = (commands: Readonly<Record<string, Pick<Command, 'usage'
     `fleetgate explain ${commands['explain']?.usage ?? ''}`,
     ...explainFlags.map((flag) => flagLine(flag)),
     '',
-    'env, hosts, explain and health find the server by:',
+    'env, hosts, explain, doctor and health find the server by:',
     ...serverFlags.map((flag) => flagLine(flag)),
     'and sign with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, else with the development key.',
     '',

@@ -1,0 +1,101 @@
+/** `fleetgate doctor` finds the first thing that keeps a shell from working with its server, and its cure works when it is run. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { bash, bootNode, fleetgateCommand } from '../harness.ts';
+
+/** The last paragraphs: one sentence and one cure. */
+const verdict = (stdout: string): { sentence: string; cure: string } => {
+  const [sentence = '', cure = ''] = stdout.trimEnd().split('\n\n').slice(-2);
+  return { sentence, cure: cure.trim() };
+};
+
+test('in a shell that `fleetgate env` has set up, everything is in order', async (t) => {
+  const { shell } = await bootNode(t);
+  const { code, stdout, stderr } = await shell('fleetgate doctor');
+  assert.equal(code, 0, stdout + stderr);
+  for (const name of ['server', 'clock', 'access key', 'host name', 'MQTT port', 'data folder', 'root CA', 'aws']) {
+    assert.match(stdout, new RegExp(`^  ok  ${name}`, 'm'));
+  }
+  assert.match(stdout, /^Everything is in order/m);
+});
+
+test('no server', async (t) => {
+  const { node, folder } = await bootNode(t);
+  await node.close(0);
+  const { code, stdout } = await bash(`${fleetgateCommand} doctor --api-url ${node.apiUrl}`, { cwd: folder });
+  assert.equal(code, 1);
+  assert.deepEqual(verdict(stdout), {
+    sentence: `No server answers at ${node.apiUrl}.`,
+    cure: `fleetgate start --api-port ${node.apiPort}`,
+  });
+});
+
+test('another program on the port', async (t) => {
+  const other = createServer((_request, response) => response.end('{"alive":"no"}')).listen(0, '127.0.0.1');
+  await once(other, 'listening');
+  t.after(() => other.close());
+  const address = other.address();
+  const url = `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}`;
+  const { code, stdout } = await bash(`${fleetgateCommand} doctor --api-url ${url}`);
+  assert.equal(code, 1);
+  assert.equal(verdict(stdout).sentence, `Something else than Fleetgate answers at ${url}.`);
+});
+
+test('a key that the server does not know: the cure sets one that it does', async (t) => {
+  const { node, folder, shell } = await bootNode(t);
+  const sick = await shell('AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE fleetgate doctor');
+  assert.equal(sick.code, 1);
+  const { sentence, cure } = verdict(sick.stdout);
+  assert.match(sentence, /security token included in the request is invalid/);
+  assert.equal(cure, `eval "$(fleetgate env --api-url ${node.apiUrl})"`);
+  const cured = await bash(
+    `fleetgate() { ${fleetgateCommand} "$@"; }\nexport AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE\n${cure}\nfleetgate doctor`,
+    { cwd: folder },
+  );
+  assert.equal(cured.code, 0, cured.stdout);
+});
+
+test('an AWS CLI that calls AWS itself is told apart, and the call does not leave this machine', async (t) => {
+  const { node, folder } = await bootNode(t);
+  const { code, stdout } = await bash(`${fleetgateCommand} doctor`, {
+    cwd: folder,
+    env: {
+      FLEETGATE_API_URL: node.apiUrl,
+      AWS_ACCESS_KEY_ID: 'test',
+      AWS_SECRET_ACCESS_KEY: 'test',
+      AWS_DEFAULT_REGION: 'us-east-1',
+    },
+  });
+  assert.equal(code, 1);
+  const { sentence, cure } = verdict(stdout);
+  assert.match(sentence, /^The program aws calls https:\/\/sts\.\S*amazonaws\.com, not http:/);
+  assert.equal(cure, `eval "$(fleetgate env --api-url ${node.apiUrl})"`);
+});
+
+test('a root certificate of another server: the cure fetches the right one', async (t) => {
+  const { node, folder, shell } = await bootNode(t);
+  await mkdir(join(folder, 'fleetgate-data'));
+  await writeFile(join(folder, 'fleetgate-data', 'root-ca.pem'), 'of another server');
+  const { code, stdout } = await shell('fleetgate doctor');
+  assert.equal(code, 1);
+  const { sentence, cure } = verdict(stdout);
+  assert.match(sentence, /root-ca\.pem is not the root certificate of the server/);
+  const cured = await shell(`${cure}\ncat root-ca.pem`);
+  assert.equal(cured.stdout, node.rootPem);
+});
+
+test('an endpoint without an address here: the cure prints the line that gives it one', async (t) => {
+  const { shell } = await bootNode(t, { domain: 'fleet.example' });
+  const { code, stdout } = await shell('fleetgate doctor');
+  assert.equal(code, 1);
+  const { sentence, cure } = verdict(stdout);
+  const name = /The name (\S+), which devices connect to, has no address here/.exec(sentence)?.[1] ?? '';
+  assert.match(name, /-ats\.iot\.us-east-1\.fleet\.example$/);
+  assert.equal(cure, 'fleetgate hosts | sudo tee -a /etc/hosts');
+  const lines = await shell('fleetgate hosts');
+  assert.ok(lines.stdout.split('\n').includes(`127.0.0.1 ${name}`));
+});
