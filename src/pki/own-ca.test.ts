@@ -193,6 +193,17 @@ test('changed names make a new certificate at the next start', async (t) => {
   assert.match(new X509Certificate(second.chainPem).subjectAltName ?? '', /fleet\.example/);
 });
 
+test('a certificate that cannot be written is served all the same, and the operator is told', async (t) => {
+  const folder = join(await makeFolder(t), 'pki');
+  const problems: unknown[] = [];
+  const ca = await open(t, folder, { onProblem: (problem) => problems.push(problem) });
+  await rm(join(folder, 'server'), { recursive: true });
+  const served = await ca.serverCertificate('us-east-1', 'ec');
+  assert.match(served.chainPem, /BEGIN CERTIFICATE/);
+  assert.equal(problems.length, 1);
+  assert.equal(await ca.serverCertificate('us-east-1', 'ec'), served, 'one certificate while the process lives');
+});
+
 test('a certificate lives 90 days and is replaced while the server runs, well before its end', async (t) => {
   let nowMs = Date.UTC(2026, 0, 1);
   const folder = join(await makeFolder(t), 'pki');

@@ -33,7 +33,7 @@ export interface OwnCaOptions {
   readonly operator?: { readonly certFile: string; readonly keyFile: string };
   /** Milliseconds since the epoch; the real clock when absent. */
   readonly realNow?: () => number;
-  /** Is told what kept a renewal from happening; the old certificate stays. By default a warning of the process. */
+  /** Is told what kept a renewal from happening (the old certificate stays) or a certificate from its file. By default a warning of the process. */
   readonly onProblem?: (problem: unknown) => void;
 }
 
@@ -67,8 +67,9 @@ const checkNames = ({ names = [], domain }: OwnCaOptions): void => {
 /** Opens the PKI in `folder`, making what is missing. Throws OwnCaProblem with a sentence. */
 export const openOwnCa = async (folder: string, options: OwnCaOptions): Promise<OwnCa> => {
   const { domain, defaultRegion, names = [], operator, realNow = Date.now } = options;
-  const { onProblem = (problem) => process.emitWarning(`Server certificates were not renewed: ${String(problem)}`) } =
-    options;
+  const {
+    onProblem = (problem) => process.emitWarning(`Server certificates were not renewed or kept: ${String(problem)}`),
+  } = options;
   checkNames(options);
   const serverFolder = join(folder, 'server');
   try {
@@ -110,7 +111,8 @@ export const openOwnCa = async (folder: string, options: OwnCaOptions): Promise<
   const mint = async (request: ServerCertificateRequest): Promise<ServerCertificate> => {
     const minted = await mintServerCertificate(authorities, request, realNow());
     const file = join(serverFolder, `${request.region}-${request.kind}.pem`);
-    await writeFileAtomically(file, serializeServerCertificate(minted));
+    // on a full disk devices still get in: the certificate lives in memory, and the next start makes another
+    await writeFileAtomically(file, serializeServerCertificate(minted)).catch(onProblem);
     return minted;
   };
   const load = async (request: ServerCertificateRequest): Promise<ServerCertificate> => {
