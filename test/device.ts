@@ -52,7 +52,11 @@ const within = async <T>(wanted: Promise<T>, what: string): Promise<T> => {
 };
 
 /** Resolves when the server has accepted the connection; rejects when it has not. */
-export const connectDevice = async (node: FleetNode, identity: Identity, options: DeviceOptions): Promise<Device> => {
+export const connectDevice = async (
+  node: Pick<FleetNode, 'mqttPort' | 'rootPem'>,
+  identity: Identity,
+  options: DeviceOptions,
+): Promise<Device> => {
   const { clientId, version = 4, serverName = 'localhost', session, tls, will } = options;
   const [cert, key] = await Promise.all([readFile(identity.certFile), readFile(identity.keyFile)]);
   const client = mqtt.connect(`mqtts://127.0.0.1:${node.mqttPort}`, {
