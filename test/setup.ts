@@ -3,10 +3,10 @@
  * password). Where it may not, it names what is missing and how to get it; nothing is skipped.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, globSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-/** Program -> Debian package that brings it. The tests use Debian's own AWS CLI by its full path, beside whatever `aws` stands on PATH. */
+/** Program, or a pattern of absolute paths, -> Debian package that brings it. The tests use Debian's own AWS CLI by its full path, beside whatever `aws` stands on PATH. */
 const needed: readonly (readonly [program: string, debianPackage: string])[] = [
   ['/usr/bin/aws', 'awscli'],
   ['mosquitto_pub', 'mosquitto-clients'],
@@ -14,11 +14,16 @@ const needed: readonly (readonly [program: string, debianPackage: string])[] = [
   ['openssl', 'openssl'],
   ['curl', 'curl'],
   ['bash', 'bash'],
+  ['/usr/lib/postgresql/*/bin/initdb', 'postgresql'],
+  ['/usr/sbin/mosquitto', 'mosquitto'],
+  ['softhsm2-util', 'softhsm2'],
+  ['pkcs11-tool', 'opensc'],
+  ['/usr/lib/*/engines-3/pkcs11.so', 'libengine-pkcs11-openssl'],
 ];
 
 const present = (program: string): boolean =>
   program.startsWith('/')
-    ? existsSync(program)
+    ? globSync(program).length > 0
     : (process.env['PATH'] ?? '').split(delimiter).some((folder) => existsSync(join(folder, program)));
 
 const missing = (): string[] => [...new Set(needed.filter(([program]) => !present(program)).map(([, name]) => name))];
