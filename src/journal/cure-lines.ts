@@ -161,4 +161,4 @@ export const askEndpoint = (): readonly string[] => [
 ];
 
 export const fetchRoot = ({ apiUrl }: Surroundings): readonly string[] =>
-  script(command`curl -sS -o root-ca.pem ${`${apiUrl}/root-ca.pem`}`);
+  script(command`curl -fsS -o root-ca.pem ${`${apiUrl}/root-ca.pem`}`);
