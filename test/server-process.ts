@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import type { TestContext } from 'node:test';
 import { fleetgateCommand } from './harness.ts';
 
 export interface ServerProcess {
@@ -11,10 +12,10 @@ export interface ServerProcess {
   readonly exited: Promise<{ readonly code: number | null; readonly stderr: string }>;
 }
 
-/** `fleetgate start` on free ports. Whoever calls it ends it. */
-export const spawnServer = (dataFolder: string, ...flags: readonly string[]): ServerProcess => {
+/** `fleetgate start` on free ports. It does not outlive the test. */
+export const spawnServer = (t: TestContext, dataFolder: string): ServerProcess => {
   const ports = ['--api-port', '0', '--mqtt-port', '0', '--log-level', 'error'];
-  const child = spawn(process.execPath, [fleetgateCommand, 'start', '--data', dataFolder, ...ports, ...flags], {
+  const child = spawn(process.execPath, [fleetgateCommand, 'start', '--data', dataFolder, ...ports], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'] },
   });
@@ -31,5 +32,9 @@ export const spawnServer = (dataFolder: string, ...flags: readonly string[]): Se
       .on('close', () => resolve(undefined));
   });
   const exited = once(child, 'close').then(([code]: (number | null)[]) => ({ code: code ?? null, stderr }));
+  t.after(async () => {
+    child.kill('SIGKILL');
+    await exited;
+  });
   return { child, ready, exited };
 };

@@ -108,16 +108,16 @@ const welcome = async (iot: IoTClient, { account }: FleetNode, { certificateId, 
 };
 
 /** A server that must not come up: its exit code and the one line it says. */
-const refusedStart = async (dataFolder: string): Promise<string> => {
-  const server = spawnServer(dataFolder);
+const refusedStart = async (t: TestContext, dataFolder: string): Promise<string> => {
+  const server = spawnServer(t, dataFolder);
   assert.equal(await server.ready, undefined, 'it does not start');
   const { code, stderr } = await server.exited;
   assert.equal(code, 1);
   assert.match(stderr, /^[^\n]+\n$/, 'one line');
   return stderr;
 };
-const startsAndStops = async (dataFolder: string): Promise<void> => {
-  const server = spawnServer(dataFolder);
+const startsAndStops = async (t: TestContext, dataFolder: string): Promise<void> => {
+  const server = spawnServer(t, dataFolder);
   const url = await server.ready;
   if (url !== undefined) server.child.kill('SIGTERM');
   const { code, stderr } = await server.exited;
@@ -222,14 +222,14 @@ test('a full disk at start is one sentence and exit code 1, whatever was still w
   // the bytes left decide how far it comes: its lock, its store, the journal's store, the authorities
   for (const kilobytesLeft of [20, 60, 120]) {
     await writeFile(ballast, Buffer.alloc((1024 - kilobytesLeft) * 1024));
-    assert.match(await refusedStart(join(disk, 'data')), /full|no space/, `${kilobytesLeft} kB left`);
+    assert.match(await refusedStart(t, join(disk, 'data')), /full|no space/, `${kilobytesLeft} kB left`);
     await rm(ballast);
     await rm(join(disk, 'data'), { recursive: true });
   }
   await writeFile(ballast, Buffer.alloc((1024 - 120) * 1024));
-  await refusedStart(join(disk, 'data'));
+  await refusedStart(t, join(disk, 'data'));
   await rm(ballast);
-  await startsAndStops(join(disk, 'data'));
+  await startsAndStops(t, join(disk, 'data'));
 });
 
 test('a read-only folder at start is one sentence and exit code 1, empty or with a store in it; writable again, it starts', {
@@ -240,27 +240,27 @@ test('a read-only folder at start is one sentence and exit code 1, empty or with
   const remount = (mode: 'ro' | 'rw') => execFileSync('mount', ['-o', `remount,${mode}`, disk]);
   const dataFolder = join(disk, 'data');
   remount('ro');
-  assert.match(await refusedStart(dataFolder), /data.*(permissions|writable)/);
+  assert.match(await refusedStart(t, dataFolder), /data.*(permissions|writable)/);
   remount('rw');
-  await startsAndStops(dataFolder);
+  await startsAndStops(t, dataFolder);
   remount('ro');
-  assert.match(await refusedStart(dataFolder), /data.*(permissions|writable)/);
+  assert.match(await refusedStart(t, dataFolder), /data.*(permissions|writable)/);
   remount('rw');
-  await startsAndStops(dataFolder);
+  await startsAndStops(t, dataFolder);
 });
 
 for (const name of ['fleetgate.db', 'journal.db']) {
   test(`a damaged ${name} at start is one sentence that names the file and the cure; restored, it starts`, async (t) => {
     const dataFolder = join(await makeFolder(t), 'data');
-    await startsAndStops(dataFolder);
+    await startsAndStops(t, dataFolder);
     const file = join(dataFolder, name);
     const sound = await readFile(file);
     await writeFile(file, Buffer.concat([sound.subarray(0, 4096), Buffer.alloc(sound.length - 4096, 0x5a)]));
-    const said = await refusedStart(dataFolder);
+    const said = await refusedStart(t, dataFolder);
     assert.ok(said.includes(file), said);
     assert.match(said, /is damaged.*backup/);
     await writeFile(file, sound);
-    await startsAndStops(dataFolder);
+    await startsAndStops(t, dataFolder);
   });
 }
 
@@ -269,25 +269,25 @@ test('a second server on the same folder is refused in one sentence, and the fir
   const folder = await makeFolder(t, async () => node?.close(100));
   const dataFolder = join(folder, 'data');
   node = await start({ dataFolder });
-  assert.match(await refusedStart(dataFolder), /data\/fleetgate\.db is in use by another Fleetgate: .*--data/);
+  assert.match(await refusedStart(t, dataFolder), /data\/fleetgate\.db is in use by another Fleetgate: .*--data/);
   await clientOf(node).send(new CreateThingCommand({ thingName: 'still-there' }));
   assert.deepEqual(await health(node), { status: 200, alive: true, ready: true });
 });
 
 test('a folder that a newer Fleetgate has written is refused in one sentence, and left as it is', async (t) => {
   const dataFolder = join(await makeFolder(t), 'data');
-  await startsAndStops(dataFolder);
+  await startsAndStops(t, dataFolder);
   const file = join(dataFolder, 'fleetgate.db');
   const database = new DatabaseSync(file);
   database.exec("insert into schema_migrations values ('things-0099', 'unknown', 0)");
   const migrations = () => database.prepare('select * from schema_migrations order by name').all();
   const before = migrations();
   assert.match(
-    await refusedStart(dataFolder),
+    await refusedStart(t, dataFolder),
     /written by a newer Fleetgate \(it has things-0099\): start that version/,
   );
   assert.deepEqual(migrations(), before);
   database.exec("delete from schema_migrations where name = 'things-0099'");
   database.close();
-  await startsAndStops(dataFolder);
+  await startsAndStops(t, dataFolder);
 });

@@ -233,10 +233,7 @@ test('kill -9 in a loop of 200 registrations with their attachments: what was ac
   timeout: 120_000,
 }, async (t) => {
   let server: ServerProcess | undefined;
-  const folder = await makeFolder(t, async () => {
-    server?.child.kill('SIGKILL');
-    await server?.exited;
-  });
+  const folder = await makeFolder(t);
   const data = join(folder, 'data');
   const devices = await makeDevices();
 
@@ -253,7 +250,7 @@ test('kill -9 in a loop of 200 registrations with their attachments: what was ac
   /** Starts a server, kills it too early now and then, and audits the one that comes up before anybody else may ask it. */
   const revive = async (): Promise<void> => {
     for (;;) {
-      const started = spawnServer(data);
+      const started = spawnServer(t, data);
       server = started;
       const early =
         earlyKills < earlyKillsMax && Math.random() < 0.5
