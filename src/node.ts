@@ -165,7 +165,8 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
       defaultRegion: region,
       names,
       ...(certFile !== undefined && keyFile !== undefined && { operator: { certFile, keyFile } }),
-      onProblem: (error) => log.server.error({ err: error }, 'a server certificate was not renewed, or not written to its file'),
+      onProblem: (error) =>
+        log.server.error({ err: error }, 'a server certificate was not renewed, or not written to its file'),
     }),
     readOrMakeKey(join(folder, 'marker.key')),
     openCredentials({ dataFolder: folder, host, accountId, ...(config.rootKey && { rootKey: config.rootKey }) }).catch(
