@@ -150,7 +150,7 @@ const checkRoot = async (examined: Examined): Promise<string | Problem> => {
   if (kept === examined.rootPem) return `${file} is the server's`;
   return {
     sentence: `${file} is not the root certificate of the server at ${examined.server.url}: clients that trust it will refuse the server.`,
-    cure: `curl -sS -o root-ca.pem ${shellWord(`${examined.server.url}/root-ca.pem`)}   # and pass it as --cafile`,
+    cure: `curl -fsS -o root-ca.pem ${shellWord(`${examined.server.url}/root-ca.pem`)}   # and pass it as --cafile`,
   };
 };
 
