@@ -79,7 +79,14 @@ export interface Broker {
 
 export const createBroker = ({ random = Math.random, ...options }: BrokerOptions): Broker => {
   const metrics = createMetrics();
-  const context: BrokerContext = { ...options, random, metrics, wheel: new Wheel(), turn: new Turn() };
+  const context: BrokerContext = {
+    ...options,
+    random,
+    metrics,
+    wheel: new Wheel(),
+    turn: new Turn(),
+    effort: { units: 0 },
+  };
   const scopes = new Map<string, Scope>();
   const connections = new Set<Connection>();
   const sockets = new Set<Duplex>();

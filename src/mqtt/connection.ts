@@ -1,13 +1,14 @@
 /**
  * One connection: bytes in, packets to their rules in order, one write per turn out, and its end. Reading stops while anything is
- * undecided (admission, rights being read again), while a slow receiver holds this publisher back, and while the client does not read
- * its own answers; what was received by then waits in the reader, at most one chunk, the rest in the kernel.
+ * undecided (admission, rights being read again), while a slow receiver holds this publisher back, while the client does not read its own
+ * answers, and for a turn when its packets have taken their time; what was received by then waits in the reader, at most one chunk, the
+ * rest in the kernel.
  */
 import type { Duplex } from 'node:stream';
 import type { EventType, JournalRecord, Reason } from '../journal/record.ts';
 import type { Authority, Peer } from './authority.ts';
 import type { Client } from './client.ts';
-import type { BrokerContext } from './context.ts';
+import { type BrokerContext, effortPerLook } from './context.ts';
 import { type Ending, endings } from './ending.ts';
 import { Outbox } from './outbox.ts';
 import { code, PacketFault, packetType } from './packets/codes.ts';
@@ -19,11 +20,17 @@ import type { Timed } from './wheel.ts';
 /** From the end of a connection until its socket is destroyed if the peer does not close: the last bytes may still leave. */
 export const closeGraceMs = 5_000;
 
+/**
+ * Longest time that the packets of one connection are handled while others wait, in milliseconds; a packet once begun is finished. Received
+ * chunks hold thousands of packets, and one packet may be as dear as a policy of wildcards, or a thousand receivers, make it.
+ */
+export const readSliceMs = 5;
+
 /** Applies the rules of the packet that the connection's reader stands on. */
 export type Rules = (connection: Connection) => void;
 
 /** What makes reading stop, as bits. */
-const pause = { admission: 1, rights: 2, receivers: 4, answers: 8 } as const;
+const pause = { admission: 1, rights: 2, receivers: 4, answers: 8, turn: 16 } as const;
 type Pause = (typeof pause)[keyof typeof pause];
 
 export class Connection implements Publisher {
@@ -179,6 +186,9 @@ export class Connection implements Publisher {
 
   #read(): void {
     let packets = 0;
+    const { effort } = this.context;
+    const startedAt = performance.now();
+    let lookAt = effort.units + effortPerLook;
     try {
       while (this.#pauses === 0 && !this.isEnded) {
         if (!this.#pending && !this.reader.next()) break;
@@ -192,6 +202,12 @@ export class Connection implements Publisher {
         packets++;
         this.#rules(this);
         if (!this.outbox.hasRoom(0, this.context.limits.outboundBytesMax)) this.#pause(pause.answers);
+        if (++effort.units < lookAt || this.isEnded) continue;
+        lookAt = effort.units + effortPerLook;
+        if (performance.now() - startedAt < readSliceMs) continue;
+        this.#pause(pause.turn);
+        this.#resume(pause.turn);
+        break;
       }
     } catch (error) {
       if (error instanceof PacketFault) this.#refuse(error);
@@ -246,7 +262,7 @@ export class Connection implements Publisher {
       if (this.#pauses !== 0 || this.isEnded) return;
       this.#lastPacketMs = this.context.now();
       this.#read();
-      if (this.#pauses === 0 && !this.isEnded) this.#socket.resume();
+      if (this.#pauses === 0 && !this.#resuming && !this.isEnded) this.#socket.resume();
     });
   }
 

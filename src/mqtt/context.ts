@@ -6,6 +6,16 @@ import type { Metrics } from './metrics.ts';
 import type { Turn } from './outbox.ts';
 import type { Wheel } from './wheel.ts';
 
+/**
+ * Work done so far in rough units, an ordinary packet or delivery being one. Whoever works adds to it; it tells when the clock is worth
+ * asking, which costs as much as half a packet.
+ */
+export interface Effort {
+  units: number;
+}
+/** Units between two looks at the clock, and those of whatever may be dear by itself: a decision that was not remembered. */
+export const effortPerLook = 32;
+
 export interface BrokerContext {
   readonly limits: Limits;
   readonly admit: Admit;
@@ -19,4 +29,5 @@ export interface BrokerContext {
   readonly metrics: Metrics;
   readonly wheel: Wheel;
   readonly turn: Turn;
+  readonly effort: Effort;
 }

@@ -16,8 +16,10 @@ export interface Sender {
 
 /** Hands a message to every receiver of its route; of each shared group to one member that takes it. `sender` is absent for the service. */
 export const deliver = (context: BrokerContext, route: Route<Session>, message: Message, sender?: Sender): void => {
-  for (const match of route.matches) hand(message, match, sender);
-  for (const members of route.groups) {
+  const { matches, groups } = route;
+  context.effort.units += matches.length + groups.length;
+  for (const match of matches) hand(message, match, sender);
+  for (const members of groups) {
     const first = Math.floor(context.random() * members.length);
     for (let turn = 0; turn < members.length; turn++) {
       const member = members[(first + turn) % members.length];

@@ -8,7 +8,7 @@
  */
 import type { JournalRecord } from '../journal/record.ts';
 import type { Authority } from './authority.ts';
-import type { BrokerContext } from './context.ts';
+import { type BrokerContext, effortPerLook } from './context.ts';
 import { Inflight } from './inflight.ts';
 import { atSending, type EncodedPublish, isExpired, type Message, type Qos } from './message.ts';
 import type { Outbox } from './outbox.ts';
@@ -137,6 +137,7 @@ export class Receiver {
     }
     const known = this.#decisions.get(topic);
     if (known !== undefined) return known;
+    this.#context.effort.units += effortPerLook;
     const allowed = authority.allows('iot:Receive', `topic/${topic}`);
     this.#decisions.set(topic, allowed);
     if (!allowed) this.#plan.denied(topic);

@@ -8,6 +8,7 @@
 import type { Reason } from '../../journal/record.ts';
 import type { Client, PublishRight } from '../client.ts';
 import type { Connection } from '../connection.ts';
+import { effortPerLook } from '../context.ts';
 import { deliver } from '../delivery.ts';
 import { endings } from '../ending.ts';
 import { expiresAt, Message, messageExpirySecondsMax, messageExpirySecondsMin, type Qos } from '../message.ts';
@@ -147,6 +148,7 @@ const decide = (connection: Connection, client: Client, packet: PublishView): Pu
     client.lastRight = known;
     return known;
   }
+  connection.context.effort.units += effortPerLook;
   if (!mayPublish(connection, client, packet, topic)) return undefined;
   const right: PublishRight = {
     topic,

@@ -2,6 +2,7 @@
 import type { JournalRecord } from '../../journal/record.ts';
 import type { Client } from '../client.ts';
 import type { Connection } from '../connection.ts';
+import { effortPerLook } from '../context.ts';
 import type { Qos } from '../message.ts';
 import { isSubscribable } from '../reserved.ts';
 import { allows, denial } from '../rights.ts';
@@ -114,6 +115,7 @@ const refusalOf = (connection: Connection, client: Client, request: Request): Re
   const limit =
     limitOf(inner, limits) ?? ((shareName?.length ?? 0) > shareNameCharsMax ? 'shareNameCharsMax' : undefined);
   if (limit !== undefined) return { v5: code.topicFilterInvalid, reason: 'LIMIT_EXCEEDED', detail: limit };
+  connection.context.effort.units += effortPerLook;
   if (!allows(client.authority, 'iot:Subscribe', inner)) {
     return { v5: code.notAuthorized, ...denial(client.authority, 'iot:Subscribe', inner) };
   }
