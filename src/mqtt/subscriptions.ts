@@ -1,6 +1,7 @@
 /**
  * The subscriptions of one account and region: a trie of filter levels, and the routes (topic -> receivers) that were looked up in it.
- * A route is computed once and used until the generation moves, that is until any subscription of the account comes or goes.
+ * A route is computed once and used until the generation moves, that is until any subscription of the account comes or goes, or until
+ * it is forgotten because the routes of the account remember too much together: publishers hold them too, each its own.
  * Departures from MQTT: `a/#` does not match `a` (spec gateway.md 5.6). Overlapping subscriptions give one copy at the highest QoS.
  */
 import type { Qos } from './message.ts';
@@ -8,6 +9,10 @@ import type { SharedFilter } from './topic.ts';
 
 /** Routes remembered per account; at the bound all are forgotten and looked up anew. */
 export const routesMax = 4096;
+/** Receivers that all routes of one account remember together, about 20 MB; one more, and all but the newest route look theirs up anew. */
+export const rememberedMatchesMax = 200_000;
+/** What a route costs beside its receivers, in receivers. */
+const routeOverhead = 2;
 /** Spec gateway.md 12: members of one shared group, and groups per account. */
 export const sharedMembersMax = 100;
 export const sharedGroupsMax = 10_000;
@@ -45,6 +50,8 @@ export class Route<S> {
   #generation = 0;
   #matches: readonly Match<S>[] = [];
   #groups: readonly (readonly Match<S>[])[] = [];
+  /** How much it counts against `rememberedMatchesMax`; 0 = it remembers nothing. */
+  cost = 0;
 
   constructor(topic: string, subscriptions: Subscriptions<S>) {
     this.topic = topic;
@@ -67,6 +74,16 @@ export class Route<S> {
     this.#matches = matches;
     this.#groups = groups;
     this.#generation = this.#subscriptions.generation;
+    const cost = groups.reduce((sum, members) => sum + members.length, routeOverhead + matches.length);
+    this.#subscriptions.remembers(this, cost);
+  }
+
+  /** Looks its receivers up anew when it is asked again. */
+  forget(): void {
+    this.#matches = [];
+    this.#groups = [];
+    this.#generation = 0;
+    this.cost = 0;
   }
 }
 
@@ -76,6 +93,9 @@ export class Subscriptions<S> {
   #groupCount = 0;
   readonly #root: Node<S> = createNode();
   readonly #routes = new Map<string, Route<S>>();
+  /** Routes that remember their receivers, and what that costs. */
+  readonly #remembering = new Set<Route<S>>();
+  #rememberedCost = 0;
 
   /** Adds or replaces; false when a bound of shared groups is reached. */
   add(subscriber: S, filter: string, shared: SharedFilter | undefined, granted: Granted): boolean {
@@ -120,6 +140,24 @@ export class Subscriptions<S> {
     const route = new Route(topic, this);
     this.#routes.set(topic, route);
     return route;
+  }
+
+  /** A route has looked its receivers up. */
+  remembers(route: Route<S>, cost: number): void {
+    this.#rememberedCost += cost - route.cost;
+    route.cost = cost;
+    this.#remembering.add(route);
+    if (this.#rememberedCost <= rememberedMatchesMax) return;
+    this.#remembering.delete(route);
+    for (const other of this.#remembering) other.forget();
+    this.#remembering.clear();
+    this.#remembering.add(route);
+    this.#rememberedCost = cost;
+  }
+
+  /** Receivers that all routes hold at this moment, with the overhead of the routes. */
+  get rememberedCost(): number {
+    return this.#rememberedCost;
   }
 
   /** Looks a topic up in the trie: for routes; callers on the message path ask `route`. */

@@ -5,7 +5,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { isSubscribable, useOfTopic } from './reserved.ts';
-import { routesMax, Subscriptions, sharedGroupsMax, sharedMembersMax } from './subscriptions.ts';
+import { rememberedMatchesMax, routesMax, Subscriptions, sharedGroupsMax, sharedMembersMax } from './subscriptions.ts';
 import { faultOfFilter, faultOfTopic, limitOf, parseShared } from './topic.ts';
 
 const matches = (filter: string, topic: string): boolean => {
@@ -73,6 +73,24 @@ test('the trie gives what the naive matcher gives, after any adding and removing
     }),
     { numRuns: 300 },
   );
+});
+
+test('routes that publishers hold remember at most rememberedMatchesMax receivers together, and forgotten ones still find theirs', () => {
+  const tree = new Subscriptions<number>();
+  const subscribers = 500;
+  for (let index = 0; index < subscribers; index++) {
+    const shared = index % 5 === 0 ? { shareName: 'g', filter: '#' } : undefined;
+    tree.add(index, shared ? '$share/g/#' : '#', shared, { qos: 0, noLocal: false });
+  }
+  const held = Array.from({ length: 1000 }, (_, index) => tree.route(`device/${index}`));
+  for (const route of [...held, ...held]) {
+    assert.equal(route.matches.length + (route.groups[0]?.length ?? 0), subscribers);
+    assert.ok(tree.rememberedCost <= rememberedMatchesMax, `${tree.rememberedCost}`);
+  }
+  const [first] = held;
+  assert.ok(held.length * subscribers > 2 * rememberedMatchesMax, 'the bound was crossed');
+  tree.add(subscribers, '#', undefined, { qos: 0, noLocal: false });
+  assert.equal(first?.matches.length, subscribers - subscribers / 5 + 1);
 });
 
 test('overlapping subscriptions: one match at the highest QoS; no local counts per subscription (gateway.md 5.6)', () => {
