@@ -54,6 +54,8 @@ const packages: Record<string, readonly string[]> = {
   kysely: ['store', 'features', 'journal'],
   '@peculiar/asn1-schema': ['pki'],
   '@peculiar/asn1-x509': ['pki'],
+  '@aws-sdk/client-acm': ['aws', 'api'],
+  '@aws-sdk/client-iam': ['aws', 'api'],
   '@aws-sdk/client-iot': ['aws', 'api'],
   '@aws-sdk/client-iot-data-plane': ['aws', 'api'],
   '@aws-sdk/client-sts': ['aws', 'api'],

@@ -1,13 +1,17 @@
 /**
- * Every operation of the three services, called by the real SDK clients with inputs made from the schemas and constraint tables: what the SDK writes, the
+ * Every operation of all services, called by the real SDK clients with inputs made from the schemas and constraint tables: what the SDK writes, the
  * handler must get; what the handler answers, the SDK must read.
  */
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
+import * as acm from '@aws-sdk/client-acm';
+import * as iam from '@aws-sdk/client-iam';
 import * as iot from '@aws-sdk/client-iot';
 import * as iotData from '@aws-sdk/client-iot-data-plane';
 import * as sts from '@aws-sdk/client-sts';
 import type { ServiceName } from '../aws/operations.ts';
+import acmTable from './constraints/acm.json' with { type: 'json' };
+import iamTable from './constraints/iam.json' with { type: 'json' };
 import iotTable from './constraints/iot.json' with { type: 'json' };
 import iotDataTable from './constraints/iot-data.json' with { type: 'json' };
 import stsTable from './constraints/sts.json' with { type: 'json' };
@@ -22,6 +26,8 @@ const tables: { readonly [Service in ServiceName]: Readonly<Record<string, Reado
   iot: iotTable.structures,
   'iot-data': iotDataTable.structures,
   sts: stsTable.structures,
+  iam: iamTable.structures,
+  acm: acmTable.structures,
 };
 
 const samples = [
@@ -37,7 +43,18 @@ const samples = [
   'ab:1',
   'https://ingestion-a.a.sfdcnow.com/streams/a/a/event',
 ];
-samples.push('arn:aws:acm:us-east-1:000000000000:certificate/a');
+samples.push(
+  'arn:aws:acm:us-east-1:000000000000:certificate/a',
+  'arn:aws:acm-pca:us-east-1:000000000000:certificate-authority/a',
+  'a.example',
+  '00:00',
+  '000000000000',
+  '/a/',
+  'v1',
+  'abc',
+  'p-00000000',
+  'o-0000000000/r-0000',
+);
 
 const textFor = ({ min = 0, enum: allowed, pattern }: Constraint): string => {
   if (allowed) return allowed[0] ?? '';
@@ -48,16 +65,19 @@ const textFor = ({ min = 0, enum: allowed, pattern }: Constraint): string => {
   return assert.fail(`no sample for ${pattern}`);
 };
 
-const valueFor = (service: ServiceName, shape: Shape, constraint: Constraint): unknown => {
+/** The structures that a value is inside of: one that contains itself is not gone into again. */
+type Inside = readonly string[];
+
+const valueFor = (service: ServiceName, shape: Shape, constraint: Constraint, inside: Inside): unknown => {
   switch (shape.kind) {
     case 'structure':
-      return structureFor(service, shape);
+      return structureFor(service, shape, inside);
     case 'list':
       return Array.from({ length: Math.max(1, constraint.min ?? 1) }, () =>
-        valueFor(service, shape.item, constraint.items ?? {}),
+        valueFor(service, shape.item, constraint.items ?? {}, inside),
       );
     case 'map':
-      return { [textFor(constraint.keys ?? {})]: valueFor(service, shape.value, constraint.values ?? {}) };
+      return { [textFor(constraint.keys ?? {})]: valueFor(service, shape.value, constraint.values ?? {}, inside) };
     case 'string':
       return textFor(constraint);
     case 'boolean':
@@ -67,22 +87,31 @@ const valueFor = (service: ServiceName, shape: Shape, constraint: Constraint): u
     case 'timestamp':
       return new Date(1655249872000);
     case 'blob':
-      return new Uint8Array([1, 2, 255]);
+      return new Uint8Array([1, 2, 255, ...Array.from({ length: constraint.min ?? 0 }, () => 0)]);
   }
 };
 
-const memberFor = (service: ServiceName, structure: Structure, member: Member): unknown =>
+const isInside = (shape: Shape, inside: Inside): boolean => {
+  if (shape.kind === 'list') return isInside(shape.item, inside);
+  if (shape.kind === 'map') return isInside(shape.value, inside);
+  return shape.kind === 'structure' && inside.includes(shape.name);
+};
+
+const memberFor = (service: ServiceName, structure: Structure, member: Member, inside: Inside): unknown =>
   member.binding.at === 'header' && member.binding.base64
     ? '[{"a":"b"}]'
-    : valueFor(service, member.shape, tables[service][structure.name]?.[member.name] ?? {});
+    : valueFor(service, member.shape, tables[service][structure.name]?.[member.name] ?? {}, inside);
 
-const structureFor = (service: ServiceName, structure: Structure): Record<string, unknown> =>
-  Object.fromEntries(
-    (structure.union ? structure.members.slice(0, 1) : structure.members).map((member) => [
+const structureFor = (service: ServiceName, structure: Structure, outside: Inside = []): Record<string, unknown> => {
+  const inside = [...outside, structure.name];
+  const members = structure.members.filter(({ shape }) => !isInside(shape, inside));
+  return Object.fromEntries(
+    (structure.union ? members.slice(0, 1) : members).map((member) => [
       member.name,
-      memberFor(service, structure, member),
+      memberFor(service, structure, member, inside),
     ]),
   );
+};
 
 const inputFor = ({ service, input }: Operation): Record<string, unknown> =>
   input ? structureFor(service, input) : {};
@@ -106,11 +135,13 @@ const clientsOf = (api: TestApi): { readonly [Service in ServiceName]: Client } 
     iot: new iot.IoTClient(options) as unknown as Client,
     'iot-data': new iotData.IoTDataPlaneClient(options) as unknown as Client,
     sts: new sts.STSClient(options) as unknown as Client,
+    iam: new iam.IAMClient(options) as unknown as Client,
+    acm: new acm.ACMClient(options) as unknown as Client,
   };
 };
 
 const commandFor = (operation: Operation, input: unknown): unknown => {
-  const packages: { readonly [Service in ServiceName]: object } = { iot, 'iot-data': iotData, sts };
+  const packages: { readonly [Service in ServiceName]: object } = { iot, 'iot-data': iotData, sts, iam, acm };
   const commands = packages[operation.service] as Readonly<
     Record<string, (new (input: unknown) => unknown) | undefined>
   >;
@@ -131,7 +162,7 @@ const plain = (value: unknown): unknown => {
   );
 };
 
-before(() => assert.equal(operations.length, 272 + 11 + 11));
+before(() => assert.equal(operations.length, 272 + 11 + 11 + 180 + 40));
 
 test('no handler: each operation is 501 NotImplementedException that names it (issue 2)', async (t) => {
   const api = await bootApi(t, { handlers: {} });
@@ -140,7 +171,7 @@ test('no handler: each operation is 501 NotImplementedException that names it (i
   for (const operation of operations) {
     const sent = clients[operation.service].send(commandFor(operation, inputFor(operation)));
     await assert.rejects(sent, (error: Error & { $metadata?: { httpStatusCode?: number } }) => {
-      assert.equal(error.name, operation.service === 'sts' ? 'NotImplemented' : 'NotImplementedException');
+      assert.equal(error.name, /^(sts|iam)$/.test(operation.service) ? 'NotImplemented' : 'NotImplementedException');
       assert.equal(error.message, `${operation.name} is not available in this version of Fleetgate`);
       assert.equal(error.$metadata?.httpStatusCode, 501);
       return true;
@@ -162,7 +193,13 @@ test('handled: each operation reads what the SDK writes and writes what the SDK 
           },
         ]),
     );
-  const handlers = { iot: handlersOf('iot'), 'iot-data': handlersOf('iot-data'), sts: handlersOf('sts') };
+  const handlers = {
+    iot: handlersOf('iot'),
+    'iot-data': handlersOf('iot-data'),
+    sts: handlersOf('sts'),
+    iam: handlersOf('iam'),
+    acm: handlersOf('acm'),
+  };
   const api = await bootApi(t, { handlers });
   const clients = clientsOf(api);
   t.after(() => Object.values(clients).map((client) => client.destroy()));

@@ -1,23 +1,25 @@
 /**
  * From a request to its answer. The order of every request: Host and Origin (before anything else is looked at); what it asks for (a page of the node's own, a
- * Query operation, a REST operation); authentication; is the operation handled at all; its input by schema; the constraints; the account exists; the
- * handler; its output by schema. Faults take the wire of what was asked for.
+ * JSON 1.1 operation, a Query operation, a REST operation); authentication; is the operation handled at all; its input by schema; the constraints; the
+ * account exists; the handler; its output by schema. Faults take the wire of what was asked for.
  */
 
 import type { AccountRegion } from '../aws/arn.ts';
 import { Fault } from '../aws/fault.ts';
 import type { ServiceName } from '../aws/operations.ts';
-import { normalizePath, queryPairs } from '../aws/sigv4.ts';
+import { normalizePath } from '../aws/sigv4.ts';
 import type { Arrival, Call, Caller, Handlers } from '../feature.ts';
 import { type Authenticated, authenticate, type FindIdentity } from './authenticate.ts';
 import type { Extra } from './extras.ts';
 import { checkFetchSite, checkHost, checkOrigin, type HostNames, regionOfHost } from './host.ts';
 import { ClientGone, type Incoming } from './incoming.ts';
+import { findTarget, readJsonInput, writeJsonOutput } from './json-1-1.ts';
 import { handlerOf, type Operation } from './operations.ts';
-import { findAction, readForm, readFormInput, unsignedActions, writeXmlFault, writeXmlOutput } from './query.ts';
-import { type Answer, readInput, readQuery, writeFault, writeOutput } from './rest-json.ts';
+import { findAction, type QueryService, readForm, readFormInput, unsignedActions, writeXmlOutput } from './query.ts';
+import { type Answer, readInput, readQuery, writeOutput } from './rest-json.ts';
 import { findOperation } from './routes.ts';
 import { validate } from './validate.ts';
+import { checkEncoding, globalRegions, queryServiceOf, rpcService, signingNames, writeRefusal } from './wires.ts';
 
 export type { Extra, ExtraAnswer, ExtraRequest } from './extras.ts';
 
@@ -54,14 +56,6 @@ export interface Dispatched {
   readonly error?: unknown;
 }
 
-/** Signing names that each service accepts in the credential scope. Source: spec gateway 2.2, identity 1. */
-const signingNames: { readonly [Service in ServiceName]: readonly string[] } = {
-  // AWS's models called it execute-api until 2023; the CLI that Debian 12 packages still signs so
-  iot: ['iot', 'execute-api'],
-  'iot-data': ['iotdata', 'iotdevicegateway'],
-  sts: ['sts'],
-};
-
 /** Refusals of the data plane that are one ForbiddenException there. Source: spec gateway 3, "bad or missing credentials". */
 const forbiddenOnDataPlane: ReadonlySet<string> = new Set([
   'AccessDeniedException',
@@ -84,8 +78,8 @@ interface Progress {
   account?: AccountRegion;
 }
 
-const unavailable = (operation: Operation): Fault =>
-  new Fault('NotImplementedException', `${operation.name} is not available in this version of Fleetgate`);
+const unavailable = (operation: string): Fault =>
+  new Fault('NotImplementedException', `${operation} is not available in this version of Fleetgate`);
 
 const text = (status: number, body: string): Answer => ({
   status,
@@ -147,11 +141,13 @@ export const createDispatch = (
       { ...request, facts },
       { services: signingNames[service], hostRegion: regionOfHost(arrival.host, hostNames.domain), credentials },
     );
-    progress.account = who.account;
-    return who;
+    checkEncoding(request.headerMap);
+    const region = globalRegions[service] ?? who.account.region;
+    progress.account = { ...who.account, region };
+    return { ...who, account: progress.account };
   };
 
-  /** The part of the way that both wires share: constraints, account, handler. */
+  /** The part of the way that all wires share: constraints, account, handler. */
   const run = async (
     operation: Operation,
     { account, caller }: Authenticated,
@@ -159,11 +155,11 @@ export const createDispatch = (
     read: () => Record<string, unknown>,
   ): Promise<Record<string, unknown> | undefined> => {
     const handler = handlerOf(handlers, operation);
-    if (!handler) throw unavailable(operation);
+    if (!handler) throw unavailable(operation.name);
     const input = read();
     validate(operation, input);
     await ensureAccount(account);
-    return handler(input, makeCall(account, caller, arrival, operation.name));
+    return handler(input, makeCall(account, caller, arrival, `${operation.service} ${operation.name}`));
   };
 
   const serveExtra = async (extra: Extra, progress: Progress): Promise<Answer> => {
@@ -180,30 +176,35 @@ export const createDispatch = (
     return { status, headers: { 'content-type': contentType }, body };
   };
 
-  const isQuery = ({ method, path, query, headerMap }: Incoming): boolean =>
-    path === '/' &&
-    ((method === 'POST' && /^application\/x-www-form-urlencoded\b/i.test(headerMap.get('content-type') ?? '')) ||
-      ((method === 'GET' || method === 'POST') && queryPairs(query).some(([name]) => name === 'Action')));
-
   const formOf = ({ method, query }: Incoming, body: Uint8Array): ReadonlyMap<string, string> => {
     const sent = Buffer.from(body).toString('latin1');
     return readForm(method === 'GET' || sent === '' ? query : sent);
   };
 
-  const serveQuery = async (progress: Progress): Promise<Answer> => {
+  const serveJson = async (progress: Progress): Promise<Answer> => {
+    const operation = findTarget(progress.request.headerMap);
+    progress.operation = operation.name;
+    const who = await authenticated(progress);
+    const output = await run(operation, who, progress.arrival, () => readJsonInput(operation, who.body));
+    return writeJsonOutput(operation, output);
+  };
+
+  /** The only refusal that is answered by what an unsigned form says: which service it means, and whether it needs no signature. */
+  const refuseUnsigned = async (progress: Progress, error: unknown): Promise<never> => {
+    if (!(error instanceof Fault) || error.name !== 'MissingAuthenticationTokenException') throw error;
+    const form = formOf(progress.request, await progress.request.body());
+    progress.service = queryServiceOf(form.get('Version'));
+    const action = form.get('Action');
+    if (action === undefined || progress.service !== 'sts' || !unsignedActions.has(action)) throw error;
+    progress.operation = action;
+    throw unavailable(action);
+  };
+
+  const serveQuery = async (service: QueryService, progress: Progress): Promise<Answer> => {
     const { request } = progress;
-    let who: Authenticated;
-    try {
-      who = await authenticated(progress);
-    } catch (error) {
-      const unsigned = error instanceof Fault && error.name === 'MissingAuthenticationTokenException';
-      const action = unsigned ? formOf(request, await request.body()).get('Action') : undefined;
-      if (action === undefined || !unsignedActions.has(action)) throw error;
-      progress.operation = action;
-      throw new Fault('NotImplementedException', `${action} is not available in this version of Fleetgate`);
-    }
+    const who = await authenticated(progress).catch((error: unknown) => refuseUnsigned(progress, error));
     const form = formOf(request, who.body);
-    const operation = findAction(form);
+    const operation = findAction(service, form);
     progress.operation = operation.name;
     const output = await run(operation, who, progress.arrival, () => readFormInput(operation.input, form));
     return writeXmlOutput(operation, output, progress.requestId);
@@ -239,9 +240,10 @@ export const createDispatch = (
     if (method === 'OPTIONS') return preflight(request, origin);
     const extra = extras.get(`${method === 'HEAD' ? 'GET' : method} ${path}`);
     if (extra) return serveExtra(extra, progress);
-    if (isQuery(request)) {
-      progress.service = 'sts';
-      return serveQuery(progress);
+    const service = rpcService(request);
+    if (service) {
+      progress.service = service;
+      return service === 'acm' ? serveJson(progress) : serveQuery(service, progress);
     }
     if (path === '/' && (method === 'GET' || method === 'HEAD')) return text(200, welcome);
     return serveRest(progress);
@@ -260,8 +262,7 @@ export const createDispatch = (
     } catch (error) {
       if (error instanceof ClientGone) throw error;
       const { fault, hidden } = toFault(error, progress.service);
-      const answer =
-        progress.service === 'sts' ? writeXmlFault(fault, requestId) : writeFault(progress.service, fault, requestId);
+      const answer = writeRefusal(progress.service, fault, requestId);
       return { answer, ...facts(progress), fault: fault.name, ...(hidden && { error }) };
     }
   };

@@ -58,7 +58,7 @@ export const regionOfHost = (host: string, domain: string): string | undefined =
   if (!host.endsWith(suffix)) return undefined;
   const labels = host.slice(0, -suffix.length).split('.');
   const region = labels.at(-1) ?? '';
-  return labels.length >= 2 && /^(iot|sts)$/.test(labels.at(-2) ?? '') && regionPattern.test(region)
+  return labels.length >= 2 && /^(iot|sts|acm)$/.test(labels.at(-2) ?? '') && regionPattern.test(region)
     ? region
     : undefined;
 };

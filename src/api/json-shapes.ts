@@ -1,6 +1,6 @@
 /**
  * JSON values <-> the values that handlers work with, by shape. Reading is strict: a value of the wrong JSON type is SerializationException, unknown
- * members are ignored, null is absence. It goes as deep as the shape, which is finite. Writing trusts the handler's types; what does not fit is our mistake and asserts.
+ * members are ignored, null is absence. It goes as deep as the shape, and where a shape contains itself as deep as `depthMax`. Writing trusts the handler's types; what does not fit is our mistake and asserts.
  * Assumed: the messages are those that other AWS services on the same framework answer.
  */
 import assert from 'node:assert/strict';
@@ -59,20 +59,23 @@ const readTimestamp = (value: unknown): Date => {
   return readSeconds(value);
 };
 
+/** Structures inside each other; deeper: SerializationException. The models' own go to twelve or so, but acm has one that contains itself. */
+const depthMax = 64;
+
 /** The handler's value of a JSON value. Null stays null inside lists and maps, for the validator to name its place. */
-const readValue = (shape: Shape, value: unknown): unknown => {
+const readValue = (shape: Shape, value: unknown, depth: number): unknown => {
   if (value === null) return null;
   switch (shape.kind) {
     case 'structure':
-      return readStructure(shape, value);
+      return readStructure(shape, value, depth + 1);
     case 'list':
       if (!Array.isArray(value)) throw misplaced(value, 'a List');
-      return value.map((item) => readValue(shape.item, item));
+      return value.map((item) => readValue(shape.item, item, depth));
     case 'map':
       if (!isObject(value)) throw misplaced(value, 'a Map');
       // fromEntries defines own properties, whatever their name: `__proto__` is a key like any other
       return Object.fromEntries(
-        Object.entries(value).map(([key, item]) => [readString(key), readValue(shape.value, item)]),
+        Object.entries(value).map(([key, item]) => [readString(key), readValue(shape.value, item, depth)]),
       );
     case 'string':
       return readString(value);
@@ -89,15 +92,16 @@ const readValue = (shape: Shape, value: unknown): unknown => {
 };
 
 /** The members of a structure that travel in a JSON object. */
-export const readStructure = (shape: Structure, value: unknown): Record<string, unknown> => {
+export const readStructure = (shape: Structure, value: unknown, depth = 0): Record<string, unknown> => {
   if (!isObject(value)) throw misplaced(value, 'a Structure');
+  if (depth > depthMax) throw malformed(`Structures are nested deeper than ${depthMax}`);
   const read: Record<string, unknown> = {};
   let set = 0;
   for (const { name, shape: member, binding } of shape.members) {
     if (binding.at !== 'body' || !Object.hasOwn(value, binding.name)) continue;
     const item = value[binding.name];
     if (item === null || item === undefined) continue;
-    read[name] = readValue(member, item);
+    read[name] = readValue(member, item, depth);
     set += 1;
   }
   if (shape.union && set !== 1) throw malformed(`Exactly one member of ${shape.name} must be set`);

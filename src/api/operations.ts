@@ -1,4 +1,6 @@
 /** Every operation of the services that Fleetgate answers, and the HTTP status of every fault, as the SDK packages export them. */
+import * as acm from '@aws-sdk/client-acm';
+import * as iam from '@aws-sdk/client-iam';
 import * as iot from '@aws-sdk/client-iot';
 import * as iotData from '@aws-sdk/client-iot-data-plane';
 import * as sts from '@aws-sdk/client-sts';
@@ -10,19 +12,24 @@ import { compileStructure, type Structure } from './shapes.ts';
 export interface Operation {
   readonly service: ServiceName;
   readonly name: string;
-  /** Absent for Query operations, which are named in the form. `path` is a template, e.g. `/things/{thingName}`. */
+  /** Absent for operations that are named in the form (Query) or in a header (JSON 1.1). `path` is a template, e.g. `/things/{thingName}`. */
   readonly http?: { readonly method: string; readonly path: string; readonly status: number };
   /** Undefined: nothing goes in, or nothing comes out. */
   readonly input: Structure | undefined;
   readonly output: Structure | undefined;
 }
 
-const packages: { readonly [Service in ServiceName]: object } = { iot, 'iot-data': iotData, sts };
-export const serviceNames: readonly ServiceName[] = ['iot', 'iot-data', 'sts'];
+const packages: { readonly [Service in ServiceName]: object } = { iot, 'iot-data': iotData, sts, iam, acm };
+export const serviceNames: readonly ServiceName[] = ['iot', 'iot-data', 'sts', 'iam', 'acm'];
 
 // The SDK declares its schemas as plain arrays; the leading number tells the kind: 9 an operation, -3 an error.
 type OperationSchema = readonly [9, string, string, { http?: [string, string, number] } | 0, $SchemaRef, $SchemaRef];
-type ErrorSchema = readonly [-3, string, string, { httpError?: number; awsQueryError?: [string, number] } | 0];
+interface ErrorTraits {
+  readonly error?: 'client' | 'server';
+  readonly httpError?: number;
+  readonly awsQueryError?: readonly [string, number];
+}
+type ErrorSchema = readonly [-3, string, string, ErrorTraits | 0];
 const isOperation = (value: unknown): value is OperationSchema => Array.isArray(value) && value[0] === 9;
 const isError = (value: unknown): value is ErrorSchema => Array.isArray(value) && value[0] === -3;
 
@@ -64,12 +71,13 @@ export const modelledErrors: { readonly [Service in ServiceName]: ReadonlyMap<st
     const errors = new Map<string, ModelledError>();
     for (const schema of Object.values(packages[service]).filter(isError)) {
       const traits = schema[3];
-      if (traits === 0 || traits.httpError === undefined) continue;
-      errors.set(schema[2], { status: traits.httpError, queryCode: traits.awsQueryError?.[0] });
+      if (traits === 0 || traits.error === undefined) continue;
+      const status = traits.httpError ?? (traits.error === 'client' ? 400 : 500);
+      errors.set(schema[2], { status, queryCode: traits.awsQueryError?.[0] });
     }
     return errors;
   };
-  return { iot: read('iot'), 'iot-data': read('iot-data'), sts: read('sts') };
+  return { iot: read('iot'), 'iot-data': read('iot-data'), sts: read('sts'), iam: read('iam'), acm: read('acm') };
 })();
 
 /** The handler of an operation as api/ calls it: input and output already follow the schema, so their types are the schema's business. */

@@ -1,18 +1,27 @@
 /**
- * AWS Query, the wire of sts: a form comes in (as body or as query string), XML goes out. Source: STS API reference, "Common errors" and the examples of its
- * operations; Smithy, "AWS query protocol".
+ * AWS Query, the wire of sts and iam: a form comes in (as body or as query string), XML goes out. Source: STS and IAM API reference, "Common errors" and the
+ * examples of their operations; Smithy, "AWS query protocol".
  */
 import assert from 'node:assert/strict';
 import { Fault, type FaultName } from '../aws/fault.ts';
+import type { ServiceName } from '../aws/operations.ts';
 import { decodeBytes } from '../aws/sigv4.ts';
 import { type Refusal, statusOf } from './faults.ts';
-import { malformed } from './json-shapes.ts';
+import { malformed, readBase64 } from './json-shapes.ts';
 import { modelledErrors, type Operation, operations } from './operations.ts';
 import type { Answer } from './rest-json.ts';
 import type { Shape, Structure } from './shapes.ts';
 
-const version = '2011-06-15';
-const namespace = `https://sts.amazonaws.com/doc/${version}/`;
+export type QueryService = Extract<ServiceName, 'sts' | 'iam'>;
+
+/** API versions, which name the service in a form. */
+export const queryServices: { readonly [Service in QueryService]: { readonly version: string } } = {
+  sts: { version: '2011-06-15' },
+  iam: { version: '2010-05-08' },
+};
+
+const namespaceOf = (service: QueryService): string =>
+  `https://${service}.amazonaws.com/doc/${queryServices[service].version}/`;
 
 /** Parameters of a form, and characters of a parameter's name. Beyond either: SerializationException. */
 const parametersMax = 1000;
@@ -43,14 +52,15 @@ export const readForm = (text: string): ReadonlyMap<string, string> => {
   return form;
 };
 
-const byName = new Map(operations.filter(({ service }) => service === 'sts').map((found) => [found.name, found]));
+const byName = new Map(operations.map((found) => [`${found.service} ${found.name}`, found]));
 
 /** The operation that a form asks for. Faults: UnknownOperationException. */
-export const findAction = (form: ReadonlyMap<string, string>): Operation => {
+export const findAction = (service: QueryService, form: ReadonlyMap<string, string>): Operation => {
   const action = form.get('Action');
   const asked = form.get('Version') ?? '';
   if (action === undefined) throw new Fault('UnknownOperationException', 'The request has no Action');
-  const operation = asked === version || asked === '' ? byName.get(action) : undefined;
+  const isOwn = asked === queryServices[service].version || asked === '';
+  const operation = isOwn ? byName.get(`${service} ${action}`) : undefined;
   if (operation) return operation;
   throw new Fault(
     'UnknownOperationException',
@@ -58,7 +68,7 @@ export const findAction = (form: ReadonlyMap<string, string>): Operation => {
   );
 };
 
-/** Operations that whoever has no credentials yet may call: they are not signed. */
+/** Operations of sts that whoever has no credentials yet may call: they are not signed. */
 export const unsignedActions: ReadonlySet<string> = new Set(['AssumeRoleWithSAML', 'AssumeRoleWithWebIdentity']);
 
 const readScalar = (shape: Shape, text: string): unknown => {
@@ -71,8 +81,15 @@ const readScalar = (shape: Shape, text: string): unknown => {
     case 'number':
       if (!/^[+-]?[0-9]{1,15}$/.test(text)) throw malformed(`'${text.slice(0, 64)}' is not an integer`);
       return Number(text);
+    case 'timestamp': {
+      const ms = /^\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)$/.test(text) ? Date.parse(text) : Number.NaN;
+      if (Number.isNaN(ms)) throw malformed(`'${text.slice(0, 64)}' is not a time`);
+      return new Date(ms);
+    }
+    case 'blob':
+      return readBase64(text);
     default:
-      return assert.fail(`no sts operation takes a ${shape.kind}`);
+      return assert.fail(`a ${shape.kind} is no single value`);
   }
 };
 
@@ -89,6 +106,13 @@ const readShape = (shape: Shape, form: ReadonlyMap<string, string>, prefix: stri
       items.push(readShape(shape.item, form, `${prefix}.member.${items.length + 1}`));
     }
     return items;
+  }
+  if (shape.kind === 'map') {
+    const entries: [string, unknown][] = [];
+    for (let at = `${prefix}.entry.1`; hasBelow(form, at); at = `${prefix}.entry.${entries.length + 1}`) {
+      entries.push([form.get(`${at}.key`) ?? '', readShape(shape.value, form, `${at}.value`)]);
+    }
+    return Object.fromEntries(entries);
   }
   return readScalar(shape, form.get(prefix) ?? '');
 };
@@ -130,15 +154,24 @@ const writeXml = (shape: Shape, value: unknown): string => {
     case 'list':
       assert(Array.isArray(value), 'a list');
       return value.map((item: unknown) => `<member>${writeXml(shape.item, item)}</member>`).join('');
+    case 'map':
+      assert(typeof value === 'object' && value !== null, 'a map');
+      return Object.entries(value)
+        .map(
+          ([key, item]) => `<entry><key>${escapeXml(key)}</key><value>${writeXml(shape.value, item)}</value></entry>`,
+        )
+        .join('');
     case 'timestamp':
       assert(value instanceof Date, 'a Date');
-      return value.toISOString();
+      // whole seconds as the examples of the API references have them
+      return value.toISOString().replace('.000Z', 'Z');
+    case 'blob':
+      assert(value instanceof Uint8Array, 'bytes');
+      return Buffer.from(value).toString('base64');
     case 'string':
     case 'number':
     case 'boolean':
       return escapeXml(String(value));
-    default:
-      return assert.fail(`no sts operation answers a ${shape.kind}`);
   }
 };
 
@@ -150,13 +183,14 @@ export const writeXmlOutput = (
   output: Record<string, unknown> | undefined,
   requestId: string,
 ): Answer => {
-  const { name } = operation;
+  const { name, service } = operation;
+  assert(service === 'sts' || service === 'iam', `${name} is a Query operation`);
   const result = operation.output ? `<${name}Result>${writeXml(operation.output, output ?? {})}</${name}Result>` : '';
   const metadata = `<ResponseMetadata><RequestId>${escapeXml(requestId)}</RequestId></ResponseMetadata>`;
   return {
     status: 200,
     headers: xmlHeaders,
-    body: `<${name}Response xmlns="${namespace}">${result}${metadata}</${name}Response>`,
+    body: `<${name}Response xmlns="${namespaceOf(service)}">${result}${metadata}</${name}Response>`,
   };
 };
 
@@ -179,16 +213,16 @@ const queryCodes: { readonly [Name in FaultName]?: readonly [code: string, statu
 };
 
 /** The answer of a request that was refused. */
-export const writeXmlFault = (fault: Refusal, requestId: string): Answer => {
+export const writeXmlFault = (service: QueryService, fault: Refusal, requestId: string): Answer => {
   const [common, commonStatus] = queryCodes[fault.name] ?? [];
-  const code = modelledErrors.sts.get(fault.name)?.queryCode ?? common ?? fault.name;
-  const status = commonStatus ?? statusOf('sts', fault.name);
+  const code = modelledErrors[service].get(fault.name)?.queryCode ?? common ?? fault.name;
+  const status = commonStatus ?? statusOf(service, fault.name);
   const message =
     fault.name === 'MissingAuthenticationTokenException' ? 'Request is missing Authentication Token' : fault.message;
   const error = `<Type>${status < 500 ? 'Sender' : 'Receiver'}</Type><Code>${code}</Code><Message>${escapeXml(message)}</Message>`;
   return {
     status,
     headers: xmlHeaders,
-    body: `<ErrorResponse xmlns="${namespace}"><Error>${error}</Error><RequestId>${escapeXml(requestId)}</RequestId></ErrorResponse>`,
+    body: `<ErrorResponse xmlns="${namespaceOf(service)}"><Error>${error}</Error><RequestId>${escapeXml(requestId)}</RequestId></ErrorResponse>`,
   };
 };

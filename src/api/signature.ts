@@ -156,3 +156,14 @@ export const readClaim = (headers: HeaderList, query: string): Claim => {
   }
   return fromHeader(authorization, headers);
 };
+
+/** The service in the scope of a request's signature, however it is signed; undefined when nothing can be read. Nothing is believed yet. */
+export const scopeService = (
+  headers: HeaderList,
+  pairs: readonly (readonly [string, string])[],
+): string | undefined => {
+  const [authorization] = headerValues(headers, 'authorization');
+  const credential =
+    /\bCredential=([^,\s]+)/.exec(authorization ?? '')?.[1] ?? pairs.find(([name]) => name === 'X-Amz-Credential')?.[1];
+  return credential?.split('/')[3];
+};

@@ -80,6 +80,11 @@ for (const command of commandLines) {
       ),
       refused('iot create-thing --thing-name taken', /\(ResourceAlreadyExistsException\).*Thing taken already exists/),
       refused('iot list-jobs', /\(NotImplementedException\).*ListJobs is not available in this version of Fleetgate/),
+      refused(
+        'acm list-certificates',
+        /\(NotImplementedException\).*ListCertificates is not available in this version/,
+      ),
+      refused('iam list-users', /\(NotImplemented\).*ListUsers is not available in this version of Fleetgate/),
       refused('iot describe-thing --thing-name a', /\(InvalidSignatureException\)/, 'guess'),
       refused('sts get-caller-identity', /\(SignatureDoesNotMatch\)/, 'guess'),
     ]);
@@ -175,4 +180,30 @@ test('curl --aws-sigv4', async (t) => {
   assert.match(things.stdout, /"account":"000000000000"/, things.stderr);
   assert.match(created.stdout, /thing\/a/, created.stderr);
   assert.match(identity.stdout, /<Account>000000000000</, identity.stderr);
+});
+
+test('raw calls of acm and iam, as any other client of AWS writes them', async (t) => {
+  const api = await bootApi(t);
+  const curl = (service: string, ...args: string[]) =>
+    run('curl', ['-sS', '--user', '000000000000:test', '--aws-sigv4', `aws:amz:us-east-1:${service}`, ...args], {});
+  const [certificates, users, byQuery] = await Promise.all([
+    curl(
+      ...[
+        'acm',
+        '-H',
+        'Content-Type: application/x-amz-json-1.1',
+        '-H',
+        'X-Amz-Target: CertificateManager.ListCertificates',
+      ],
+      ...['--data', '{}', `${api.url}/`],
+    ),
+    curl('iam', '-H', 'Accept: */*', '--data', 'Action=ListUsers&Version=2010-05-08', `${api.url}/`),
+    curl('iam', `${api.url}/?Action=GetUser&Version=2010-05-08`),
+  ]);
+  assert.deepEqual(JSON.parse(certificates.stdout), {
+    __type: 'NotImplementedException',
+    message: 'ListCertificates is not available in this version of Fleetgate',
+  });
+  assert.match(users.stdout, /<Code>NotImplemented<\/Code><Message>ListUsers is not available in this version/);
+  assert.match(byQuery.stdout, /<Code>NotImplemented<\/Code><Message>GetUser is not available in this version/);
 });

@@ -168,9 +168,9 @@ test('a message repeats at most twenty violations and a bounded part of a value'
   );
 });
 
-/** Every pattern of the three tables. */
+/** Every pattern of the tables. */
 const patterns = new Set<string>();
-for (const file of ['iot', 'iot-data', 'sts']) {
+for (const file of ['iot', 'iot-data', 'sts', 'iam', 'acm']) {
   const text = readFileSync(new URL(`./constraints/${file}.json`, import.meta.url), 'utf8');
   JSON.parse(text, (key, value: unknown) => {
     if (key === 'pattern' && typeof value === 'string') patterns.add(value);

@@ -7,6 +7,8 @@
  */
 import { Fault } from '../aws/fault.ts';
 import type { ServiceName } from '../aws/operations.ts';
+import acm from './constraints/acm.json' with { type: 'json' };
+import iam from './constraints/iam.json' with { type: 'json' };
 import iot from './constraints/iot.json' with { type: 'json' };
 import iotData from './constraints/iot-data.json' with { type: 'json' };
 import sts from './constraints/sts.json' with { type: 'json' };
@@ -32,7 +34,7 @@ interface ConstraintTable {
   readonly structures: { readonly [structure: string]: { readonly [member: string]: Constraint } };
 }
 
-const tables: { readonly [Service in ServiceName]: ConstraintTable } = { iot, 'iot-data': iotData, sts };
+const tables: { readonly [Service in ServiceName]: ConstraintTable } = { iot, 'iot-data': iotData, sts, iam, acm };
 
 /** The faults that an operation may answer, by its model. */
 export const faultsOf = (operation: Operation): readonly string[] =>
