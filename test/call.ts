@@ -1,8 +1,5 @@
 /** What a handler's tests need: a real `Call` over a real store in a folder of its own, with the given features and nothing mocked. */
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { AccountRegion } from '../src/aws/arn.ts';
 import type { Bus } from '../src/bus/bus.ts';
@@ -11,7 +8,8 @@ import { localBus } from '../src/bus/local.ts';
 import { makeCall as makeCallOver } from '../src/call.ts';
 import type { Call, Feature } from '../src/feature.ts';
 import { migrate } from '../src/store/migrate.ts';
-import { openStore, type SqliteStore } from '../src/store/sqlite.ts';
+import type { Store } from '../src/store/store.ts';
+import { openTestStore } from './stores.ts';
 
 export const testAccount: AccountRegion = { accountId: '000000000000', region: 'us-east-1' };
 export const otherAccount: AccountRegion = { accountId: '111111111111', region: 'us-east-1' };
@@ -30,7 +28,7 @@ export interface TestCall {
   readonly call: Call;
   /** The same store as another account or region sees it. */
   callAs(account: AccountRegion): Call;
-  readonly store: SqliteStore;
+  readonly store: Store;
   readonly bus: Bus;
   /** Every notice of change so far, in order. */
   readonly changes: readonly Change[];
@@ -38,22 +36,13 @@ export interface TestCall {
   advance(ms: number): void;
 }
 
-/** A folder of the test's own, removed after it; `close` first ends what has files open in it. */
-export const makeFolder = async (t: TestContext, close: () => Promise<void> = async () => {}): Promise<string> => {
-  const folder = await mkdtemp(join(tmpdir(), 'fleetgate-'));
-  t.after(async () => {
-    await close();
-    await rm(folder, { recursive: true, force: true });
-  });
-  return folder;
-};
+export { makeFolder } from './folder.ts';
 
 export const makeCall = async (t: TestContext, options: TestCallOptions): Promise<TestCall> => {
   const { features, account: ownAccount = testAccount } = options;
   let nowMs = testStartMs;
   const now = options.now ?? (() => nowMs);
-  const folder = await makeFolder(t, () => store.close());
-  const store = await openStore({ file: join(folder, 'fleetgate.db'), durable: false });
+  const store = await openTestStore(t);
   await migrate(
     store,
     features.flatMap((feature) => feature.migrations),

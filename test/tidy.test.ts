@@ -52,6 +52,7 @@ const arrows: Record<string, readonly string[]> = {
 /** Packages -> the rooms that may import them. */
 const packages: Record<string, readonly string[]> = {
   kysely: ['store', 'features', 'journal'],
+  pg: ['store'],
   '@peculiar/asn1-schema': ['pki'],
   '@peculiar/asn1-x509': ['pki'],
   '@aws-sdk/client-acm': ['aws', 'api'],

@@ -58,7 +58,7 @@ const checkApplied = (applied: ReadonlyMap<string, string>, migrations: readonly
   const unknown = [...applied.keys()].filter((name) => !known.has(name));
   if (unknown.length > 0) {
     throw new StoreUnavailable(
-      `The data folder was written by a newer Fleetgate (it has ${unknown.join(', ')}): start that version, or use another data folder (--data).`,
+      `The store was written by a newer Fleetgate (it has ${unknown.join(', ')}): start that version, or use another data folder (--data) or database (--store).`,
     );
   }
   const changed = [...applied].find(([name, sum]) => known.get(name) !== sum);
@@ -103,5 +103,5 @@ export const migrate = async (
   nowMs = Date.now(),
 ): Promise<readonly string[]> => {
   checkHistory(migrations);
-  return store.write((db) => apply(db, migrations, nowMs));
+  return store.write((db) => apply(db, migrations, nowMs), { alone: true }); // two nodes that start at once: one after the other
 };

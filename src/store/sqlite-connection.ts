@@ -1,5 +1,6 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
+import type { StatementResult } from './kysely-over.ts';
 import type { Statement } from './store.ts';
 
 /** Prepared statements kept per connection; beyond it the one that was not used for longest is prepared again at its next use. */
@@ -7,12 +8,6 @@ export const preparedStatementsMax = 256;
 
 /** How long a statement waits for another program's lock, e.g. a backup tool's, before it fails as locked. Reads hold up the main thread. */
 const busyMs = { create: 5000, write: 5000, read: 100 };
-
-export interface StatementResult {
-  readonly rows: readonly Record<string, unknown>[];
-  /** Rows that a statement without `returning` inserted, changed or deleted. */
-  readonly changes?: number;
-}
 
 /** One connection of node:sqlite with its prepared statements. Integers are numbers: those beyond 2^53 are refused by the driver. */
 export interface SqliteConnection {

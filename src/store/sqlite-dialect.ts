@@ -1,60 +1,9 @@
-/** Kysely over a function that runs one statement. Transactions are not Kysely's business here: a unit of writing is one (design 2.4). */
-import assert from 'node:assert/strict';
-import {
-  type ConnectionProvider,
-  type DatabaseConnection,
-  DefaultQueryExecutor,
-  type Dialect,
-  type Driver,
-  Kysely,
-  type QueryResult,
-  SqliteAdapter,
-  SqliteIntrospector,
-  SqliteQueryCompiler,
-} from 'kysely';
-import type { StatementResult } from './sqlite-connection.ts';
-import type { Db, Statement } from './store.ts';
-import type { Tables } from './tables.ts';
+/** Kysely's SQLite, over a function that runs one statement. */
+import { SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely';
+import { makeDbOver } from './kysely-over.ts';
 
-export type RunStatement = (statement: Statement) => StatementResult | Promise<StatementResult>;
-
-const connectionOver = (run: RunStatement): DatabaseConnection => ({
-  async executeQuery<R>(query: Statement): Promise<QueryResult<R>> {
-    const { rows, changes } = await run(query);
-    // The rows come from the database: their type is what the query's builder derived from Tables.
-    const typed = rows as R[];
-    return changes === undefined ? { rows: typed } : { rows: typed, numAffectedRows: BigInt(changes) };
-  },
-  // biome-ignore lint/correctness/useYield: the interface asks for a generator, and there is nothing to yield
-  async *streamQuery() {
-    assert.fail('The store does not stream: read pages by key');
-  },
-});
-
-const refuseTransaction = async (): Promise<never> => assert.fail('A unit of writing is the transaction: store.write');
-const nothing = async (): Promise<void> => {};
-const adapter = new SqliteAdapter();
-const compiler = new SqliteQueryCompiler();
-const driver: Driver = {
-  init: nothing,
-  acquireConnection: async () => assert.fail('Connections come from dbOver'),
-  beginTransaction: refuseTransaction,
-  commitTransaction: refuseTransaction,
-  rollbackTransaction: refuseTransaction,
-  releaseConnection: nothing,
-  destroy: nothing,
-};
-const dialect: Dialect = {
-  createAdapter: () => adapter,
-  createDriver: () => driver,
-  createQueryCompiler: () => compiler,
+export const dbOver = makeDbOver({
+  adapter: new SqliteAdapter(),
+  compiler: new SqliteQueryCompiler(),
   createIntrospector: (db) => new SqliteIntrospector(db),
-};
-
-/** A `Db` whose statements go through `run`. Cheap: one is made per unit of writing. */
-export const dbOver = (run: RunStatement): Db => {
-  const connection = connectionOver(run);
-  const provider: ConnectionProvider = { provideConnection: (consumer) => consumer(connection) };
-  const executor = new DefaultQueryExecutor(compiler, adapter, provider, []);
-  return new Kysely<Tables>({ config: { dialect }, driver, dialect, executor });
-};
+});

@@ -1,5 +1,5 @@
 /** The messages between the store and its writer thread. Every request is answered once, in order. */
-import type { StatementResult } from './sqlite-connection.ts';
+import type { StatementResult } from './kysely-over.ts';
 import type { SqliteFailure } from './sqlite-failure.ts';
 import type { Statement } from './store.ts';
 

@@ -6,7 +6,8 @@
 import assert from 'node:assert/strict';
 import { statSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
-import { openConnection, type SqliteConnection, type StatementResult } from './sqlite-connection.ts';
+import type { StatementResult } from './kysely-over.ts';
+import { openConnection, type SqliteConnection } from './sqlite-connection.ts';
 import { failureOf, needsReopening, type SqliteFailure, threadDied } from './sqlite-failure.ts';
 import type { Control, WriterReady, WriterReply, WriterRequest, WriterSettings } from './sqlite-protocol.ts';
 

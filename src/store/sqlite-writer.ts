@@ -6,21 +6,18 @@
  * neighbour wrote and may still lose (a name that is taken by a row which never comes to be). When the commit fails, all are StoreUnavailable.
  * Orders that need no answer (begin, savepoint, release) travel with the next statement; a list of statements is one message.
  */
-import assert, { AssertionError } from 'node:assert/strict';
+import type { RunStatement } from './kysely-over.ts';
 import { dbOver } from './sqlite-dialect.ts';
 import { errorFrom } from './sqlite-failure.ts';
 import type { Control, WriterReply, WriterRequest } from './sqlite-protocol.ts';
 import type { WriterThread } from './sqlite-thread.ts';
 import { type Statement, StoreUnavailable, type Unit, writeQueueMax } from './store.ts';
+import { runUnit, unitIdleMsMax } from './unit.ts';
 
 /** Units in one commit; the next ones go into the next. */
 export const unitsPerCommitMax = 1000;
 /** How long a group takes in further units, in milliseconds. */
 export const groupMsMax = 20;
-/** How long a unit may be busy with something else than the store; beyond it the unit is taken back, since all others wait for it. */
-export const unitIdleMsMax = 2000;
-/** Statements of one unit. */
-export const statementsPerUnitMax = 100_000;
 
 export interface WriterOptions {
   readonly thread: WriterThread;
@@ -81,46 +78,23 @@ export const startWriter = ({ thread, file, unitIdleMs = unitIdleMsMax }: Writer
     throw error;
   };
 
-  const runUnit = async <T>(group: Group, unit: Unit<T>): Promise<T> => {
-    let open = true;
-    let outstanding = 0;
-    let statements = 0;
-    let idleSince = performance.now();
-    const db = dbOver(async (statement) => {
-      assert(open, 'A unit of writing used its db after its end');
-      assert(
-        ++statements <= statementsPerUnitMax,
-        `A unit of writing has more than ${statementsPerUnitMax} statements`,
-      );
-      if (statements === 1) {
+  const runInGroup = async <T>(group: Group, unit: Unit<T>): Promise<T> => {
+    let begun = false;
+    const run: RunStatement = async (statement) => {
+      if (!begun) {
         begin(group);
         controls.push('savepoint');
+        begun = true;
       }
-      outstanding++;
-      try {
-        return (await ask(group, 'run', [statement])) ?? { rows: [] };
-      } finally {
-        outstanding--;
-        idleSince = performance.now();
-      }
-    });
-    const overdue = Promise.withResolvers<never>();
-    const watch = setInterval(() => {
-      if (outstanding > 0 || performance.now() - idleSince < unitIdleMs) return;
-      const message = `A unit of writing waited ${unitIdleMs} ms for something else than the store`;
-      overdue.reject(new AssertionError({ message }));
-    }, unitIdleMs);
+      return (await ask(group, 'run', [statement])) ?? { rows: [] };
+    };
     try {
-      const value = await Promise.race([unit(db), overdue.promise]);
-      assert(outstanding === 0, 'A unit of writing ended before its statements');
-      if (statements > 0) controls.push('release');
+      const value = await runUnit(unit, { dbOver, run, idleMs: unitIdleMs });
+      if (begun) controls.push('release');
       return value;
     } catch (error) {
-      if (statements > 0) controls.push('undo');
+      if (begun) controls.push('undo');
       throw error;
-    } finally {
-      open = false;
-      clearInterval(watch);
     }
   };
 
@@ -165,7 +139,7 @@ export const startWriter = ({ thread, file, unitIdleMs = unitIdleMsMax }: Writer
       const { promise, resolve, reject } = Promise.withResolvers<T>();
       enqueue(async (group) => {
         try {
-          const value = await runUnit(group, unit);
+          const value = await runInGroup(group, unit);
           return { settle: () => resolve(value), reject };
         } catch (error) {
           return { settle: () => reject(error), reject };
