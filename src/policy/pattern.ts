@@ -4,9 +4,11 @@
  *
  * The stars cut a pattern into runs, none of which contains a star. The first run must stand at the beginning of the text and the last at its
  * end; each run between is taken at its leftmost place after the one before. That is enough: a run's end only moves right as its start does,
- * so a later place could never help what follows. No backtracking, hence at most text length times pattern length steps.
+ * so a later place could never help what follows. No backtracking, and the search for one run does not compare it at every place either
+ * (find-run.ts).
  */
 import type { PolicyRequest } from './context.ts';
+import { anyCharacter, endOfRun, type RunCharacter } from './find-run.ts';
 import { isVariable, one, type Piece, type Reading, readPieces, star, type VariablePiece } from './template.ts';
 
 /** A unit within a run: literal text, one character, or the index of a variable of the pattern. */
@@ -114,6 +116,9 @@ const isLowSurrogate = (code: number): boolean => code >= 0xdc00 && code <= 0xdf
 const isPair = (text: string, at: number): boolean =>
   isHighSurrogate(text.charCodeAt(at)) && isLowSurrogate(text.charCodeAt(at + 1));
 
+const literalOf = (unit: string | number, values: readonly string[]): string =>
+  typeof unit === 'number' ? (values[unit] ?? '') : unit;
+
 /** Where the run ends when it begins at `at`; -1 when it does not stand there. */
 function forward(run: Run, text: string, at: number, values: readonly string[]): number {
   for (const unit of run) {
@@ -121,7 +126,7 @@ function forward(run: Run, text: string, at: number, values: readonly string[]):
       if (at >= text.length) return -1;
       at += isPair(text, at) ? 2 : 1;
     } else {
-      const literal = typeof unit === 'number' ? (values[unit] ?? '') : unit;
+      const literal = literalOf(unit, values);
       if (!text.startsWith(literal, at)) return -1;
       at += literal.length;
     }
@@ -138,7 +143,7 @@ function backward(run: Run, text: string, values: readonly string[]): number {
       if (at === 0) return -1;
       at -= at > 1 && isPair(text, at - 2) ? 2 : 1;
     } else {
-      const literal = typeof unit === 'number' ? (values[unit] ?? '') : unit;
+      const literal = literalOf(unit, values);
       if (!text.endsWith(literal, at)) return -1;
       at -= literal.length;
     }
@@ -148,17 +153,25 @@ function backward(run: Run, text: string, values: readonly string[]): number {
 
 /** The end of the run at its leftmost place at or after `from`; -1 when it stands nowhere. */
 function leftmost(run: Run, text: string, from: number, values: readonly string[]): number {
-  const unit = run[0];
-  const literal = typeof unit === 'number' ? values[unit] : typeof unit === 'string' ? unit : undefined;
-  for (let at = from; at <= text.length; at++) {
-    if (literal) {
-      at = text.indexOf(literal, at);
-      if (at < 0) return -1;
-    }
-    const end = forward(run, text, at, values);
-    if (end >= 0) return end;
+  if (run.includes(one)) {
+    const characters = charactersOf(run, values, text.length - from);
+    return characters === undefined ? -1 : endOfRun(characters, text, from);
   }
-  return -1;
+  let literal = '';
+  for (const unit of run) if (unit !== one) literal += literalOf(unit, values);
+  const at = text.indexOf(literal, from);
+  return at < 0 ? -1 : at + literal.length;
+}
+
+/** The characters of a run; undefined when there are more than `max`. */
+function charactersOf(run: Run, values: readonly string[], max: number): RunCharacter[] | undefined {
+  const characters: RunCharacter[] = [];
+  for (const unit of run) {
+    if (unit === one) characters.push(anyCharacter);
+    else for (const character of literalOf(unit, values)) characters.push(character.codePointAt(0) ?? 0);
+    if (characters.length > max) return undefined;
+  }
+  return characters;
 }
 
 /** The variables of the pattern that have no value for this request. */

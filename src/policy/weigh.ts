@@ -50,7 +50,9 @@ function outcomeOf(statement: CompiledStatement, request: PolicyRequest): Outcom
 function resourceOutcome({ resources }: CompiledStatement, request: PolicyRequest): Outcome {
   const blamed = resources.negated
     ? resources.patterns
-    : resources.patterns.filter((pattern) => mightMatch(pattern, request.resource, request));
+    : resources.patterns.filter(
+        (pattern) => pattern.variables.length > 0 && mightMatch(pattern, request.resource, request),
+      );
   const unresolved = blamed.flatMap((pattern) => unresolvedOf(pattern, request));
   return withUnresolved(unresolved.length > 0 ? 'unresolved' : 'resource', unresolved);
 }
