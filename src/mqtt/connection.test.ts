@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import type { IPublishPacket, Packet } from 'mqtt-packet';
 import { accountA, type Bed, createBed, type RawClient } from '../../test/mqtt-bed.ts';
 import { closeGraceMs } from './connection.ts';
+import { keptMessageBytes } from './message.ts';
 import { holdBackMsMax } from './receiver.ts';
 
 const versions = [4, 5] as const;
@@ -150,7 +151,7 @@ for (const version of versions) {
   });
 
   test(`v${version}: messages that wait for rights are bounded by outboundBytesMax`, async () => {
-    const bed = createBed({ limits: { outboundBytesMax: 1000 } });
+    const bed = createBed({ limits: { outboundBytesMax: 10 * (keptMessageBytes + 100) } });
     const rights = bed.principal('p');
     const client = await bed.connect(version, 'dev1', {}, 'p');
     const sender = await bed.connect(version, 'sender');
@@ -260,6 +261,20 @@ test('back-pressure: a receiver that stays stuck holds publishers back for holdB
   assert.equal((await sender.take(50)).length, 50);
   assert.equal(slowRecords(bed).length, 1);
   assert.ok(bed.broker.metrics['PublishOut.Throttle'] > 30);
+});
+
+test('back-pressure: small messages count for what keeping them costs, not for their bytes alone', async () => {
+  const kept = 20;
+  const bed = createBed({ limits: { outboundBytesMax: kept * keptMessageBytes } });
+  const silent = await bed.connect(4, 'silent');
+  await subscribe(silent, 't', 1);
+  const sender = await bed.connect(4, 'sender');
+  for (let index = 0; index < 200; index++) sender.send(message('t', { qos: 1, messageId: index + 1 }));
+  await turns();
+  assert.ok(sender.received.length <= kept, `${sender.received.length} acknowledged`);
+  bed.advance(holdBackMsMax);
+  assert.equal((await sender.take(200)).length, 200);
+  assert.ok(bed.broker.metrics['PublishOut.Success'] <= kept);
 });
 
 test('back-pressure: a publisher that is held back is read again when it goes over its own bound', async () => {

@@ -4,7 +4,7 @@
  * [MQTT-4.4.0-1, v5]; after one hour they are given up. Source: spec gateway.md 5.7.
  */
 import type { BrokerContext } from './context.ts';
-import { atSending, type EncodedPublish, isExpired } from './message.ts';
+import { atSending, type EncodedPublish, isExpired, keptBytes } from './message.ts';
 import type { Outbox } from './outbox.ts';
 import type { Timed } from './wheel.ts';
 
@@ -20,7 +20,7 @@ interface Sent {
 
 export class Inflight implements Timed {
   slot = 0;
-  /** Bytes of all messages that are unacknowledged or waiting. */
+  /** What all messages cost that are unacknowledged or waiting. */
   bytes = 0;
   readonly #context: BrokerContext;
   readonly #outbox: Outbox;
@@ -42,7 +42,7 @@ export class Inflight implements Timed {
 
   /** Sends now or as soon as the window and the outbox have room. The caller bounds `bytes`. */
   offer(encoded: EncodedPublish): void {
-    this.bytes += encoded.bytes.length;
+    this.bytes += keptBytes(encoded);
     if (this.#first === this.#waiting.length && this.#hasRoom(encoded)) this.#send(encoded);
     else this.#waiting.push(encoded);
   }
@@ -52,7 +52,7 @@ export class Inflight implements Timed {
     const sent = this.#sent.get(packetId);
     if (sent === undefined) return;
     this.#sent.delete(packetId);
-    this.bytes -= sent.encoded.bytes.length;
+    this.bytes -= keptBytes(sent.encoded);
     this.proceed();
   }
 
@@ -62,7 +62,7 @@ export class Inflight implements Timed {
       const encoded = this.#waiting[this.#first]!;
       if (!this.#hasRoom(encoded)) break;
       this.#first++;
-      if (isExpired(encoded, this.#context.now)) this.bytes -= encoded.bytes.length;
+      if (isExpired(encoded, this.#context.now)) this.bytes -= keptBytes(encoded);
       else this.#send(encoded);
     }
     if (this.#first === this.#waiting.length || this.#first >= 1024) {

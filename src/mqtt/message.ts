@@ -12,6 +12,11 @@ export type Qos = 0 | 1;
 export const messageExpirySecondsMin = 1;
 export const messageExpirySecondsMax = 604_800;
 
+/** What a message that is kept costs beside its bytes: without it, a bound in bytes would let small messages cost thirty times as much. */
+export const keptMessageBytes = 256;
+/** What keeping a message costs. */
+export const keptBytes = ({ bytes }: EncodedPublish): number => bytes.length + keptMessageBytes;
+
 /** A PUBLISH ready for one kind of receiver. It owns its bytes and is shared by all of them. */
 export interface EncodedPublish {
   readonly bytes: Buffer;

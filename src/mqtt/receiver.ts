@@ -1,16 +1,17 @@
 /**
  * The receiving side of one connection: the iot:Receive decision, QoS 0 at once or dropped, QoS 1 through the inflight window.
- * Bounds, all `outboundBytesMax`: beyond it in the outbox, QoS 0 messages are dropped; beyond it in the inflight window, those who publish
- * QoS 1 messages for this connection are held back (their sockets are not read) until half of it has drained, but `holdBackMsMax` at most:
- * then, or at twice the bound, QoS 1 messages for it are dropped too, so that one stuck receiver cannot stop a fleet. A connection that
- * is itself over its bound is never held back, because its acknowledgements would not be read: so nobody waits in a circle.
+ * Bounds, all `outboundBytesMax`, where a message that is kept counts for more than its bytes (`keptBytes`): beyond it in the outbox,
+ * QoS 0 messages are dropped; beyond it in the inflight window, those who publish QoS 1 messages for this connection are held back (their
+ * sockets are not read) until half of it has drained, but `holdBackMsMax` at most: then, or at twice the bound, QoS 1 messages for it are
+ * dropped too, so that one stuck receiver cannot stop a fleet. A connection that is itself over its bound is never held back, because its
+ * acknowledgements would not be read: so nobody waits in a circle.
  * Each drop ends in a SLOW_CONSUMER record, one when it begins and one with the count when it ends.
  */
 import type { JournalRecord } from '../journal/record.ts';
 import type { Authority } from './authority.ts';
 import { type BrokerContext, effortPerLook } from './context.ts';
 import { Inflight } from './inflight.ts';
-import { atSending, type EncodedPublish, isExpired, type Message, type Qos } from './message.ts';
+import { atSending, type EncodedPublish, isExpired, keptBytes, type Message, type Qos } from './message.ts';
 import type { Outbox } from './outbox.ts';
 import type { Version } from './packets/writer.ts';
 import type { Match } from './subscriptions.ts';
@@ -146,8 +147,9 @@ export class Receiver {
 
   #postpone(message: Message, qos: Qos): boolean {
     const encoded = message.encoded(this.#plan.version, qos);
-    if (this.#undecidedBytes + encoded.bytes.length > this.#context.limits.outboundBytesMax) return this.#drop(qos);
-    this.#undecidedBytes += encoded.bytes.length;
+    const bytes = keptBytes(encoded);
+    if (this.#undecidedBytes + bytes > this.#context.limits.outboundBytesMax) return this.#drop(qos);
+    this.#undecidedBytes += bytes;
     this.#undecided?.push({ topic: message.topic, qos, encoded });
     return true;
   }
@@ -200,10 +202,9 @@ export class Receiver {
   }
 
   #sendQos1(encoded: EncodedPublish, from: Publisher | undefined): boolean {
-    const bytes = encoded.bytes.length;
     const bound = this.#context.limits.outboundBytesMax;
-    if (this.#isTooLarge(bytes)) return false;
-    const after = this.#inflight.bytes + bytes;
+    if (this.#isTooLarge(encoded.bytes.length)) return false;
+    const after = this.#inflight.bytes + keptBytes(encoded);
     if (after > 2 * bound || (this.#stuck && after > bound)) return this.#drop(1);
     this.#context.metrics['PublishOut.Success']++;
     this.#inflight.offer(encoded);
