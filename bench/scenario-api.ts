@@ -1,0 +1,110 @@
+/** Requests per second of three operations, beside a plain node:http server with SQLite that does the least for the same bytes. */
+import { hash, X509Certificate } from 'node:crypto';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Bench, measure, shareOf } from './bench.ts';
+import { pemOf } from './identities.ts';
+import type { HttpJob } from './jobs.ts';
+import { type Peer, saidBy, startFleetgate, startPinned, stopChild } from './peers.ts';
+import { type ApiRequest, rawRequest } from './registry.ts';
+
+/** Requests per round. */
+const requestCount = 600;
+/** In all: 16 requests are under way. */
+const connectionCount = 16;
+
+type ApiPeer = Pick<Peer, 'name' | 'pid' | 'stop'> & { readonly apiPort: number };
+
+const startCeiling = async ({ folder, core }: Bench['place']): Promise<ApiPeer> => {
+  const program = fileURLToPath(new URL('ceiling.ts', import.meta.url));
+  const child = startPinned(core, [process.execPath, program, join(folder, `ceiling-${process.hrtime.bigint()}.db`)]);
+  const [, port] = await saidBy(child, /^port (\d+)$/);
+  return { name: 'node:http + SQLite', pid: child.pid!, apiPort: Number(port), stop: () => stopChild(child) };
+};
+
+/** Bytes that precede a serial number of 20 bytes in a certificate: INTEGER, 20. */
+const serialMark = Buffer.of(0x02, 0x14);
+
+/** As many certificates as wanted from one, by their serial numbers. Their signatures are wrong, which registration without CA does not ask about. */
+const certificateMaker = (pem: string): (() => string) => {
+  const der = Buffer.from(new X509Certificate(pem).raw);
+  const at = der.indexOf(serialMark) + serialMark.length;
+  let serial = 0;
+  return () => {
+    der.writeUInt32BE(serial++, at + 8);
+    const lines = der.toString('base64').match(/.{1,64}/g) ?? [];
+    return `-----BEGIN CERTIFICATE-----\n${lines.join('\n')}\n-----END CERTIFICATE-----\n`;
+  };
+};
+
+const idOf = (pem: string): string => hash('sha256', new X509Certificate(pem).raw, 'hex');
+
+/** The requests of one operation in one round; both peers get the same. */
+interface Operation {
+  readonly scenario: string;
+  requests(): readonly ApiRequest[];
+}
+
+const operationsOf = (bench: Bench): readonly Operation[] => {
+  const makeCertificate = certificateMaker(pemOf(bench.identities.devices[0]!.certFile));
+  const registered: string[] = [];
+  let things = 0;
+  const many = (one: (index: number) => ApiRequest) => (): readonly ApiRequest[] =>
+    Array.from({ length: requestCount }, (_, index) => one(index));
+  return [
+    {
+      scenario: 'API, RegisterCertificateWithoutCA',
+      requests: many(() => {
+        const certificatePem = makeCertificate();
+        registered.push(idOf(certificatePem));
+        return { method: 'POST', path: '/certificate/register-no-ca', body: { certificatePem, status: 'ACTIVE' } };
+      }),
+    },
+    {
+      scenario: 'API, CreateThing',
+      requests: many(() => ({
+        method: 'POST',
+        path: `/things/thing-${things++}`,
+        body: { attributePayload: { attributes: { serial: 'A-42', site: 'north' } } },
+      })),
+    },
+    {
+      scenario: 'API, DescribeCertificate',
+      requests: many((index) => ({
+        method: 'GET',
+        path: `/certificates/${registered[(index * 7) % registered.length]}`,
+      })),
+    },
+  ];
+};
+
+const jobsFor = (bench: Bench, port: number, requests: readonly ApiRequest[]): readonly HttpJob[] => {
+  const { count } = bench.generators;
+  const raw = requests.map((request) => rawRequest(port, request));
+  return Array.from({ length: count }, (_, index) => ({
+    job: 'http',
+    port,
+    connections: shareOf(connectionCount, count, index),
+    requests: raw.filter((_, at) => at % count === index),
+  }));
+};
+
+export const api = async (bench: Bench): Promise<void> => {
+  const peers: readonly ApiPeer[] = [await startFleetgate(bench.place), await startCeiling(bench.place)];
+  try {
+    for (const { scenario, requests } of operationsOf(bench)) {
+      bench.say(scenario);
+      for (let round = -1; round < bench.rounds; round++) {
+        const wanted = requests();
+        for (const peer of peers) {
+          const jobs = jobsFor(bench, peer.apiPort, wanted);
+          const jobOf = (index: number) => jobs[index];
+          if (round < 0) await bench.generators.each(jobOf);
+          else await measure(bench, peer, { scenario, round, jobOf });
+        }
+      }
+    }
+  } finally {
+    await Promise.all(peers.map((peer) => peer.stop()));
+  }
+};
