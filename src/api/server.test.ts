@@ -312,6 +312,29 @@ test('beyond requestsMax a request is answered ServiceUnavailableException', asy
   assert.equal((await first).body, 'done');
 });
 
+test('clients that announce a body and never send it hold up nobody but those who send one', async (t) => {
+  const api = await bootApi(t, {
+    limits: { requestsMax: 2, bodiesMax: 3 },
+    extras: [
+      { method: 'GET', path: '/open', signed: false, handle: () => ({ status: 200, contentType: 'a/b', body: '' }) },
+    ],
+  });
+  const stalled = ['GET /open', 'POST /?Action=AssumeRoleWithSAML', 'POST /things/a'].flatMap((line) =>
+    Array.from({ length: 3 }, () => {
+      const socket = connect(api.port, '127.0.0.1');
+      t.after(() => socket.destroy());
+      socket.write(`${line} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n`);
+      // what is refused unread, and came last, has its answer: by then the others wait
+      return once(socket, line === 'POST /things/a' ? 'data' : 'connect');
+    }),
+  );
+  await Promise.all(stalled);
+  assert.equal((await sendSigned(api, 'DELETE', '/things/a')).status, 200);
+  assert.equal((await sendRaw(api.port, 'GET', '/open', { host: 'localhost' })).status, 200);
+  const third = await sendSigned(api, 'POST', '/things/b', { body: '{}' });
+  assert.deepEqual([third.status, third.fault], [503, 'ServiceUnavailableException']);
+});
+
 test('close lets a request under way finish and then refuses connections', async (t) => {
   let entered = (): void => undefined;
   const inside = new Promise<void>((resolve) => {

@@ -8,15 +8,17 @@ import { hostname } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { Fault } from '../aws/fault.ts';
 import { type ApiLogEntry, createDispatch, type Dispatched, type Dispatching } from './dispatch.ts';
-import { ClientGone, drain, incoming } from './incoming.ts';
+import { ClientGone, drain, type Incoming, incoming } from './incoming.ts';
 import { type Answer, writeFault } from './rest-json.ts';
 
 /** Bounds of the listener. */
 export interface ApiLimits {
   /** One more connection is closed at once. */
   readonly connectionsMax: number;
-  /** Requests under way; one more is answered ServiceUnavailableException. */
+  /** Requests that are worked on; one more is answered ServiceUnavailableException. */
   readonly requestsMax: number;
+  /** Requests whose body is awaited, beside those; one more with a body is answered ServiceUnavailableException. */
+  readonly bodiesMax: number;
   /** The request line and all headers; more is answered 431. */
   readonly headerBytesMax: number;
   /** A larger body is RequestEntityTooLargeException. */
@@ -31,6 +33,7 @@ export interface ApiLimits {
 export const apiLimits: ApiLimits = Object.freeze({
   connectionsMax: 1024,
   requestsMax: 256,
+  bodiesMax: 256,
   headerBytesMax: 32_768,
   bodyBytesMax: 1_048_576,
   headersMs: 10_000,
@@ -119,16 +122,41 @@ export const startApi = async (options: ApiOptions): Promise<Api> => {
     },
   });
   let underWay = 0;
+  let bodies = 0;
   let closing = false;
 
+  const tooMany = (): Fault => new Fault('ServiceUnavailableException', 'Too many requests at once; try again');
   const overloaded = (requestId: string): Dispatched => {
-    const fault = new Fault('ServiceUnavailableException', 'Too many requests at once; try again');
+    const fault = tooMany();
     return { answer: writeFault('iot', fault, requestId), fault: fault.name };
   };
 
+  /** Waits for the bytes of a client, who may be slow on purpose, without holding a place among the requests that are worked on. */
+  const receiving = async <T>(bytes: () => Promise<T>): Promise<T> => {
+    underWay -= 1;
+    try {
+      return await bytes();
+    } finally {
+      underWay += 1;
+    }
+  };
+  const hasBody = ({ headerMap }: Incoming): boolean =>
+    headerMap.has('transfer-encoding') || (headerMap.get('content-length') ?? '0') !== '0';
+  const withBoundedWait = (request: Incoming): Incoming => ({
+    ...request,
+    async body() {
+      if (!hasBody(request)) return request.body();
+      if (bodies >= limits.bodiesMax) throw tooMany();
+      bodies += 1;
+      return receiving(request.body).finally(() => {
+        bodies -= 1;
+      });
+    },
+  });
+
   const serve = async (message: IncomingMessage, response: ServerResponse): Promise<void> => {
     const requestId = newId();
-    const request = incoming(message, limits.bodyBytesMax);
+    const request = withBoundedWait(incoming(message, limits.bodyBytesMax));
     const done = underWay > limits.requestsMax ? overloaded(requestId) : await dispatch(request, requestId);
     const { answer, origin, ...logged } = done;
     options.log({ requestId, method: request.method, path: request.path, status: answer.status, ...logged });
@@ -142,7 +170,7 @@ export const startApi = async (options: ApiOptions): Promise<Api> => {
       }),
       vary: 'Origin',
     });
-    if (!message.complete) await drain(message);
+    if (!message.complete) await receiving(() => drain(message));
     response.end();
   };
 
