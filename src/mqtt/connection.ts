@@ -8,7 +8,7 @@ import type { Duplex } from 'node:stream';
 import type { EventType, JournalRecord, Reason } from '../journal/record.ts';
 import type { Authority, Peer } from './authority.ts';
 import type { Client } from './client.ts';
-import { type BrokerContext, effortPerLook } from './context.ts';
+import { type BrokerContext, effortBytesShift, effortPerLook } from './context.ts';
 import { type Ending, endings } from './ending.ts';
 import { Outbox } from './outbox.ts';
 import { code, PacketFault, packetType } from './packets/codes.ts';
@@ -202,7 +202,8 @@ export class Connection implements Publisher {
         packets++;
         this.#rules(this);
         if (!this.outbox.hasRoom(0, this.context.limits.outboundBytesMax)) this.#pause(pause.answers);
-        if (++effort.units < lookAt || this.isEnded) continue;
+        effort.units += 1 + ((this.reader.end - this.reader.start) >> effortBytesShift);
+        if (effort.units < lookAt || this.isEnded) continue;
         lookAt = effort.units + effortPerLook;
         if (performance.now() - startedAt < readSliceMs) continue;
         this.#pause(pause.turn);

@@ -15,6 +15,8 @@ export interface Effort {
 }
 /** Units between two looks at the clock, and those of whatever may be dear by itself: a decision that was not remembered. */
 export const effortPerLook = 32;
+/** A packet is one unit more for every 1024 bytes, which may hold hundreds of properties or filters. */
+export const effortBytesShift = 10;
 
 export interface BrokerContext {
   readonly limits: Limits;

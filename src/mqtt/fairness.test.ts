@@ -42,3 +42,16 @@ for (const version of [4, 5] as const) {
     );
   });
 }
+
+test('packets of many small parts are handled with other connections in between', async () => {
+  const bed = createBed();
+  const other = await bed.connect(5, 'other');
+  const busy = await bed.connect(5, 'busy');
+  const unsubscriptions = Array.from({ length: 49_000 }, () => 'a');
+  const packet = mqttPacket.generate({ cmd: 'unsubscribe', messageId: 1, unsubscriptions }, { protocolVersion: 5 });
+  busy.raw(...Array.from({ length: 20 }, () => packet));
+  await other.settled();
+  const before = bed.broker.metrics['Unsubscribe.Success'];
+  assert.ok(before < 10, `${before} went before`);
+  assert.equal((await busy.take(20)).length, 20);
+});
