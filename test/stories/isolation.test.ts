@@ -25,6 +25,7 @@ import {
   DetachPolicyCommand,
   DetachPrincipalPolicyCommand,
   DetachThingPrincipalCommand,
+  GetEffectivePoliciesCommand,
   GetPolicyCommand,
   GetPolicyVersionCommand,
   type IoTClient,
@@ -42,6 +43,7 @@ import {
   ListThingsCommand,
   RegisterCertificateWithoutCACommand,
   SetDefaultPolicyVersionCommand,
+  TestAuthorizationCommand,
   UpdateCertificateCommand,
   UpdateThingCommand,
 } from '@aws-sdk/client-iot';
@@ -86,6 +88,9 @@ const pairs = (foreign: Names, own: Names) => [
   { policyName: foreign.policyName, thingName: foreign.thingName, target: foreign.certificateArn },
 ];
 const missing = 'ResourceNotFoundException';
+
+/** What a simulated device asks for. */
+const authInfos = [{ actionType: 'PUBLISH' as const, resources: ['arn:aws:iot:us-east-1:111111111111:topic/a'] }];
 
 const table: readonly Row[] = [
   {
@@ -141,6 +146,24 @@ const table: readonly Row[] = [
         new AttachThingPrincipalCommand({ thingName, principal: target, thingPrincipalType: 'EXCLUSIVE_THING' }),
         new DetachThingPrincipalCommand({ thingName, principal: target }),
       ]),
+  },
+  {
+    answer: missing,
+    asks: ({ certificateArn, policyName, thingName }, own) => [
+      new GetEffectivePoliciesCommand({ principal: certificateArn }),
+      new GetEffectivePoliciesCommand({ thingName }),
+      new GetEffectivePoliciesCommand({ principal: own.certificateArn, thingName }),
+      new TestAuthorizationCommand({ principal: certificateArn, authInfos }),
+      new TestAuthorizationCommand({ principal: own.certificateArn, authInfos, policyNamesToAdd: [policyName] }),
+      new TestAuthorizationCommand({ principal: own.certificateArn, authInfos, policyNamesToSkip: [policyName] }),
+    ],
+  },
+  {
+    // a client id is a name and nothing more: whose thing it may be elsewhere plays no part
+    answer: 'success',
+    asks: ({ thingName }, own) => [
+      new TestAuthorizationCommand({ principal: own.certificateArn, authInfos, clientId: thingName }),
+    ],
   },
   {
     answer: 'InvalidRequestException',

@@ -9,14 +9,13 @@ import type { Bus } from '../../bus/bus.ts';
 import { onChange } from '../../bus/changes.ts';
 import type { Reason } from '../../journal/record.ts';
 import type { Admission, Admit, Authority, ConnectFacts, Peer } from '../../mqtt/authority.ts';
-import type { PolicyContext } from '../../policy/context.ts';
 import { evaluate } from '../../policy/evaluate.ts';
 import { weigh } from '../../policy/weigh.ts';
 import type { Db } from '../../store/store.ts';
 import { type CertificateStatus, findHoldersOfCertificate } from '../certificates/certificate.ts';
 import { findTwin } from '../certificates/standing.ts';
 import type { ConnectionThings } from '../things/thing-principal.ts';
-import { certificateFacts } from './certificate-facts.ts';
+import { connectionContext, withThing } from './connection-context.ts';
 import { type Connection, createLivePrincipals, type LivePrincipals } from './live-principals.ts';
 
 export interface AuthoritiesOptions {
@@ -165,15 +164,16 @@ const authorityOf = ({ connection, live, peer, connect, now }: AuthorityParts): 
   const { account, certificateId } = principal;
   const certificateArn = iotArn(account, 'cert', certificateId);
   const resourcePrefix = `arn:aws:iot:${account.region}:${account.accountId}:`;
-  const fixed: PolicyContext = {
+  const fixed = connectionContext({
+    certificateId,
+    der: peer.certificate?.der,
     clientId: connect.clientId,
     sourceIp: peer.remoteAddress,
     domainName: peer.serverName,
-    certificate: certificateFacts(certificateId, peer.certificate?.der),
     connectAttributes: connect.connectAttributes,
     lastWillTopic: connect.lastWillTopic,
     now,
-  };
+  });
   // one object for all decisions: evaluate and weigh are done with it when they return
   const request = { action: '', resource: '', context: fixed };
   let contextThings: ConnectionThings | undefined;
@@ -230,17 +230,3 @@ const authorityOf = ({ connection, live, peer, connect, now }: AuthorityParts): 
     release: () => live.leave(connection),
   };
 };
-
-const withThing = (context: PolicyContext, { thing }: ConnectionThings): PolicyContext =>
-  thing
-    ? {
-        ...context,
-        thing: {
-          name: thing.thingName,
-          attached: true,
-          exclusive: thing.exclusive,
-          type: thing.thingTypeName,
-          attributes: thing.attributes,
-        },
-      }
-    : context;

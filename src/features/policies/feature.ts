@@ -1,6 +1,7 @@
 import type { Feature } from '../../feature.ts';
 import { attachPolicy, attachPrincipalPolicy, detachPolicy, detachPrincipalPolicy } from './attach-policy.ts';
 import { createPolicy, createPolicyVersion } from './create-policy.ts';
+import { getEffectivePolicies } from './get-effective-policies.ts';
 import {
   listAttachedPolicies,
   listPolicyPrincipals,
@@ -18,6 +19,11 @@ import {
   setDefaultPolicyVersion,
 } from './operations.ts';
 import { policiesHolding, releasePolicies } from './policy-attachment.ts';
+import { createRightsCache } from './rights.ts';
+import { testAuthorization } from './test-authorization.ts';
+
+/** Sets of policies that TestAuthorization keeps compiled. */
+const testedSetsMax = 100;
 
 /** Policies, their versions, and what they are attached to. What they permit is decided by `authority.ts`. */
 export const policies = (): Feature => ({
@@ -42,6 +48,8 @@ export const policies = (): Feature => ({
       ListTargetsForPolicy: listTargetsForPolicy,
       ListPrincipalPolicies: listPrincipalPolicies,
       ListPolicyPrincipals: listPolicyPrincipals,
+      TestAuthorization: testAuthorization(createRightsCache({ setsMax: testedSetsMax })),
+      GetEffectivePolicies: getEffectivePolicies,
     },
   },
   holders: policiesHolding,
