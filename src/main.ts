@@ -38,6 +38,8 @@ const start: Run = async (argv, io) => {
 
 /** Runs one command line; resolves with its exit code. */
 export const run = (argv: readonly string[]): Promise<number> => {
+  // whoever read our output may have gone (`| head`): that is no reason to stop serving
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   const io: Io = {
     out: (text) => process.stdout.write(text),
     err: (text) => process.stderr.write(text),

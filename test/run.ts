@@ -26,6 +26,7 @@ if (chosen.length === 0) {
 }
 step(`tests: ${chosen.length} files`, process.execPath, [
   '--test',
+  '--test-timeout=180000', // a test that hangs fails, instead of the run
   `--test-reporter=${root}test/reporter.ts`,
   '--test-reporter-destination=stdout',
   ...chosen,

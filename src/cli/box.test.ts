@@ -78,3 +78,15 @@ test('a root key that was generated now is shown', () => {
 test('another default account is asked for with its own development key', () => {
   assert.ok(startBox({ ...facts, accountId: '123456789012' }).includes('AWS_ACCESS_KEY_ID=123456789012 '));
 });
+
+test('from another machine only the root key counts, so that is what the box exports, or what it asks for', () => {
+  const away = { ...facts, apiUrl: 'http://192.0.2.7:4566' };
+  const rootKey = { accessKeyId: 'AKIAEXAMPLE', secretAccessKey: 'a/secret+key' };
+  assert.ok(
+    startBox({ ...away, rootKey }).includes(
+      "export AWS_ACCESS_KEY_ID=AKIAEXAMPLE AWS_SECRET_ACCESS_KEY='a/secret+key'",
+    ),
+  );
+  assert.match(startBox(away), /^ {2}# AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: the root key of this server/m);
+  assert.doesNotMatch(startBox(away), /AWS_ACCESS_KEY_ID=test/);
+});

@@ -8,17 +8,26 @@ export interface ShellFacts {
   readonly apiUrl: string;
   readonly accountId: string | undefined;
   readonly region: string;
+  /** A key that counts from other machines too. */
+  readonly rootKey?: { readonly accessKeyId: string; readonly secretAccessKey: string };
 }
 
-/** The variables that AWS's tools read. */
-export const exportLines = ({ apiUrl, accountId, region }: ShellFacts): readonly string[] => {
-  const { accessKeyId, secretAccessKey } = developmentKey(accountId);
-  return [
-    `export AWS_ENDPOINT_URL=${shellWord(apiUrl)}`,
-    `export AWS_ACCESS_KEY_ID=${accessKeyId} AWS_SECRET_ACCESS_KEY=${secretAccessKey}`,
-    `export AWS_DEFAULT_REGION=${region} AWS_REGION=${region}`,
-  ];
+/** Development keys count where both ends of a connection are loopback addresses. Source: design.md 3. */
+const isLoopbackUrl = (url: string): boolean =>
+  /^(localhost|.+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(new URL(url).hostname);
+
+const keyLine = ({ apiUrl, accountId, rootKey }: ShellFacts): string => {
+  const key = rootKey ?? (isLoopbackUrl(apiUrl) ? developmentKey(accountId) : undefined);
+  if (!key) return '# AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: the root key of this server, which you keep';
+  return `export AWS_ACCESS_KEY_ID=${shellWord(key.accessKeyId)} AWS_SECRET_ACCESS_KEY=${shellWord(key.secretAccessKey)}`;
 };
+
+/** The variables that AWS's tools read. */
+export const exportLines = (facts: ShellFacts): readonly string[] => [
+  `export AWS_ENDPOINT_URL=${shellWord(facts.apiUrl)}`,
+  keyLine(facts),
+  `export AWS_DEFAULT_REGION=${facts.region} AWS_REGION=${facts.region}`,
+];
 
 /**
  * The function `aws`: an AWS CLI older than 2.13 (Debian 12 has 2.9) does not read AWS_ENDPOINT_URL. An `--endpoint-url` of the user's own comes
