@@ -193,6 +193,7 @@ export class RawClient {
 export const createBed = ({ limits = {}, admit }: BedOptions = {}) => {
   const clock = { nowMs: 1_700_000_000_000 };
   const records: JournalRecord[] = [];
+  const troubles: unknown[] = [];
   const principals = new Map<string, Rights>();
   let ids = 0;
 
@@ -205,6 +206,7 @@ export const createBed = ({ limits = {}, admit }: BedOptions = {}) => {
     limits: { ...awsLimits, ...limits },
     admit: admit ?? registry,
     record: (record) => records.push(record),
+    trouble: (error) => troubles.push(error),
     now: () => clock.nowMs,
     newId: () => `00000000-0000-4000-8000-${String(++ids).padStart(12, '0')}`,
     random: () => 0,
@@ -236,6 +238,7 @@ export const createBed = ({ limits = {}, admit }: BedOptions = {}) => {
     broker,
     clock,
     records,
+    troubles,
     principal,
     dial,
     /** Moves the clock and lets every time-out act. */

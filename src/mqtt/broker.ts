@@ -36,6 +36,8 @@ export interface BrokerOptions {
   readonly limits: Limits;
   readonly admit: Admit;
   readonly record: RecordAttempt;
+  /** Told of what ended a connection and is nobody's fault but ours or the world's; for the log, which alone shows the whole error. */
+  readonly trouble?: (error: unknown) => void;
   /** Milliseconds by the node's clock. */
   now(): number;
   newId(): string;
@@ -77,11 +79,16 @@ export interface Broker {
   close(graceMs?: number): Promise<void>;
 }
 
-export const createBroker = ({ random = Math.random, ...options }: BrokerOptions): Broker => {
+export const createBroker = ({
+  random = Math.random,
+  trouble = () => undefined,
+  ...options
+}: BrokerOptions): Broker => {
   const metrics = createMetrics();
   const context: BrokerContext = {
     ...options,
     random,
+    trouble,
     metrics,
     wheel: new Wheel(),
     turn: new Turn(),

@@ -135,6 +135,7 @@ for (const version of versions) {
       bed.failures().map(({ reason, detail }) => `${reason} ${detail}`),
       ['INTERNAL_SERVER_ERROR Error'],
     );
+    assert.equal(bed.troubles.length, 1, 'the log is told the whole error');
   });
 
   test(`v${version}: a receiver whose rights cannot be read again is closed, others go on`, async () => {

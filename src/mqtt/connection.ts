@@ -160,6 +160,7 @@ export class Connection implements Publisher {
   /** Something that is not the client's fault went wrong. */
   failed(error: unknown): void {
     if (this.isEnded) return;
+    this.context.trouble(error);
     if (this.client === undefined) this.context.metrics['Connect.ServerError']++;
     const detail = error instanceof Error ? error.name : 'unknown';
     this.#endFor('INTERNAL_SERVER_ERROR', detail, { disconnectReason: 'SERVER_ERROR', code: code.unspecified });

@@ -22,6 +22,8 @@ export interface BrokerContext {
   readonly limits: Limits;
   readonly admit: Admit;
   readonly record: RecordAttempt;
+  /** Told of what ended a connection and is nobody's fault but ours or the world's. Must not throw. */
+  readonly trouble: (error: unknown) => void;
   /** Milliseconds by the node's clock. */
   now(): number;
   /** A fresh lower-case UUID. */
