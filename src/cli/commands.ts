@@ -1,5 +1,6 @@
 /** The `fleetgate` command: the table of its commands, and the way from a command line to one of them. */
 import { ConfigProblem, didYouMean } from '../config.ts';
+import { certificates } from './certificates.ts';
 import { doctor } from './doctor.ts';
 import { env } from './env.ts';
 import { explain } from './explain.ts';
@@ -9,7 +10,7 @@ import { hosts } from './hosts.ts';
 import { type Command, CommandProblem, type Io, type Run } from './io.ts';
 
 /** The commands that are clients of a running server. */
-export const commands: Readonly<Record<string, Command>> = { env, hosts, explain, doctor, health };
+export const commands: Readonly<Record<string, Command>> = { env, hosts, explain, doctor, health, certificates };
 
 const startSummary = { usage: '[flags]', summary: 'run the server until it is told to stop' };
 
@@ -20,16 +21,16 @@ const startSummary = { usage: '[flags]', summary: 'run the server until it is to
 export const runCommand = async (argv: readonly string[], io: Io, start: Run): Promise<number> => {
   const table: Readonly<Record<string, Command>> = { start: { ...startSummary, run: start }, ...commands };
   const [name, ...rest] = argv;
+  const command = name === undefined || !Object.hasOwn(table, name) ? undefined : table[name];
   const options = argv.includes('--') ? argv.slice(0, argv.indexOf('--')) : argv;
   if (options.includes('--version')) {
     io.out(`fleetgate ${io.version}\n`);
     return 0;
   }
   if (options.includes('--help') || options.includes('-h') || name === 'help') {
-    io.out(helpPage(table));
+    io.out(command?.page?.() ?? helpPage(table));
     return 0;
   }
-  const command = name === undefined || !Object.hasOwn(table, name) ? undefined : table[name];
   if (!command) {
     const known = Object.keys(table);
     io.err(

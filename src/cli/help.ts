@@ -1,13 +1,9 @@
 /** The one page of `fleetgate --help`: every command, every flag with its variable and its default. */
-import { configFlags, environmentName, type Flag } from '../config.ts';
+import { configFlags, environmentName } from '../config.ts';
 import { explainFlags } from './explain.ts';
+import { flagLine } from './flag-line.ts';
 import type { Command } from './io.ts';
 import { serverFlags } from './server.ts';
-
-const flagLine = ({ name, value, byDefault, about }: Flag, variable = ''): string => {
-  const flag = `--${name}${value === undefined ? '' : ` ${value}`}`;
-  return `  ${flag.padEnd(26)}${variable === '' ? '' : variable.padEnd(27)}${about}${byDefault ? ` [${byDefault}]` : ''}`;
-};
 
 export const helpPage = (commands: Readonly<Record<string, Pick<Command, 'usage' | 'summary'>>>): string =>
   [
@@ -15,7 +11,7 @@ export const helpPage = (commands: Readonly<Record<string, Pick<Command, 'usage'
     '',
     'Usage: fleetgate <command> [flags]',
     '',
-    ...Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`),
+    ...Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(14)}${summary}`),
     '',
     'fleetgate start: each flag can be given as an environment variable too; the flag wins.',
     ...configFlags.map((flag) => flagLine(flag, environmentName(flag.name))),
@@ -25,10 +21,10 @@ export const helpPage = (commands: Readonly<Record<string, Pick<Command, 'usage'
     `fleetgate explain ${commands['explain']?.usage ?? ''}`,
     ...explainFlags.map((flag) => flagLine(flag)),
     '',
-    'env, hosts, explain, doctor and health find the server by:',
+    'All but start find the server by:',
     ...serverFlags.map((flag) => flagLine(flag)),
     'and sign with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, else with the development key.',
     '',
-    '--help and --version work everywhere.',
+    '--help and --version work everywhere; fleetgate certificates --help has a page of its own.',
     '',
   ].join('\n');

@@ -15,13 +15,15 @@ export interface Io {
   now(): number;
 }
 
-/** Returns the exit code: 0 done, 1 it could not be done, 2 the command line makes no sense. */
+/** Returns the exit code: 0 done, 1 it could not be done, 2 the command line makes no sense; further ones where the command's own page says so. */
 export type Run = (argv: readonly string[], io: Io) => Promise<number>;
 
 export interface Command {
   /** What follows the command's name in `--help`. */
   readonly usage: string;
   readonly summary: string;
+  /** What its own `--help` prints; the page of all commands without it. */
+  readonly page?: () => string;
   readonly run: Run;
 }
 
