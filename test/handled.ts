@@ -1,0 +1,24 @@
+/** Every operation that this version handles, from the features' own lists: what a table over all operations is measured by. */
+import assert from 'node:assert/strict';
+import { type Covered, coverage } from '../src/api/operations.ts';
+import type { Handlers } from '../src/feature.ts';
+import { allFeatures } from '../src/features/index.ts';
+
+export const handledOperations = (): readonly Covered[] => {
+  const unused = () => assert.fail('only names are asked for');
+  const features = allFeatures({
+    issue: unused,
+    takeKeyPair: unused,
+    endpoints: {
+      defaultAccount: { accountId: '000000000000', region: 'us-east-1' },
+      hasOwnDomain: false,
+      isPlainName: unused,
+      hostNames: unused,
+      resolve: unused,
+    },
+  });
+  return features.flatMap(({ operations = {} }) =>
+    // a feature's handlers by service, which is what the node collects them to
+    coverage(operations as Handlers).filter(({ handled }) => handled),
+  );
+};

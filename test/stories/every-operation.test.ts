@@ -1,0 +1,367 @@
+/**
+ * Acceptance 2 of the footing: every handled operation, driven through the SDK, and its raw answer held against the SDK's output schema: no unknown member, no
+ * missing one, the right JSON types, status and headers. What an answer must hold stands here in full, after the specification and the API reference; what a
+ * certificate says is asked of openssl. Only what the server chooses freely (identifiers, times, markers) is taken from an answer, once, after its form was
+ * checked, and must then stay the same. A handled operation without a row fails, and so does a member that no row has shown and `neverYet` does not name.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as iot from '@aws-sdk/client-iot';
+import * as sts from '@aws-sdk/client-sts';
+import { inspect, operationSchema, placesOf } from '../answer-schema.ts';
+import { type Body, bootChecked, type Command, chosen, marker, uuid } from '../checked-answers.ts';
+import { handledOperations } from '../handled.ts';
+import { bash, makeIdentity, put } from '../harness.ts';
+
+const account = '000000000000';
+const arn = (resource: string): string => `arn:aws:iot:us-east-1:${account}:${resource}`;
+
+/** Members that no answer of this version can have, each with the feature that it waits for. */
+const neverYet: { readonly [operation: string]: Readonly<Record<string, string>> } = {
+  DescribeCertificate: {
+    'certificateDescription.caCertificateId': 'registered CAs',
+    'certificateDescription.previousOwnedBy': 'transfer',
+    'certificateDescription.transferData.transferMessage': 'transfer',
+    'certificateDescription.transferData.rejectReason': 'transfer',
+    'certificateDescription.transferData.transferDate': 'transfer',
+    'certificateDescription.transferData.acceptDate': 'transfer',
+    'certificateDescription.transferData.rejectDate': 'transfer',
+  },
+  DescribeThing: { thingTypeName: 'thing types', billingGroupName: 'billing groups' },
+  ListThings: { 'things[].thingTypeName': 'thing types' },
+};
+
+/** What openssl, and nothing of ours, says of a certificate. */
+const ask = async (folder: string, script: string): Promise<string> => {
+  const { code, stdout, stderr } = await bash(script, { cwd: folder });
+  assert.equal(code, 0, stderr);
+  return stdout;
+};
+const factsOf = async (folder: string, pem: string, name: string) => {
+  await put(folder, name, pem);
+  const x509 = (flags: string) => ask(folder, `openssl x509 -in '${name}' ${flags}`);
+  const date = async (flag: string): Promise<number> =>
+    Date.parse((await x509(`-noout ${flag}`)).trim().replace(/^.*=/, '')) / 1000;
+  return {
+    certificateId: (await ask(folder, `openssl x509 -in '${name}' -outform DER | sha256sum`)).slice(0, 64),
+    certificatePem: await x509(''),
+    publicKey: await x509('-pubkey -noout'),
+    subject: (await x509('-noout -subject -nameopt RFC2253')).trim(),
+    validity: { notBefore: await date('-startdate'), notAfter: await date('-enddate') },
+  };
+};
+
+const documentOf = (topic: string): string =>
+  `{\n  "Version": "2012-10-17",\n  "Statement": { "Effect": "Allow", "Action": "iot:Publish", "Resource": "${arn(`topic/${topic}`)}" }\n}\n`;
+
+type World = Awaited<ReturnType<typeof bootChecked>>;
+
+/** GetCallerIdentity answers XML; its text is the example of the API reference with our values. */
+const callerIdentity = async ({ send, findingsOf }: World): Promise<void> => {
+  const { answer, output } = await send('sts', new sts.GetCallerIdentityCommand({}));
+  assert.deepEqual([answer.status, answer.headers['content-type']], [200, 'text/xml']);
+  const expected = { UserId: account, Account: account, Arn: `arn:aws:iam::${account}:root` };
+  const result = Object.entries(expected).map(([name, value]) => `<${name}>${value}</${name}>`);
+  assert.equal(
+    answer.text,
+    `<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>${result.join('')}</GetCallerIdentityResult>` +
+      `<ResponseMetadata><RequestId>${answer.headers['x-amzn-requestid']}</RequestId></ResponseMetadata></GetCallerIdentityResponse>`,
+  );
+  assert.deepEqual(output, expected);
+  inspect(operationSchema(sts, 'GetCallerIdentity'), expected, findingsOf('GetCallerIdentity'));
+};
+
+/** Makes and registers three certificates, oldest first: with a key of ours, from a CSR, and a maker's own. */
+const certificates = async ({ json, folder, node, noted }: World) => {
+  assert.deepEqual(await json(new iot.DescribeEndpointCommand({ endpointType: 'iot:Data-ATS' })), {
+    endpointAddress: 'localhost',
+  });
+
+  const created = await json(new iot.CreateKeysAndCertificateCommand({ setAsActive: true }));
+  const first = await factsOf(folder, String(created['certificatePem']), 'first.pem');
+  const { PrivateKey } = created['keyPair'] as { PrivateKey: string };
+  await put(folder, 'first.key', PrivateKey);
+  assert.deepEqual(created, {
+    certificateArn: arn(`cert/${first.certificateId}`),
+    certificateId: first.certificateId,
+    certificatePem: first.certificatePem,
+    keyPair: {
+      PublicKey: await ask(folder, 'openssl rsa -in first.key -pubout 2>/dev/null'),
+      PrivateKey: await ask(folder, 'openssl rsa -in first.key -traditional 2>/dev/null'),
+    },
+  });
+  assert.equal(await ask(folder, 'openssl rsa -in first.key -pubout 2>/dev/null'), first.publicKey);
+  assert.match(PrivateKey, /^-----BEGIN RSA PRIVATE KEY-----\n/, 'spec identity 2.2');
+  assert.equal(first.subject, 'subject=CN=AWS IoT Certificate');
+  assert.equal(first.validity.notAfter, 2524607999, 'spec identity 2.2: 2049-12-31T23:59:59Z');
+  await node.clock.advance(1000);
+
+  const csr = await ask(
+    folder,
+    'openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout second.key -subj "/O=Maker/CN=two" 2>/dev/null',
+  );
+  const issued = await json(new iot.CreateCertificateFromCsrCommand({ certificateSigningRequest: csr }));
+  const second = await factsOf(folder, String(issued['certificatePem']), 'second.pem');
+  assert.deepEqual(issued, {
+    certificateArn: arn(`cert/${second.certificateId}`),
+    certificateId: second.certificateId,
+    certificatePem: second.certificatePem,
+  });
+  assert.equal(await ask(folder, 'openssl pkey -in second.key -pubout'), second.publicKey);
+  assert.equal(second.subject, 'subject=CN=two,O=Maker');
+  await node.clock.advance(1000);
+
+  const { certificatePem } = await makeIdentity(folder, 'third');
+  const third = await factsOf(folder, certificatePem, 'third.pem');
+  const registered = await json(new iot.RegisterCertificateWithoutCACommand({ certificatePem }));
+  assert.deepEqual(registered, {
+    certificateArn: arn(`cert/${third.certificateId}`),
+    certificateId: third.certificateId,
+  });
+
+  const rows: [facts: typeof first, status: string, certificateMode: string][] = [
+    [third, 'INACTIVE', 'SNI_ONLY'],
+    [second, 'INACTIVE', 'DEFAULT'],
+    [first, 'ACTIVE', 'DEFAULT'],
+  ];
+  let next: { marker?: string } = {};
+  for (const [index, [facts, status, certificateMode]] of rows.entries()) {
+    const { certificateId, validity } = facts;
+    const certificateArn = arn(`cert/${certificateId}`);
+    const described = await json(new iot.DescribeCertificateCommand({ certificateId }));
+    const { creationDate, generationId } = described['certificateDescription'] as Body;
+    assert.deepEqual(described['certificateDescription'], {
+      ...{ certificateArn, certificateId, status, certificateMode, validity, certificatePem: facts.certificatePem },
+      ...{ ownedBy: account, customerVersion: 1, transferData: {} },
+      creationDate: noted(creationDate),
+      lastModifiedDate: creationDate,
+      generationId: chosen(generationId, uuid),
+    });
+    const page = await json(new iot.ListCertificatesCommand({ pageSize: 1, ...next }));
+    const last = index === rows.length - 1;
+    assert.deepEqual(page, {
+      certificates: [{ certificateArn, certificateId, status, certificateMode, creationDate }],
+      ...(!last && { nextMarker: chosen(page['nextMarker'], marker) }),
+    });
+    next = { marker: String(page['nextMarker']) };
+  }
+
+  await node.clock.advance(1000);
+  const { certificateId } = third;
+  assert.deepEqual(await json(new iot.UpdateCertificateCommand({ certificateId, newStatus: 'ACTIVE' })), {});
+  const updated = (await json(new iot.DescribeCertificateCommand({ certificateId })))['certificateDescription'] as Body;
+  assert.deepEqual([updated['status'], updated['customerVersion']], ['ACTIVE', 2]);
+  assert(noted(updated['lastModifiedDate']) >= noted(updated['creationDate']) + 1);
+  return { first, second, third };
+};
+
+type Certificates = Awaited<ReturnType<typeof certificates>>;
+
+/** Two policies with versions; `later` is attached to the third certificate, both to the second. */
+const policies = async ({ json, node, noted }: World, { second, third }: Certificates): Promise<void> => {
+  const [target, other] = [arn(`cert/${third.certificateId}`), arn(`cert/${second.certificateId}`)];
+  const item = (policyName: string) => ({ policyName, policyArn: arn(`policy/${policyName}`) });
+  for (const policyName of ['earlier', 'later']) {
+    const policyDocument = documentOf(policyName);
+    const answer = await json(new iot.CreatePolicyCommand({ policyName, policyDocument }));
+    assert.deepEqual(answer, { ...item(policyName), policyDocument, policyVersionId: '1' });
+    await node.clock.advance(1000);
+  }
+  const policyName = 'later';
+  const { policyArn } = item(policyName);
+  const policyDocument = documentOf('a');
+  assert.deepEqual(await json(new iot.CreatePolicyVersionCommand({ policyName, policyDocument, setAsDefault: true })), {
+    policyArn,
+    policyDocument,
+    policyVersionId: '2',
+    isDefaultVersion: true,
+  });
+  const got = await json(new iot.GetPolicyCommand({ policyName }));
+  const dates = { creationDate: noted(got['creationDate']), lastModifiedDate: noted(got['lastModifiedDate']) };
+  assert(dates.lastModifiedDate >= dates.creationDate + 1, 'a new default version is a change');
+  const generationId = chosen(got['generationId'], uuid);
+  assert.deepEqual(got, { ...item(policyName), policyDocument, defaultVersionId: '2', ...dates, generationId });
+  assert.deepEqual(await json(new iot.GetPolicyVersionCommand({ policyName, policyVersionId: '1' })), {
+    ...item(policyName),
+    policyDocument: documentOf(policyName),
+    policyVersionId: '1',
+    isDefaultVersion: false,
+    ...dates,
+    generationId,
+  });
+  assert.deepEqual(await json(new iot.ListPolicyVersionsCommand({ policyName })), {
+    policyVersions: [
+      { versionId: '2', isDefaultVersion: true, createDate: dates.lastModifiedDate },
+      { versionId: '1', isDefaultVersion: false, createDate: dates.creationDate },
+    ],
+  });
+  assert.deepEqual(await json(new iot.SetDefaultPolicyVersionCommand({ policyName, policyVersionId: '1' })), {});
+  assert.deepEqual(await json(new iot.DeletePolicyVersionCommand({ policyName, policyVersionId: '2' })), {});
+
+  assert.deepEqual(await json(new iot.AttachPolicyCommand({ policyName, target })), {});
+  await node.clock.advance(1000);
+  assert.deepEqual(await json(new iot.AttachPrincipalPolicyCommand({ policyName, principal: other })), {});
+  await json(new iot.AttachPolicyCommand({ policyName: 'earlier', target: other }));
+
+  /** Both pages of a list of two. */
+  const pages = async (ask: (page: { marker?: string }) => Command, expected: readonly [Body, Body]) => {
+    const first = await json(ask({}));
+    const nextMarker = chosen(first['nextMarker'], marker);
+    assert.deepEqual(first, { ...expected[0], nextMarker });
+    assert.deepEqual(await json(ask({ marker: nextMarker })), expected[1]);
+  };
+  const byName = { pageSize: 1, ascendingOrder: true };
+  await pages(
+    (page) => new iot.ListPoliciesCommand({ ...byName, ...page }),
+    [{ policies: [item('earlier')] }, { policies: [item('later')] }],
+  );
+  await pages(
+    (page) => new iot.ListAttachedPoliciesCommand({ target: other, pageSize: 1, ...page }),
+    [{ policies: [item('earlier')] }, { policies: [item('later')] }],
+  );
+  await pages(
+    (page) => new iot.ListPrincipalPoliciesCommand({ principal: other, ...byName, ...page }),
+    [{ policies: [item('later')] }, { policies: [item('earlier')] }],
+  );
+  await pages(
+    (page) => new iot.ListTargetsForPolicyCommand({ policyName, pageSize: 1, ...page }),
+    [{ targets: [other] }, { targets: [target] }],
+  );
+  await pages(
+    (page) => new iot.ListPolicyPrincipalsCommand({ policyName, ...byName, ...page }),
+    [{ principals: [target] }, { principals: [other] }],
+  );
+
+  const authInfo = { actionType: 'PUBLISH' as const, resources: [arn('topic/later')] };
+  const decision = { principal: other, authInfos: [authInfo] };
+  const denying = documentOf('later').replace('"Allow"', '"Deny"').replace('Publish"', 'Publish", "Sid": "a"');
+  await json(new iot.CreatePolicyCommand({ policyName: 'never', policyDocument: denying }));
+  const unmet = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iot:*","Resource":"${arn('topic/')}\${iot:ClientId}"}]}`;
+  await json(new iot.CreatePolicyCommand({ policyName: 'own', policyDocument: unmet }));
+  assert.deepEqual(await json(new iot.TestAuthorizationCommand({ ...decision, policyNamesToAdd: ['never', 'own'] })), {
+    authResults: [
+      {
+        authInfo,
+        allowed: { policies: [item('later')] },
+        denied: {
+          implicitDeny: { policies: [item('earlier'), item('own')] },
+          explicitDeny: { policies: [item('never')] },
+        },
+        authDecision: 'EXPLICIT_DENY',
+        missingContextValues: ['iot:ClientId'],
+      },
+    ],
+  });
+  assert.deepEqual(await json(new iot.GetEffectivePoliciesCommand({ principal: target })), {
+    effectivePolicies: [{ ...item('later'), policyDocument: documentOf('later') }],
+  });
+
+  assert.deepEqual(await json(new iot.DetachPolicyCommand({ policyName, target })), {});
+  assert.deepEqual(await json(new iot.DetachPrincipalPolicyCommand({ policyName, principal: other })), {});
+  assert.deepEqual(await json(new iot.DeletePolicyCommand({ policyName })), {});
+  // a list that is empty is there all the same
+  assert.deepEqual(await json(new iot.ListAttachedPoliciesCommand({ target })), { policies: [] });
+};
+
+/** Two things and two certificates, attached crosswise. */
+const things = async ({ json }: World, { first, third }: Certificates): Promise<void> => {
+  const attributes = { site: 'tokyo' };
+  const ids = new Map<string, string>();
+  for (const thingName of ['lamp', 'pump']) {
+    const attributePayload = thingName === 'lamp' ? { attributes } : undefined;
+    const created = await json(new iot.CreateThingCommand({ thingName, attributePayload }));
+    ids.set(thingName, chosen(created['thingId'], uuid));
+    assert.deepEqual(created, { thingName, thingArn: arn(`thing/${thingName}`), thingId: ids.get(thingName) });
+  }
+  assert.notEqual(ids.get('lamp'), ids.get('pump'));
+  const describe = (thingName: string) => json(new iot.DescribeThingCommand({ thingName }));
+  const described = (thingName: string, version: number) => ({
+    ...{
+      defaultClientId: thingName,
+      thingName,
+      thingArn: arn(`thing/${thingName}`),
+      thingId: ids.get(thingName),
+      version,
+    },
+    attributes: thingName === 'lamp' ? attributes : {},
+  });
+  assert.deepEqual(await describe('lamp'), described('lamp', 1));
+  assert.deepEqual(await describe('pump'), described('pump', 1));
+  const merged = { attributes: { site: 'tokyo' }, merge: true };
+  assert.deepEqual(await json(new iot.UpdateThingCommand({ thingName: 'lamp', attributePayload: merged })), {});
+  assert.deepEqual(await describe('lamp'), described('lamp', 2));
+
+  const principals: readonly string[] = [first, third].map(({ certificateId }) => arn(`cert/${certificateId}`)).sort();
+  const [one = '', two = ''] = principals;
+  for (const thingName of ['lamp', 'pump']) {
+    for (const principal of principals) {
+      assert.deepEqual(await json(new iot.AttachThingPrincipalCommand({ thingName, principal })), {});
+    }
+  }
+  const pages = async (ask: (page: { nextToken?: string }) => Command, expected: readonly [Body, Body]) => {
+    const page = await json(ask({}));
+    const nextToken = chosen(page['nextToken'], /^\S+$/);
+    assert.deepEqual(page, { ...expected[0], nextToken });
+    assert.deepEqual(await json(ask({ nextToken })), expected[1]);
+  };
+  const maxResults = 1;
+  const listed = (thingName: string, version: number) => ({
+    ...{ thingName, thingArn: arn(`thing/${thingName}`), version },
+    attributes: thingName === 'lamp' ? attributes : {},
+  });
+  const thingPrincipalType = 'NON_EXCLUSIVE_THING';
+  await pages(
+    (page) => new iot.ListThingsCommand({ maxResults, ...page }),
+    [{ things: [listed('lamp', 2)] }, { things: [listed('pump', 1)] }],
+  );
+  await pages(
+    (page) => new iot.ListThingPrincipalsCommand({ thingName: 'lamp', maxResults, ...page }),
+    [{ principals: [one] }, { principals: [two] }],
+  );
+  await pages(
+    (page) => new iot.ListThingPrincipalsV2Command({ thingName: 'lamp', maxResults, ...page }),
+    [
+      { thingPrincipalObjects: [{ principal: one, thingPrincipalType }] },
+      { thingPrincipalObjects: [{ principal: two, thingPrincipalType }] },
+    ],
+  );
+  await pages(
+    (page) => new iot.ListPrincipalThingsCommand({ principal: one, maxResults, ...page }),
+    [{ things: ['lamp'] }, { things: ['pump'] }],
+  );
+  await pages(
+    (page) => new iot.ListPrincipalThingsV2Command({ principal: one, maxResults, ...page }),
+    [
+      { principalThingObjects: [{ thingName: 'lamp', thingPrincipalType }] },
+      { principalThingObjects: [{ thingName: 'pump', thingPrincipalType }] },
+    ],
+  );
+  for (const principal of principals) {
+    assert.deepEqual(await json(new iot.DetachThingPrincipalCommand({ thingName: 'lamp', principal })), {});
+  }
+  assert.deepEqual(await json(new iot.DeleteThingCommand({ thingName: 'lamp' })), {});
+};
+
+test('every handled operation answers what its schema says, in full, and what openssl says (acceptance 2)', async (t) => {
+  const world = await bootChecked(t);
+  await callerIdentity(world);
+  const made = await certificates(world);
+  await policies(world, made);
+  await things(world, made);
+  const { certificateId } = made.second;
+  assert.deepEqual(await world.json(new iot.DeleteCertificateCommand({ certificateId, forceDelete: true })), {});
+
+  const handled = handledOperations();
+  assert.deepEqual([...world.shown.keys()].sort(), handled.map(({ operation }) => operation).sort());
+  const sdks: Readonly<Record<string, object>> = { iot, sts };
+  let members = 0;
+  for (const { service, operation } of handled) {
+    const sdk = sdks[service];
+    assert(sdk, `a client of ${service} is asked for`);
+    const all = placesOf(operationSchema(sdk, operation));
+    const unseen = all.filter((place) => !world.shown.get(operation)?.seen.has(place));
+    assert.deepEqual(unseen.sort(), Object.keys(neverYet[operation] ?? {}).sort(), `members of ${operation} not seen`);
+    members += all.length - unseen.length;
+  }
+  t.diagnostic(`${handled.length} operations, ${members} members of their answers`);
+});
