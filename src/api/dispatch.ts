@@ -193,7 +193,8 @@ export const createDispatch = (
   const refuseUnsigned = async (progress: Progress, error: unknown): Promise<never> => {
     if (!(error instanceof Fault) || error.name !== 'MissingAuthenticationTokenException') throw error;
     const form = formOf(progress.request, await progress.request.body());
-    progress.service = queryServiceOf(form.get('Version'));
+    const version = form.get('Version');
+    if (version !== undefined) progress.service = queryServiceOf(version);
     const action = form.get('Action');
     if (action === undefined || progress.service !== 'sts' || !unsignedActions.has(action)) throw error;
     progress.operation = action;
