@@ -93,6 +93,15 @@ for (const [name, reply, reason] of transient) {
   });
 }
 
+for (const status of [429, 503]) {
+  test(`a proxy's bare ${status} asks to wait, too, for as long as patience lasts`, async (t) => {
+    const busy: Reply = (response) => response.writeHead(status).end('<html>');
+    const { client, asked } = await scripted(t, [...Array<Reply>(10).fill(busy), fine]);
+    assert.equal((await client.call(request)).status, 200);
+    assert.equal(asked.length, 11);
+  });
+}
+
 test('a server that does not answer in time is asked again', async (t) => {
   const { client, asked } = await scripted(t, [silence, fine], { patience: { firstPauseMs: 1, answerMsMax: 50 } });
   assert.equal((await client.call(request)).status, 200);

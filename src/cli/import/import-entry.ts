@@ -49,9 +49,12 @@ const commonName = (certificate: X509Certificate): string => {
 };
 
 /** Source: API reference, ThingName and PolicyName. A policy called `.` or `..` has no path of its own. */
+const namePatterns = { thing: /^[A-Za-z0-9:_-]{1,128}$/, policy: /^(?!\.\.?$)[\w+=,.@-]{1,128}$/ };
+
+export const isPolicyName = (name: string): boolean => namePatterns.policy.test(name);
+
 const checkName = (name: string | undefined, what: 'thing' | 'policy'): string | undefined => {
-  const pattern = what === 'thing' ? /^[A-Za-z0-9:_-]{1,128}$/ : /^(?!\.\.?$)[\w+=,.@-]{1,128}$/;
-  if (name !== undefined && !pattern.test(name)) {
+  if (name !== undefined && !namePatterns[what].test(name)) {
     throw new LineProblem(`${JSON.stringify(name.slice(0, 130))} cannot be the name of a ${what}`);
   }
   return name;

@@ -13,6 +13,7 @@ const importing = (
 ) => {
   const saved: Mark[] = [];
   const written: number[] = [];
+  let unsynced = 0;
   const seen = { read: 0, now: 0 };
   const ledger: Ledger = {
     identity: 'x',
@@ -34,6 +35,7 @@ const importing = (
       mark: options.from ?? firstMark,
       changed: false,
       save: async (mark) => {
+        assert.equal(unsynced, 0, 'what a mark counts as reported is on the disk before it');
         saved.push(mark);
       },
       remove: async () => {},
@@ -45,8 +47,11 @@ const importing = (
       },
       write: async ({ line }) => {
         written.push(line);
+        unsynced++;
       },
-      sync: async () => {},
+      sync: async () => {
+        unsynced = 0;
+      },
       causes: async () => [],
       close: async () => {},
     },
@@ -135,5 +140,6 @@ test('a server that cannot be used ends it, with what was done before marked, an
   });
   await assert.rejects(run, problem);
   assert.equal(saved.at(-1)?.next.offset, 19);
+  for (let turns = 0; turns < 100; turns++) await nextTurn();
   assert.ok(begun.length < 30, `${begun.length} were begun`);
 });

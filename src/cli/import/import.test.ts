@@ -46,7 +46,11 @@ const fixture = async (t: TestContext, answer: (path: string) => [status: number
       version: '0',
       now: Date.now,
     };
-    const code = await runCommand(['certificates', ...argv], io, async () => 0);
+    const code = await runCommand(['certificates', ...argv], io, {
+      start: async () => 0,
+      backup: async () => 0,
+      restore: async () => 0,
+    });
     return { ...written, code };
   };
   return { folder, asked, run };

@@ -10,7 +10,7 @@ import { ask, findServer, type Server, serverFlags } from '../server.ts';
 import { printable } from '../terminal.ts';
 import type { Ledger } from './entry.ts';
 import { openFolder } from './folder.ts';
-import { type Defaults, importEntry, statuses } from './import-entry.ts';
+import { type Defaults, importEntry, isPolicyName, statuses } from './import-entry.ts';
 import { importLedger } from './import-ledger.ts';
 import { openManifest } from './manifest.ts';
 import { count, createProgress, linesOf, plural } from './progress.ts';
@@ -70,7 +70,7 @@ const readSettings = (argv: readonly string[], io: Io): Settings => {
     throw new ConfigProblem(`--concurrency must be a number from 1 to 64, not ${JSON.stringify(concurrency)}.`);
   }
   const policy = values.get('policy');
-  if (policy !== undefined && !/^(?!\.\.?$)[\w+=,.@-]{1,128}$/.test(policy)) {
+  if (policy !== undefined && !isPolicyName(policy)) {
     throw new ConfigProblem(`--policy must be the name of a policy, not ${JSON.stringify(policy)}.`);
   }
   const status = oneOf(values, 'status', statuses);

@@ -3,6 +3,7 @@ import { mkdtemp, open, readFile, realpath, rm, utimes, writeFile } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import fc from 'fast-check';
 import { ConfigProblem } from '../../config.ts';
 import { readCertificate } from './certificate-text.ts';
 import type { Entry, Ledger } from './entry.ts';
@@ -164,6 +165,44 @@ test('the manifests of docs/import.md are what it says: the same three lines, wi
   ] as const) {
     assert.equal((await readCertificate(text ?? '', { folder: '/', allowOutside: false })).subject, subject);
   }
+});
+
+test('whatever stands in a manifest, every line of it is an entry or part of one, in order', async (t) => {
+  const piece = fc.oneof(
+    fc.constantFrom(
+      '"',
+      ',',
+      '\n',
+      '\r\n',
+      '-----BEGIN CERTIFICATE-----',
+      'MIIB',
+      '-----END CERTIFICATE-----',
+      '""',
+      '{',
+      '}',
+    ),
+    fc.string({ unit: 'binary', maxLength: 20 }),
+  );
+  const path = await write(t, '');
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom('certificate,thing\n', '{"certificate":"a"}\n'),
+      fc.array(piece),
+      async (head, pieces) => {
+        await writeFile(path, head + pieces.join(''));
+        const ledger = await openManifest(path, await open(path));
+        let before = start;
+        for await (const { line, next } of ledger.entries(start)) {
+          assert.ok(line >= before.line && next.line > line && next.offset > before.offset);
+          before = next;
+        }
+        await ledger.close();
+        const rest = (await readFile(path, 'utf8')).slice(head.length).trim();
+        assert.ok(rest === '' || before.line > 1);
+      },
+    ),
+    { numRuns: 300 },
+  );
 });
 
 test('a manifest that was changed has another identity', async (t) => {
