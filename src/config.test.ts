@@ -130,6 +130,43 @@ for (const [argv, env, sentence] of refused) {
   });
 }
 
+test('--store takes the URL of a PostgreSQL database, and nothing means SQLite', () => {
+  const url = 'postgres://fleetgate:secret@db.example:5433/fleet';
+  assert.equal(readConfig(['--store', url], {}).store, url);
+  assert.equal(
+    readConfig([], { FLEETGATE_STORE: 'postgresql:///fleet?host=/run/postgresql' }).store?.slice(0, 10),
+    'postgresql',
+  );
+  for (const [argv, env] of [
+    [[], {}],
+    [[], { FLEETGATE_STORE: '' }],
+    [['--store', ''], { FLEETGATE_STORE: url }],
+  ] as const) {
+    assert.equal('store' in readConfig(argv, env), false);
+  }
+});
+
+const wrongStores: readonly (readonly [argv: readonly string[], env: Record<string, string>])[] = [
+  [['--store', 'mysql://fleetgate:hunter2@localhost/fleet'], {}],
+  [['--store=postgres://fleetgate:hunter2@localhost'], {}],
+  [['--store', 'hunter2'], {}],
+  [[], { FLEETGATE_STORE: 'postgres:// fleetgate:hunter2' }],
+];
+for (const [argv, env] of wrongStores) {
+  test(`a store that is no PostgreSQL database is refused without repeating its password: ${JSON.stringify([argv, env])}`, () => {
+    assert.throws(
+      () => readConfig(argv, env),
+      (error) =>
+        error instanceof ConfigProblem && /^--store /.test(error.message) && !error.message.includes('hunter2'),
+    );
+  });
+}
+test('a URL in the place of a flag is not repeated either', () => {
+  assert.throws(() => readConfig(['postgres://fleetgate:hunter2@localhost/fleet'], {}), {
+    message: /flags only, not a URL\./,
+  });
+});
+
 test('a secret is not repeated in the sentence that refuses it', () => {
   const env = { FLEETGATE_ROOT_ACCESS_KEY_ID: 'FGROOT1', FLEETGATE_ROOT_SECRET_ACCESS_KEY: 'hunter2' };
   assert.throws(

@@ -76,8 +76,10 @@ export interface Config {
   readonly apiPort: number;
   readonly mqttPort: number;
   readonly httpsPort: number;
-  /** Folder of the store, the keys and the certificates. */
+  /** Folder of the keys, the certificates and, unless `store` names another place, the store. */
   readonly dataFolder: string;
+  /** `postgres://...` of the database that holds the store; may hold a password, so it is never shown. */
+  readonly store?: string;
   /** Suffix of the account endpoints: `<prefix>-ats.iot.<region>.<domain>`. */
   readonly domain: string;
   /** Plain host names, beside `localhost` and the host's own name, that belong to the default account and region. */
@@ -118,6 +120,7 @@ export const configFlags = [
     byDefault: './fleetgate-data',
     about: 'everything kept; delete to reset',
   },
+  { name: 'store', value: 'URL', byDefault: '', about: 'postgres://USER@HOST/DATABASE; else SQLite in --data' },
   { name: 'domain', value: 'NAME', byDefault: 'localhost', about: 'suffix of the endpoint names' },
   { name: 'names', value: 'NAME,...', byDefault: '', about: 'more host names of the default account' },
   { name: 'account', value: 'ID', byDefault: '000000000000', about: 'the default account, 12 digits' },
@@ -236,6 +239,16 @@ const readRootKey = (env: Environment): RootKey | undefined => {
   return Object.freeze({ accessKeyId, secretAccessKey });
 };
 
+/** The place of a shared store; '' stands for none. What was given is not repeated: it may hold a password. */
+const readStore = (text: string | undefined): string | undefined => {
+  if (text === undefined || text === '') return undefined;
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url && /^postgres(ql)?:$/.test(url.protocol) && url.pathname.length > 1) return text;
+  throw new ConfigProblem(
+    `--store (or ${environmentName('store')}) must be the URL of a PostgreSQL database, such as postgres://fleetgate@localhost:5432/fleetgate.`,
+  );
+};
+
 /**
  * The configuration of a node from the arguments behind `start` and the environment. An empty variable counts as unset; paths are made
  * absolute. Faults: ConfigProblem, naming the flag or the variable that is wrong.
@@ -243,7 +256,8 @@ const readRootKey = (env: Environment): RootKey | undefined => {
 export const readConfig = (argv: readonly string[], env: Environment): Config => {
   const { values, positionals } = readFlags(argv, configFlags);
   if (positionals.length > 0) {
-    throw new ConfigProblem(`start takes flags only, not ${JSON.stringify(positionals[0])}. --help lists all flags.`);
+    const given = positionals[0]?.includes('://') ? 'a URL' : JSON.stringify(positionals[0]); // which may hold a password
+    throw new ConfigProblem(`start takes flags only, not ${given}. --help lists all flags.`);
   }
   /** Reads one setting; `valid` says what is wanted when it returns false. */
   const read = (name: ConfigFlag, wanted: string, valid: (text: string) => boolean): string => {
@@ -265,6 +279,7 @@ export const readConfig = (argv: readonly string[], env: Environment): Config =>
   if ((serverCert === undefined) !== (serverKey === undefined)) {
     throw new ConfigProblem('--server-cert and --server-key belong together: give both or neither.');
   }
+  const store = readStore(values.get('store') ?? env[environmentName('store')]);
   const names = 'a comma-separated list of lower-case host names';
   const origins = 'a comma-separated list of origins such as https://console.example.com';
   const rootKey = readRootKey(env);
@@ -280,6 +295,7 @@ export const readConfig = (argv: readonly string[], env: Environment): Config =>
     region: read('region', 'a region name such as us-east-1', (text) => regionName.test(text)),
     requireSni: /^(true|1)$/.test(read('require-sni', 'true or false', (text) => /^(true|false|1|0)$/.test(text))),
     allowedOrigins: Object.freeze(listOf(read('allowed-origins', origins, (text) => listOf(text).every(isOrigin)))),
+    ...(store !== undefined && { store }),
     ...(serverCert !== undefined && { serverCert }),
     ...(serverKey !== undefined && { serverKey }),
     ...(rootKey && { rootKey }),

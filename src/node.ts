@@ -29,7 +29,7 @@ import { createKeyPool } from './pki/key-pool.ts';
 import { openOwnCa } from './pki/own-ca.ts';
 import { StartProblem } from './start-problem.ts';
 import { migrate } from './store/migrate.ts';
-import { openStore } from './store/sqlite.ts';
+import { openStores, storeFiles } from './store/open.ts';
 
 /** Time as the node sees it. Moving it moves expiry and time-outs, not signatures and not our own certificates. */
 export interface Clock {
@@ -150,10 +150,9 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
   const log = openLog({ level: config.logLevel, destination: 2 });
   opened.add(log.flush);
 
-  await prepareDataFolder(folder, ['fleetgate.db', 'journal.db']);
-  const store = await openStore({ file: join(folder, 'fleetgate.db') });
+  await prepareDataFolder(folder, config.store === undefined ? Object.values(storeFiles) : []);
+  const { store, journalStore } = await openStores({ folder, url: config.store });
   opened.add(store.close);
-  const journalStore = await openStore({ file: join(folder, 'journal.db'), durable: false });
   opened.add(journalStore.close);
 
   const bus = localBus();
@@ -211,7 +210,14 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
     failed: (error) => log.server.error({ err: error }, 'rights could not be read again'),
   });
   opened.add(authorities.close);
-  const broker = createBroker({ limits, admit: authorities.admit, record: journal.record, now, newId: randomUUID });
+  const broker = createBroker({
+    limits,
+    admit: authorities.admit,
+    record: journal.record,
+    trouble: (error) => log.server.error({ err: error }, 'a connection was ended by a fault of the server'),
+    now,
+    newId: randomUUID,
+  });
   const gateway = await listening(
     startGateway({
       host,

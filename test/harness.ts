@@ -10,6 +10,7 @@ import { IoTClient } from '@aws-sdk/client-iot';
 import { STSClient } from '@aws-sdk/client-sts';
 import type { FleetNode, StartOptions } from '../src/index.ts';
 import { start } from '../src/index.ts';
+import { storeOption } from './stores.ts';
 
 export const fleetgateCommand = fileURLToPath(new URL('../bin/fleetgate.js', import.meta.url));
 
@@ -64,7 +65,8 @@ export interface Booted {
 /** Boots a node on free ports with a data folder of its own; both go with the test. */
 export const bootNode = async (t: TestContext, options: StartOptions = {}): Promise<Booted> => {
   const folder = await mkdtemp(join(tmpdir(), 'fleetgate-story-'));
-  const node = await start({ dataFolder: join(folder, 'data'), ...options });
+  const dataFolder = options.dataFolder ?? join(folder, 'data');
+  const node = await start({ ...options, dataFolder, ...(await storeOption(dataFolder)) });
   t.after(async () => {
     await node.close(100);
     await rm(folder, { recursive: true, force: true });

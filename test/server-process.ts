@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
 import { fleetgateCommand } from './harness.ts';
+import { storeOption } from './stores.ts';
 
 export interface ServerProcess {
   readonly child: ChildProcess;
@@ -12,12 +13,13 @@ export interface ServerProcess {
   readonly exited: Promise<{ readonly code: number | null; readonly stderr: string }>;
 }
 
-/** `fleetgate start` on free ports. It does not outlive the test. */
-export const spawnServer = (t: TestContext, dataFolder: string): ServerProcess => {
+/** `fleetgate start` on free ports, over the engine that the tests run on. It does not outlive the test. */
+export const spawnServer = async (t: TestContext, dataFolder: string): Promise<ServerProcess> => {
+  const { store } = await storeOption(dataFolder);
   const ports = ['--api-port', '0', '--mqtt-port', '0', '--log-level', 'error'];
   const child = spawn(process.execPath, [fleetgateCommand, 'start', '--data', dataFolder, ...ports], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { PATH: process.env['PATH'] },
+    env: { PATH: process.env['PATH'], ...(store !== undefined && { FLEETGATE_STORE: store }) },
   });
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {

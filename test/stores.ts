@@ -1,6 +1,8 @@
 /** The store's engines, for tests: each opens an empty store that is closed with its test. */
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import type { TestContext } from 'node:test';
+import { Client } from 'pg';
 import { openPostgresStore } from '../src/store/postgres.ts';
 import { openStore } from '../src/store/sqlite.ts';
 import type { Store } from '../src/store/store.ts';
@@ -24,8 +26,16 @@ export type OpenTestStore = (t: TestContext, options?: TestStoreOptions) => Prom
 const reopenable = async (open: () => Promise<Store>, opened: Store[]): Promise<TestStore> => {
   const store = await open();
   opened.push(store);
-  // a store's `writable` and `db` stay its own
-  return Object.assign(Object.create(store) as Store, { reopen: () => reopenable(open, opened) });
+  return {
+    db: store.db,
+    write: store.write,
+    append: store.append,
+    get writable() {
+      return store.writable;
+    },
+    close: store.close,
+    reopen: () => reopenable(open, opened),
+  };
 };
 const closeAll = async (opened: readonly Store[]): Promise<void> => {
   for (const store of opened) await store.close();
@@ -65,4 +75,37 @@ export const storeOption = async (dataFolder: string): Promise<{ readonly store?
   const known = databaseOf.get(dataFolder) ?? freshDatabase();
   databaseOf.set(dataFolder, known);
   return { store: await known };
+};
+
+/** The tables of that store. */
+export const storeTables = async (dataFolder: string): Promise<string[]> => {
+  const query =
+    testEngine === 'sqlite'
+      ? "select name from sqlite_master where type = 'table'"
+      : "select relname as name from pg_class where relkind = 'r' and relnamespace = 'fleetgate'::regnamespace";
+  const known = (await queryStore(dataFolder, query)).map(({ name }) => String(name));
+  return known.filter((name) => name !== 'schema_migrations' && name !== 'store_turn');
+};
+
+/** What stands in the store of a node over this data folder, seen past the node: the rows of one query that both engines understand. */
+export const queryStore = async (dataFolder: string, text: string): Promise<Record<string, unknown>[]> => {
+  const { store } = await storeOption(dataFolder);
+  if (store === undefined) {
+    const database = new DatabaseSync(join(dataFolder, 'fleetgate.db'), { readOnly: true });
+    try {
+      return database
+        .prepare(text)
+        .all()
+        .map((row) => ({ ...row }));
+    } finally {
+      database.close();
+    }
+  }
+  const client = new Client({ connectionString: store, options: '-c search_path=fleetgate' });
+  await client.connect();
+  try {
+    return (await client.query(text)).rows;
+  } finally {
+    await client.end();
+  }
 };

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { makeFolder, otherAccount, testAccount } from '../../test/call.ts';
+import { otherAccount, testAccount } from '../../test/call.ts';
+import { openTestStore } from '../../test/stores.ts';
 import { Fault } from '../aws/fault.ts';
 import { migrate } from '../store/migrate.ts';
-import { openStore } from '../store/sqlite.ts';
 import { answerJournal, type JournalRequest } from './endpoint.ts';
 import { openJournal } from './journal.ts';
 import type { JournalRecord } from './record.ts';
@@ -21,8 +20,7 @@ const refused = (members: Partial<JournalRecord> = {}): JournalRecord => ({
   ...members,
 });
 const open = async (t: TestContext) => {
-  const folder = await makeFolder(t, () => store.close());
-  const store = await openStore({ file: join(folder, 'journal.db'), durable: false });
+  const store = await openTestStore(t);
   await migrate(store, journalMigrations);
   const journal = await openJournal({ store, now: () => 0 });
   const ask = (query: string, members: Partial<JournalRequest> = {}) =>

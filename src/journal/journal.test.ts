@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { makeFolder, otherAccount, testAccount, testStartMs } from '../../test/call.ts';
+import { otherAccount, testAccount, testStartMs } from '../../test/call.ts';
+import { openTestStore, type TestStore } from '../../test/stores.ts';
 import { migrate } from '../store/migrate.ts';
-import { openStore } from '../store/sqlite.ts';
 import { type Store, StoreUnavailable } from '../store/store.ts';
-import { type JournalOptions, openJournal } from './journal.ts';
+import { type Journal, type JournalOptions, openJournal } from './journal.ts';
 import type { JournalRecord } from './record.ts';
 import {
   journalMigrations,
@@ -29,20 +28,16 @@ const refused = (members: Partial<JournalRecord> = {}): JournalRecord => ({
 });
 
 const open = async (t: TestContext, options: Partial<JournalOptions> = {}) => {
-  const opened: { close(): Promise<void> }[] = [];
-  const folder = await makeFolder(t, async () => {
-    for (const each of opened.reverse()) await each.close();
-  });
-  const file = join(folder, 'journal.db');
+  let journal: Journal | undefined;
+  t.after(() => journal?.close()); // before its store, which is closed after
+  let store: TestStore | undefined;
   let nowMs = testStartMs;
-  const reopen = async () => {
-    for (const each of opened.reverse()) await each.close();
-    opened.length = 0;
-    const store = await openStore({ file, durable: false });
-    opened.push(store);
+  const reopen = async (): Promise<Journal> => {
+    await journal?.close();
+    await store?.close();
+    store = store ? await store.reopen() : await openTestStore(t);
     await migrate(store, journalMigrations);
-    const journal = await openJournal({ store, now: () => nowMs, ...options });
-    opened.push(journal);
+    journal = await openJournal({ store, now: () => nowMs, ...options });
     return journal;
   };
   return { journal: await reopen(), reopen, advance: (ms: number) => (nowMs += ms) };
@@ -189,8 +184,7 @@ test('a ring is bounded, whatever the number of sources', async (t) => {
 });
 
 test('a store that is down costs no attempt anything: memory answers, and what is still there is written later', async (t) => {
-  const folder = await makeFolder(t, () => store.close());
-  const store = await openStore({ file: join(folder, 'journal.db'), durable: false });
+  const store = await openTestStore(t);
   await migrate(store, journalMigrations);
   let down = true;
   const troubles: unknown[] = [];

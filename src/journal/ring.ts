@@ -111,7 +111,8 @@ const cutRing = async (db: Db, ring: Ring): Promise<void> => {
         ) as placed
       ) as ranked
       where rank_in_ring > ${ringRecordsMax}
-        or place > case when status = 'Failure' then ${ringFailuresPerSourceMax} else ${ringSuccessesPerSourceMax} end
+        or place > ${ringFailuresPerSourceMax}
+        or (status <> 'Failure' and place > ${ringSuccessesPerSourceMax})
     )`.execute(db);
 };
 

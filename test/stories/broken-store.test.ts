@@ -109,7 +109,7 @@ const welcome = async (iot: IoTClient, { account }: FleetNode, { certificateId, 
 
 /** A server that must not come up: its exit code and the one line it says. */
 const refusedStart = async (t: TestContext, dataFolder: string): Promise<string> => {
-  const server = spawnServer(t, dataFolder);
+  const server = await spawnServer(t, dataFolder);
   assert.equal(await server.ready, undefined, 'it does not start');
   const { code, stderr } = await server.exited;
   assert.equal(code, 1);
@@ -117,7 +117,7 @@ const refusedStart = async (t: TestContext, dataFolder: string): Promise<string>
   return stderr;
 };
 const startsAndStops = async (t: TestContext, dataFolder: string): Promise<void> => {
-  const server = spawnServer(t, dataFolder);
+  const server = await spawnServer(t, dataFolder);
   const url = await server.ready;
   if (url !== undefined) server.child.kill('SIGTERM');
   const { code, stderr } = await server.exited;

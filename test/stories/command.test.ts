@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { makeFolder } from '../call.ts';
 import { bash, fleetgateCommand } from '../harness.ts';
+import { storeOption } from '../stores.ts';
 
 interface Started {
   readonly child: ChildProcess;
@@ -24,12 +25,14 @@ const run = (args: readonly string[], env: Readonly<Record<string, string>> = {}
   });
 
 /** Starts the server and waits for its box. */
-const startServer = (
+const startServer = async (
   t: TestContext,
   args: readonly string[],
   env?: Readonly<Record<string, string>>,
 ): Promise<Started> => {
-  const child = run(['start', '--api-port', '0', '--mqtt-port', '0', ...args], env);
+  const { store } = await storeOption(args[args.indexOf('--data') + 1] ?? '');
+  const storeEnv = store === undefined ? {} : { FLEETGATE_STORE: store };
+  const child = run(['start', '--api-port', '0', '--mqtt-port', '0', ...args], { ...storeEnv, ...env });
   t.after(() => child.kill('SIGKILL'));
   return new Promise((resolve, reject) => {
     let [box, errors] = ['', ''];
@@ -130,9 +133,9 @@ test('a port in use is named with the flag that chooses another', async (t) => {
   }
 });
 
-test('a data folder that another server uses is refused in one sentence', async (t) => {
+test('a store in the data folder that another server uses is refused in one sentence', async (t) => {
   const folder = await makeFolder(t);
-  const args = ['--data', join(folder, 'data')];
+  const args = ['--data', join(folder, 'data'), '--store', ''];
   await startServer(t, args);
   const ended = await runToEnd(['start', '--api-port', '0', '--mqtt-port', '0', ...args]);
   assert.equal(ended.code, 1);

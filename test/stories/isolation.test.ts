@@ -4,7 +4,6 @@
  */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
 import {
   AttachPolicyCommand,
@@ -53,6 +52,7 @@ import { type AccountRegion, iotArn } from '../../src/aws/arn.ts';
 import type { Handlers } from '../../src/feature.ts';
 import { allFeatures } from '../../src/features/index.ts';
 import { type Booted, bash, bootNode, type Identity, makeIdentity } from '../harness.ts';
+import { queryStore, storeTables } from '../stores.ts';
 
 /** What operations name. */
 interface Names {
@@ -281,19 +281,14 @@ const withoutNames = (outcome: unknown, asked: Names): string => {
 };
 
 /** Every row of the store that belongs to one account and region, by table. */
-const rowsOf = ({ folder }: Booted, { accountId, region }: AccountRegion): Record<string, unknown[]> => {
-  const database = new DatabaseSync(join(folder, 'data', 'fleetgate.db'), { readOnly: true });
-  try {
-    const rows: Record<string, unknown[]> = {};
-    for (const { name } of database.prepare("select name from sqlite_master where type = 'table'").all()) {
-      if (name === 'schema_migrations') continue;
-      const query = `select * from ${name} where account_id = ? and region = ? order by rowid`;
-      rows[String(name)] = database.prepare(query).all(accountId, region);
-    }
-    return rows;
-  } finally {
-    database.close();
+const rowsOf = async ({ folder }: Booted, { accountId, region }: AccountRegion): Promise<Record<string, unknown[]>> => {
+  const data = join(folder, 'data');
+  const rows: Record<string, unknown[]> = {};
+  for (const name of await storeTables(data)) {
+    const query = `select * from ${name} where account_id = '${accountId}' and region = '${region}'`;
+    rows[name] = (await queryStore(data, query)).map((row) => JSON.stringify(row)).sort();
   }
+  return rows;
 };
 
 /** Two of everything, attached to each other, so that every list has two pages. */
@@ -361,7 +356,7 @@ const setUp = async (t: TestContext) => {
 
 test('no operation reaches into another account or region: what is there answers like what is not (design 5)', async (t) => {
   const { booted, known, ghost, own: ownNames, secrets } = await setUp(t);
-  const before = rowsOf(booted, owner);
+  const before = await rowsOf(booted, owner);
   assert.ok(
     Object.values(before).every((rows) => rows.length > 0),
     'the owner has rows in every table',
@@ -406,8 +401,12 @@ test('no operation reaches into another account or region: what is there answers
           asked += 1;
         }
       }
-      assert.deepEqual(rowsOf(booted, owner), before, `row ${number} by ${kind} changed something of the owner's`);
-      const strangersRows = JSON.stringify(rowsOf(booted, stranger));
+      assert.deepEqual(
+        await rowsOf(booted, owner),
+        before,
+        `row ${number} by ${kind} changed something of the owner's`,
+      );
+      const strangersRows = JSON.stringify(await rowsOf(booted, stranger));
       assert.ok(
         !strangersRows.includes(`${owner.region}:${owner.accountId}:`),
         'nothing of the stranger names the owner',
@@ -466,7 +465,7 @@ test('the same names in two accounts and two regions are different things, and e
   const { certificateId, certificatePem, policyName, thingName } = known;
   for (const nameStranger of Object.values(strangers)) {
     const stranger = nameStranger(0);
-    const before = rowsOf(booted, owner);
+    const before = await rowsOf(booted, owner);
     const client = clientOf(booted, stranger);
     const target = iotArn(stranger, 'cert', certificateId);
     await client.send(new RegisterCertificateWithoutCACommand({ certificatePem, status: 'INACTIVE' }));
@@ -499,8 +498,8 @@ test('the same names in two accounts and two regions are different things, and e
     await client.send(new DeleteCertificateCommand({ certificateId, forceDelete: true }));
     await client.send(new DeletePolicyCommand({ policyName }));
 
-    assert.deepEqual(rowsOf(booted, owner), before, 'the owner has what it had');
-    const left = rowsOf(booted, stranger);
+    assert.deepEqual(await rowsOf(booted, owner), before, 'the owner has what it had');
+    const left = await rowsOf(booted, stranger);
     for (const [name, rows] of Object.entries(left)) {
       if (name !== 'accounts') assert.deepEqual(rows, [], `nothing is left in ${name}`);
     }
