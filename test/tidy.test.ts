@@ -10,7 +10,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** Room -> the rooms it may import, besides itself. `config.ts` holds types that any room may name. */
 const arrows: Record<string, readonly string[]> = {
-  'main.ts': ['node.ts', 'cli', 'store'],
+  'main.ts': ['node.ts', 'backup.ts', 'cli', 'store'],
   'index.ts': ['node.ts', 'start-problem.ts'],
   'node.ts': [
     'call.ts',
@@ -30,6 +30,7 @@ const arrows: Record<string, readonly string[]> = {
     'aws',
     'cli',
   ],
+  'backup.ts': ['features', 'store', 'start-problem.ts'],
   'extras.ts': ['api', 'features', 'journal'],
   'data-folder.ts': ['start-problem.ts', 'pki'],
   'start-problem.ts': [],
@@ -51,7 +52,7 @@ const arrows: Record<string, readonly string[]> = {
 
 /** Packages -> the rooms that may import them. */
 const packages: Record<string, readonly string[]> = {
-  kysely: ['store', 'features', 'journal'],
+  kysely: ['store', 'features', 'journal', 'backup.ts'],
   pg: ['store'],
   '@peculiar/asn1-schema': ['pki'],
   '@peculiar/asn1-x509': ['pki'],

@@ -28,10 +28,11 @@ const run = async (argv: readonly string[], members: Partial<Io> = {}) => {
     ...members,
   };
   const started: (readonly string[])[] = [];
-  const code = await runCommand(argv, io, async (rest) => {
+  const start = async (rest: readonly string[]) => {
     started.push(rest);
     return 0;
-  });
+  };
+  const code = await runCommand(argv, io, { start, backup: start, restore: start });
   return { ...written, code, started };
 };
 

@@ -12,14 +12,27 @@ import { type Command, CommandProblem, type Io, type Run } from './io.ts';
 /** The commands that are clients of a running server. */
 export const commands: Readonly<Record<string, Command>> = { env, hosts, explain, doctor, health, certificates };
 
-const startSummary = { usage: '[flags]', summary: 'run the server until it is told to stop' };
+/** What those that open the store themselves do, which belongs to the composition root: here is what is said of them. */
+const storeCommands = {
+  start: { usage: '[flags]', summary: 'run the server until it is told to stop' },
+  backup: { usage: 'FILE', summary: 'write store and keys into one file, while the server runs' },
+  restore: { usage: 'FILE', summary: 'make an empty data folder, or database, what a backup holds' },
+} as const;
+
+export type StoreCommands = Readonly<Record<keyof typeof storeCommands, Run>>;
 
 /**
- * Runs one command line, `start` included, and turns what a user can mend into a sentence on standard error. Exit codes: 0 done, 1 it could not
+ * Runs one command line and turns what a user can mend into a sentence on standard error. Exit codes: 0 done, 1 it could not
  * be done, 2 the command line makes no sense. What is a mistake of ours rises.
  */
-export const runCommand = async (argv: readonly string[], io: Io, start: Run): Promise<number> => {
-  const table: Readonly<Record<string, Command>> = { start: { ...startSummary, run: start }, ...commands };
+export const runCommand = async (argv: readonly string[], io: Io, own: StoreCommands): Promise<number> => {
+  const { start, backup, restore } = storeCommands;
+  const table: Readonly<Record<string, Command>> = {
+    start: { ...start, run: own.start },
+    ...commands,
+    backup: { ...backup, run: own.backup },
+    restore: { ...restore, run: own.restore },
+  };
   const [name, ...rest] = argv;
   const command = name === undefined || !Object.hasOwn(table, name) ? undefined : table[name];
   const options = argv.includes('--') ? argv.slice(0, argv.indexOf('--')) : argv;

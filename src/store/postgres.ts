@@ -7,6 +7,7 @@ import { dbOver } from './postgres-dialect.ts';
 import { errorFrom, type Place, verdictOf } from './postgres-failure.ts';
 import { type ConnectionPool, createPool } from './postgres-pool.ts';
 import { createTransactions } from './postgres-units.ts';
+import type { Snapshot } from './snapshot.ts';
 import { type Statement, type Store, StoreUnavailable, writeQueueMax } from './store.ts';
 import { runUnit, unitIdleMsMax } from './unit.ts';
 
@@ -169,4 +170,34 @@ export const openPostgresStore = async (options: PostgresOptions): Promise<Postg
       return closing;
     },
   };
+};
+
+/** One moment of the store, to be read while others go on writing. Faults: StoreUnavailable. */
+export const openPostgresSnapshot = async ({
+  url,
+  schema = 'fleetgate',
+  acquireMs = 5000,
+  statementMs = 20_000,
+}: PostgresOptions): Promise<Snapshot> => {
+  const place = placeOf(url);
+  const settings = { search_path: schema, default_transaction_read_only: 'on' };
+  const pool = createPool({ url, place, settings, max: 1, queueMax: 1, acquireMs, statementMs });
+  try {
+    const connection = await pool.borrow();
+    await connection.command('begin transaction isolation level repeatable read, read only');
+    const read = (statement: Statement): Promise<StatementResult> =>
+      connection.run(statement).catch((error: unknown) => {
+        throw errorFrom(place, error);
+      });
+    return {
+      db: dbOver(read),
+      async close() {
+        connection.giveBack(true); // and with it the transaction
+        await pool.close();
+      },
+    };
+  } catch (error) {
+    await pool.close();
+    throw errorFrom(place, error);
+  }
 };
