@@ -1,6 +1,7 @@
 /** What admission asks of registered certificates: many at once, and without their text. Source: spec gateway 1.5. */
 import { X509Certificate } from 'node:crypto';
 import type { AccountRegion } from '../../aws/arn.ts';
+import { keepQuery } from '../../store/kept-query.ts';
 import type { Db } from '../../store/store.ts';
 import type { CertificateStatus } from './certificate.ts';
 
@@ -13,19 +14,22 @@ export interface CertificateStanding {
   readonly version: string;
 }
 
+const standingRows = keepQuery((db, [accountId = '', region = '', ...certificateIds]) =>
+  db
+    .selectFrom('certificates')
+    .select(['certificate_id', 'status', 'not_before_ms', 'not_after_ms', 'generation_id', 'customer_version'])
+    .where('account_id', '=', accountId)
+    .where('region', '=', region)
+    .where('certificate_id', 'in', certificateIds),
+);
+
 /** The standings of several certificates of one account, by certificateId; one that is not registered there is absent. */
 export const readCertificateStandings = async (
   db: Db,
   { accountId, region }: AccountRegion,
   certificateIds: readonly string[],
 ): Promise<ReadonlyMap<string, CertificateStanding>> => {
-  const rows = await db
-    .selectFrom('certificates')
-    .select(['certificate_id', 'status', 'not_before_ms', 'not_after_ms', 'generation_id', 'customer_version'])
-    .where('account_id', '=', accountId)
-    .where('region', '=', region)
-    .where('certificate_id', 'in', certificateIds)
-    .execute();
+  const rows = await standingRows(db, [accountId, region, ...certificateIds]);
   return new Map(
     rows.map((row) => [
       row.certificate_id,

@@ -1,6 +1,7 @@
 /** Which policies are attached to which targets. A target is a certificate ARN in this version. Source: spec identity 4.1, policy 1. */
 import { type AccountRegion, iotArn } from '../../aws/arn.ts';
 import type { Holder } from '../../feature.ts';
+import { keepQuery } from '../../store/kept-query.ts';
 import type { Db } from '../../store/store.ts';
 import { afterCursor, type CreationPage } from './creation-order.ts';
 
@@ -142,14 +143,8 @@ export interface OperativePolicy {
   readonly version: number;
 }
 
-/** The policies of many certificates in one query, by certificateId, each list in name order; a certificate without any is absent. */
-export const readOperativePolicies = async (
-  db: Db,
-  account: AccountRegion,
-  certificateIds: readonly string[],
-): Promise<ReadonlyMap<string, readonly OperativePolicy[]>> => {
-  const idOf = new Map(certificateIds.map((id) => [iotArn(account, 'cert', id), id]));
-  const rows = await db
+const operativeRows = keepQuery((db, [accountId = '', region = '', ...targets]) =>
+  db
     .selectFrom('policy_attachments')
     .innerJoin('policies', (join) =>
       join
@@ -158,12 +153,21 @@ export const readOperativePolicies = async (
         .onRef('policies.policy_name', '=', 'policy_attachments.policy_name'),
     )
     .select(['policy_attachments.target', 'policies.policy_name', 'policies.generation_id', 'policies.default_version'])
-    .where('policy_attachments.account_id', '=', account.accountId)
-    .where('policy_attachments.region', '=', account.region)
-    .where('policy_attachments.target', 'in', [...idOf.keys()])
+    .where('policy_attachments.account_id', '=', accountId)
+    .where('policy_attachments.region', '=', region)
+    .where('policy_attachments.target', 'in', targets)
     .orderBy('policy_attachments.target')
-    .orderBy('policy_attachments.policy_name')
-    .execute();
+    .orderBy('policy_attachments.policy_name'),
+);
+
+/** The policies of many certificates in one query, by certificateId, each list in name order; a certificate without any is absent. */
+export const readOperativePolicies = async (
+  db: Db,
+  account: AccountRegion,
+  certificateIds: readonly string[],
+): Promise<ReadonlyMap<string, readonly OperativePolicy[]>> => {
+  const idOf = new Map(certificateIds.map((id) => [iotArn(account, 'cert', id), id]));
+  const rows = await operativeRows(db, [account.accountId, account.region, ...idOf.keys()]);
   const policies = new Map<string, OperativePolicy[]>();
   for (const row of rows) {
     const id = idOf.get(row.target);
