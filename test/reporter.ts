@@ -7,6 +7,25 @@ import { inspect } from 'node:util';
 const isOnlyParent = (error: unknown): boolean =>
   error instanceof Error && 'failureType' in error && error.failureType === 'subtestsFailed';
 
+/** Several passes as one: their counts are added up in one summary at the end. A failure is the process's. */
+export async function* oneAfterAnother(passes: readonly (() => AsyncIterable<TestEvent>)[]): AsyncGenerator<TestEvent> {
+  const counts = { cancelled: 0, passed: 0, skipped: 0, suites: 0, tests: 0, todo: 0, topLevel: 0 };
+  let durationMs = 0;
+  for (const start of passes) {
+    for await (const event of start()) {
+      if (event.type === 'test:fail' && event.data.todo === undefined) process.exitCode = 1;
+      if (event.type !== 'test:summary' || event.data.file !== undefined) {
+        yield event;
+        continue;
+      }
+      for (const [name, count] of Object.entries(event.data.counts)) counts[name as keyof typeof counts] += count; // of the same shape
+      durationMs += event.data.duration_ms;
+    }
+  }
+  const success = process.exitCode === undefined;
+  yield { type: 'test:summary', data: { counts, duration_ms: durationMs, file: undefined, success } };
+}
+
 export default async function* report(source: AsyncIterable<TestEvent>): AsyncGenerator<string> {
   for await (const event of source) {
     if (event.type === 'test:fail') {

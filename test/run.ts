@@ -1,7 +1,11 @@
 /** `npm test`: what the tests need, then types, lint and format, then every test. Arguments are passed on to the test runner. */
 import { spawnSync } from 'node:child_process';
 import { globSync } from 'node:fs';
+import { join } from 'node:path';
+import { run } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { postgresVariable, startPostgres } from './postgres.ts';
+import report, { oneAfterAnother } from './reporter.ts';
 import { ensurePrograms } from './setup.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -24,10 +28,29 @@ if (chosen.length === 0) {
   console.error(`No test file matches ${wanted.join(' ')}.`);
   process.exit(1);
 }
-step(`tests: ${chosen.length} files`, process.execPath, [
-  '--test',
-  '--test-timeout=180000', // a test that hangs fails, instead of the run
-  `--test-reporter=${root}test/reporter.ts`,
-  '--test-reporter-destination=stdout',
-  ...chosen,
-]);
+
+/** What lives in the data folder or holds nothing at all says no more over the other engine; the store's own tests run over both by themselves. */
+const sameOnBoth = ['broken-store', 'package', 'backup', 'doctor', 'credentials'];
+const overBoth = globSync(['src/features/**/*.test.ts', 'src/journal/*.test.ts', 'test/stories/*.test.ts'], {
+  cwd: root,
+});
+const again = chosen.filter(
+  (file) => overBoth.includes(file) && !sameOnBoth.some((name) => file.includes(`/${name}.`)),
+);
+
+/** One pass over files, engine by engine; a test that hangs fails, instead of the run. */
+const pass = (selected: readonly string[], store: string) => {
+  console.log(`-- ${selected.length} files, stores on ${store}`);
+  return run({
+    files: selected.map((file) => join(root, file)),
+    concurrency: true,
+    timeout: 180_000,
+    env: { ...process.env, [postgresVariable]: postgres.folder, FLEETGATE_TEST_STORE: store },
+  });
+};
+
+console.log('\n== tests');
+const postgres = await startPostgres();
+const passes = [() => pass(chosen, 'sqlite'), ...(again.length > 0 ? [() => pass(again, 'postgres')] : [])];
+for await (const text of report(oneAfterAnother(passes))) process.stdout.write(text);
+await postgres.stop();
