@@ -1,6 +1,6 @@
 /**
  * Appends: units that are lists of statements. Those that wait are committed together, in one transaction and with one fsync, in their order.
- * When one of them is at fault, each is tried by itself, so that its failure is its own.
+ * When one of them is at fault, the halves are tried by themselves, and so on, so that in the end its failure is its own.
  */
 import type { Transactions } from './postgres-units.ts';
 import { type Statement, StoreUnavailable, writeQueueMax } from './store.ts';
@@ -45,7 +45,9 @@ export const createAppends = (transactions: Pick<Transactions, 'run'>) => {
       for (const { resolve } of batch) resolve();
     } catch (error) {
       if (batch.length > 1 && !(error instanceof StoreUnavailable)) {
-        for (const waiting of batch) await settle([waiting]);
+        const middle = batch.length >> 1;
+        await settle(batch.slice(0, middle));
+        await settle(batch.slice(middle));
       } else for (const { reject } of batch) reject(error);
     }
   };
