@@ -47,7 +47,7 @@ export interface ParsedCertificate extends KeyFacts {
   /** Both bounds belong to the validity (RFC 5280 section 4.1.2.5). */
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
-  /** Lower-case hex without separators. */
+  /** Lower-case hex without separators; after a minus where a careless issuer made it negative (RFC 5280 section 4.1.2.2 forbids that). */
   readonly serialNumberHex: string;
   readonly version: 1 | 2 | 3;
   /** e.g. `SHA256WITHRSA`; the OID of an unknown one. */

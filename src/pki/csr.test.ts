@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createPrivateKey, createPublicKey } from 'node:crypto';
+import { createPrivateKey, createPublicKey, generateKeyPairSync, sign } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -74,7 +74,31 @@ test('a request that its own key did not sign certifies nothing else, whichever 
   assert(refused > der.length - 5);
 });
 
+/** Found by fuzzing: what reads as PKCS#10 until it is to be written again. */
+const attributeWithoutType = await readFile(
+  new URL('../../test/fixtures/fuzz/csr/attribute-without-type.der', import.meta.url),
+);
+
+test('a subject that OpenSSL reads in no certificate is refused: such a certificate would be of no use', () => {
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const der = (tag: number, ...content: Uint8Array[]): Buffer => {
+    const body = Buffer.concat(content);
+    return Buffer.concat([Buffer.from(body.length < 0x80 ? [tag, body.length] : [tag, 0x81, body.length]), body]);
+  };
+  const requestFor = (subject: string): string => {
+    const spki = publicKey.export({ type: 'spki', format: 'der' });
+    const info = der(0x30, Buffer.from('020100', 'hex'), Buffer.from(subject, 'hex'), spki, Buffer.from('a000', 'hex'));
+    const ecdsaWithSha256 = Buffer.from('300a06082a8648ce3d040302', 'hex');
+    const signature = der(3, Buffer.of(0), sign('sha256', info, privateKey));
+    return toPem('CERTIFICATE REQUEST', der(0x30, info, ecdsaWithSha256, signature));
+  };
+  assert.equal(parseCsr(requestFor('300d310b300906035504030c023432')).subject, 'CN=42');
+  const ofNoNameType = '300d310b30090603550403 93023432'.replace(' ', '');
+  assert.throws(() => parseCsr(requestFor(ofNoNameType)), /subject .* cannot stand in a certificate/);
+});
+
 const unreadable: [what: string, text: string][] = [
+  ['an attribute without a type', toPem('CERTIFICATE REQUEST', attributeWithoutType)],
   ['nothing', ''],
   ['a certificate', toPem('CERTIFICATE', Buffer.alloc(300, 0x30))],
   ['base64 of something else', toPem('CERTIFICATE REQUEST', Buffer.from('hello'))],

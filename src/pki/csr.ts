@@ -2,6 +2,7 @@
 import { AsnConvert, AsnProp, AsnPropTypes } from '@peculiar/asn1-schema';
 import { AlgorithmIdentifier, Name, SubjectPublicKeyInfo } from '@peculiar/asn1-x509';
 import { keyFacts, keyProblem, publicKeyFrom, signatureAlgorithm, signatureVerifies } from './algorithms.ts';
+import { parseCertificate } from './certificate.ts';
 import { commonName, nameText, newName } from './name.ts';
 import { firstPemBlock } from './pem.ts';
 
@@ -55,11 +56,45 @@ export const csrCharactersMax = 4096;
 
 const sameBytes = (a: ArrayBuffer, b: ArrayBuffer): boolean => Buffer.from(a).equals(Buffer.from(b));
 
-const readCsr = (der: Uint8Array): CertificationRequest => {
+/** The request, and what goes into the certificate as we would write it: what is not DER differs from what was sent, or cannot be written at all. */
+const readCsr = (
+  der: Uint8Array,
+): { request: CertificationRequest; publicKeyDer: ArrayBuffer; subjectDer: ArrayBuffer } => {
   try {
-    return AsnConvert.parse(der, CertificationRequest);
+    const request = AsnConvert.parse(der, CertificationRequest);
+    const { subject, subjectPKInfo } = request.certificationRequestInfo;
+    return { request, publicKeyDer: AsnConvert.serialize(subjectPKInfo), subjectDer: AsnConvert.serialize(subject) };
   } catch (cause) {
     throw new CsrProblem('The certificate signing request cannot be parsed as PKCS#10', { cause });
+  }
+};
+
+/** Everything of a certificate but its subject, key and signature: version 3, serial number 1, no issuer, valid in 2020. */
+const frame = {
+  before: Buffer.from(
+    'a003020102020101300a06082a8648ce3d0403023000301e170d3230303130313030303030305a170d3230303130323030303030305a',
+    'hex',
+  ),
+  after: Buffer.from('300a06082a8648ce3d040302030100', 'hex'),
+};
+
+/** The DER of a SEQUENCE that holds 128 to 65535 bytes: every certificate does, and its inner part. */
+const sequence = (...parts: readonly Uint8Array[]): Buffer => {
+  const content = Buffer.concat(parts);
+  const { length } = content;
+  const size = length < 0x100 ? [0x81, length] : [0x82, length >> 8, length & 0xff];
+  return Buffer.concat([Buffer.of(0x30, ...size), content]);
+};
+
+/**
+ * Refuses a subject that a certificate cannot have, such as one whose value is of a type that no name has: OpenSSL reads no certificate with it, so that it
+ * would be issued and be of no use. Asked by reading such a certificate, which nobody signed.
+ */
+const assertNamesSubject = (subjectDer: Uint8Array, publicKeyDer: Uint8Array): void => {
+  try {
+    parseCertificate(sequence(sequence(frame.before, subjectDer, publicKeyDer), frame.after));
+  } catch (cause) {
+    throw new CsrProblem('The subject of the certificate signing request cannot stand in a certificate', { cause });
   }
 };
 
@@ -74,9 +109,8 @@ export const parseCsr = (pem: string): ParsedCsr => {
   }
   const der = firstPemBlock(pem, 'CERTIFICATE REQUEST') ?? firstPemBlock(pem, 'NEW CERTIFICATE REQUEST');
   if (!der) throw new CsrProblem('The text holds no readable PEM block "BEGIN CERTIFICATE REQUEST"');
-  const { certificationRequestInfo: info, certificationRequestInfoRaw: signed, ...csr } = readCsr(der);
-  const publicKeyDer = AsnConvert.serialize(info.subjectPKInfo);
-  const subjectDer = AsnConvert.serialize(info.subject);
+  const { request, publicKeyDer, subjectDer } = readCsr(der);
+  const { certificationRequestInfo: info, certificationRequestInfoRaw: signed, ...csr } = request;
   if (
     !signed ||
     !sameBytes(publicKeyDer, info.subjectPKInfoRaw ?? new ArrayBuffer(0)) ||
@@ -103,6 +137,7 @@ export const parseCsr = (pem: string): ParsedCsr => {
       cause,
     });
   }
+  assertNamesSubject(new Uint8Array(subjectDer), new Uint8Array(publicKeyDer));
   return info.subject.length === 0
     ? { publicKeyDer: new Uint8Array(publicKeyDer), subjectDer: defaultSubjectDer, subject: 'CN=AWS IoT Certificate' }
     : {
