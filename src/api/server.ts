@@ -7,17 +7,18 @@ import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { Fault } from '../aws/fault.ts';
+import { boundConnections } from './connections.ts';
 import { type ApiLogEntry, createDispatch, type Dispatched, type Dispatching } from './dispatch.ts';
 import { ClientGone, drain, type Incoming, incoming } from './incoming.ts';
 import { type Answer, writeFault } from './rest-json.ts';
 
 /** Bounds of the listener. */
 export interface ApiLimits {
-  /** One more connection is closed at once. */
+  /** One more, and a silent connection is closed (connections.ts). */
   readonly connectionsMax: number;
   /** Requests that are worked on; one more is answered ServiceUnavailableException. */
   readonly requestsMax: number;
-  /** Requests whose body is awaited, beside those; one more with a body is answered ServiceUnavailableException. */
+  /** Requests whose body is awaited, beside those; one more, and the one that has been awaited for longest is answered ServiceUnavailableException. */
   readonly bodiesMax: number;
   /** The request line and all headers; more is answered 431. */
   readonly headerBytesMax: number;
@@ -122,7 +123,8 @@ export const startApi = async (options: ApiOptions): Promise<Api> => {
     },
   });
   let underWay = 0;
-  let bodies = 0;
+  /** Those whose body is awaited, longest first, as what tells each of them that it is not awaited any more. */
+  const awaited = new Set<(fault: Fault) => void>();
   let closing = false;
 
   const tooMany = (): Fault => new Fault('ServiceUnavailableException', 'Too many requests at once; try again');
@@ -146,11 +148,15 @@ export const startApi = async (options: ApiOptions): Promise<Api> => {
     ...request,
     async body() {
       if (!hasBody(request)) return request.body();
-      if (bodies >= limits.bodiesMax) throw tooMany();
-      bodies += 1;
-      return receiving(request.body).finally(() => {
-        bodies -= 1;
-      });
+      const { promise: givenUp, reject: giveUp } = Promise.withResolvers<never>();
+      // a body that is there is read in no time: so it is the one withheld for longest that goes, and it may be withheld on purpose
+      const [longest] = awaited.size >= limits.bodiesMax ? awaited : [];
+      if (longest) {
+        awaited.delete(longest);
+        longest(tooMany());
+      }
+      awaited.add(giveUp);
+      return receiving(() => Promise.race([request.body(), givenUp])).finally(() => awaited.delete(giveUp));
     },
   });
 
@@ -185,7 +191,7 @@ export const startApi = async (options: ApiOptions): Promise<Api> => {
   });
   // the size of all headers is bounded; a bound on their number would drop the rest unseen
   server.maxHeadersCount = 0;
-  server.maxConnections = limits.connectionsMax;
+  boundConnections(server, limits.connectionsMax);
   server.on('request', (message, response) => {
     underWay += 1;
     response.on('error', () => message.destroy());
