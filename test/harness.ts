@@ -62,11 +62,12 @@ export interface Booted {
   shell(script: string, options?: ShellOptions): Promise<Shelled>;
 }
 
-/** Boots a node on free ports with a data folder of its own; both go with the test. */
+/** Boots a node on free ports with a data folder of its own, over the engine that the tests run on; both go with the test. */
 export const bootNode = async (t: TestContext, options: StartOptions = {}): Promise<Booted> => {
   const folder = await mkdtemp(join(tmpdir(), 'fleetgate-story-'));
   const dataFolder = options.dataFolder ?? join(folder, 'data');
-  const node = await start({ ...options, dataFolder, ...(await storeOption(dataFolder)) });
+  const store = options.store === undefined ? await storeOption(dataFolder) : {};
+  const node = await start({ ...options, dataFolder, ...store });
   t.after(async () => {
     await node.close(100);
     await rm(folder, { recursive: true, force: true });
