@@ -57,7 +57,7 @@ export const prepareDatabase = async (connection: Lent, place: Place, schema: st
   const asked = await connection.run({ sql: isPrepared, parameters: [`${schema}.store_turn`] });
   if (asked.rows[0]?.['prepared'] === true) return;
   await connection.command(
-    `begin isolation level read committed;
+    `begin isolation level read committed, read write;
     select pg_advisory_xact_lock(${preparationLock});
     create schema if not exists ${schema};
     create table if not exists ${schema}.store_turn ();

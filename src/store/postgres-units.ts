@@ -56,14 +56,14 @@ export const createTransactions = (pool: ConnectionPool, place: Place): Transact
       { cause },
     );
 
-  const attempt = async <T>(body: Body<T>, begin: string, statementMs: number | undefined): Promise<Outcome<T>> => {
+  const attempt = async <T>(body: Body<T>, opening: string, statementMs: number | undefined): Promise<Outcome<T>> => {
     const connection = await pool.borrow();
     let begun: Promise<unknown> | undefined;
     /** The first statement that failed: it decides, whatever the unit made of it. */
     let failure: { readonly error: unknown } | undefined;
     let broken = false;
     const run: RunStatement = async (statement) => {
-      begun ??= connection.command(begin, statementMs);
+      begun ??= connection.command(opening, statementMs); // the statement goes along
       const result = connection.run(statement, statementMs);
       result.catch(() => undefined); // when the begin fails, so does this
       try {
@@ -86,6 +86,7 @@ export const createTransactions = (pool: ConnectionPool, place: Place): Transact
         value = await body(run);
       } catch (error) {
         await rollBack();
+        // the unit's own decision, on a state that was committed when it began
         if (!failure) return failed(error, 'final');
         const verdict = verdictOf(failure.error);
         broken ||= verdict === 'lost';
@@ -140,8 +141,9 @@ export const createTransactions = (pool: ConnectionPool, place: Place): Transact
   };
 };
 
-const beginTogether = 'begin isolation level serializable; lock table store_turn in row share mode';
+const begin = 'begin isolation level serializable, read write';
+const beginTogether = `${begin}; lock table store_turn in row share mode`;
 const beginAlone = (statementMs: number | undefined): string =>
-  `begin isolation level serializable; ${
+  `${begin}; ${
     statementMs === undefined ? '' : `set local statement_timeout = ${statementMs}; `
   }lock table store_turn in exclusive mode`;

@@ -223,10 +223,10 @@ test('a unit whose connection is ended in the middle is run again on another one
   await until(() => store.writable); // the store's own probe
 });
 
-/** A server in front of PostgreSQL that can be told to swallow the answer to a commit, or to be gone. */
+/** A server in front of PostgreSQL that can be told to swallow the answer to a commit, to spoil the begin before a statement, or to be gone. */
 const startProxy = async (t: TestContext, url: string) => {
   const socketFolder = new URL(url).searchParams.get('host') ?? '';
-  let mode: 'open' | 'lose commits' | 'hang' = 'open';
+  let mode: 'open' | 'lose commits' | 'spoil begins' | 'hang' = 'open';
   const sockets = new Set<Socket>();
   const server: Server = createServer((near) => {
     const far = connect(`${socketFolder}/.s.PGSQL.5432`);
@@ -243,7 +243,9 @@ const startProxy = async (t: TestContext, url: string) => {
     let losing = false;
     near.on('data', (chunk) => {
       losing ||= mode === 'lose commits' && chunk.includes('commit\0');
-      if (mode !== 'hang') far.write(chunk);
+      // of the same length, and refused by the parser: nothing of that message is done
+      if (mode === 'spoil begins') far.write(Buffer.from(chunk.toString('latin1').replace('begin', 'xxxxx'), 'latin1'));
+      else if (mode !== 'hang') far.write(chunk);
     });
     far.on('data', (chunk) => {
       if (losing) near.destroy();
@@ -399,6 +401,16 @@ test('appends that wait are committed together, in their order; one that is at f
     rows.map((row) => row.entry),
     expected,
   );
+});
+
+test('a statement whose begin was cancelled on the way does not commit by itself', async (t) => {
+  const url = await freshDatabase();
+  const proxy = await startProxy(t, url);
+  const store = await open(t, { url: proxy.url });
+  proxy.become('spoil begins');
+  await assert.rejects(store.write((db) => setAmount(db, 'a', 9)));
+  proxy.become('open');
+  assert.equal(await amountOf(store.db, 'a'), 0);
 });
 
 test('durable means synchronous_commit on, and off for what is not worth it', async (t) => {

@@ -81,7 +81,9 @@ export const openPostgresStore = async (options: PostgresOptions): Promise<Postg
   const common = { url, place, max: poolMax, queueMax: writeQueueMax, acquireMs, statementMs };
   const settings = {
     search_path: schema,
-    // by whichever setting the server has, a process that stopped in the middle of a unit holds nobody up for longer
+    // only what stands between begin and commit may write, so a statement whose begin failed on the way cannot commit by itself
+    default_transaction_read_only: 'on',
+    // a process that was stopped in the middle of a unit holds nobody up for longer
     idle_in_transaction_session_timeout: String(Math.max(10 * idleMs, 10_000)),
     synchronous_commit: durable ? 'on' : 'off',
     // a scan of a whole table would collide with every unit that writes to it (manual, 13.2.3); every query has its index
