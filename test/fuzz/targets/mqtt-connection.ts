@@ -1,0 +1,163 @@
+/**
+ * A whole connection of the broker, from CONNECT to its end, both versions. Each input is a client's stream, sent twice: whole, and in pieces. The answers are
+ * the same bytes and whole packets of an allowed kind, no more than the stream can cause; the connection ends; its rights are released; no refusal is an
+ * internal error; and another client of the same account goes on receiving what is published.
+ */
+import { duplexPair } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
+import type { Authority, Peer } from '../../../src/mqtt/authority.ts';
+import { accountA, createBed } from '../../mqtt-bed.ts';
+import { cut } from '../corpus.ts';
+import { mqttStreams, mqttWords } from '../mqtt-streams.ts';
+import { hold, type Target } from '../target.ts';
+
+/** First byte of an input. */
+const byPiece = 1;
+const restricted = 2;
+const neverEnds = 4;
+
+const answersMax = 64;
+const answerBytesMin = 4_096;
+const turnsMax = 10_000;
+/** Nothing in memory takes longer to be answered. */
+const quietTurns = 6;
+/** Packets that servers send: CONNACK, PUBLISH, PUBACK, SUBACK, UNSUBACK, PINGRESP, DISCONNECT. */
+const serverPackets = new Set([2, 3, 4, 9, 11, 13, 14]);
+
+/** Whether bytes are whole packets that a server may send. */
+const areAnswers = (bytes: Buffer): boolean => {
+  let at = 0;
+  while (at < bytes.length) {
+    if (!serverPackets.has((bytes[at++] ?? 0) >> 4)) return false;
+    let length = 0;
+    for (let shift = 0; ; shift += 7) {
+      const byte = bytes[at++];
+      if (byte === undefined || shift > 21) return false;
+      length |= (byte & 0x7f) << shift;
+      if (byte < 0x80) break;
+    }
+    at += length;
+  }
+  return at === bytes.length;
+};
+
+const generatedId = /\$GEN\/[0-9a-f-]{36}/g;
+
+const allowsSome: Authority['allows'] = (action, resource) =>
+  action === 'iot:Receive' ? resource === 'topic/a/b' : /^(client\/|topic\/a\/|topicfilter\/a\/)/.test(resource);
+
+export default async (): Promise<Target> => {
+  let [given, back] = [0, 0];
+  const authority = (principalId: string): Authority => {
+    const allows: Authority['allows'] = principalId === 'some' ? allowsSome : () => true;
+    return {
+      account: accountA,
+      principalId,
+      revision: 1,
+      stale: () => undefined,
+      allows,
+      weigh: (action, resource) => ({
+        decision: allows(action, resource) ? 'ALLOWED' : 'IMPLICIT_DENY',
+        statements: [],
+        unresolved: [],
+      }),
+      facts: () => ({}),
+      onLost: () => {},
+      release: () => {
+        back++;
+      },
+    };
+  };
+  const bed = createBed({
+    admit: async ({ certificate }) => {
+      given++;
+      return { authority: authority(certificate?.certificateId ?? '') };
+    },
+  });
+  const watcher = await bed.connect(5, 'watcher', { keepalive: 1200 });
+  watcher.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: '#', qos: 0 }] });
+  await watcher.next();
+
+  /** Sends the pieces and gives what came back until the server closed. */
+  const converse = async (pieces: readonly Buffer[], certificateId: string, ends: boolean): Promise<Buffer> => {
+    const [client, far] = duplexPair();
+    const peer: Peer = {
+      account: accountA,
+      serverName: 'localhost',
+      certificate: { certificateId, der: new Uint8Array() },
+      tls: {},
+      remoteAddress: '127.0.0.1',
+      remotePort: 50_000,
+    };
+    const answers: Buffer[] = [];
+    client.on('error', () => {});
+    client.on('data', (chunk: Buffer) => answers.push(chunk));
+    client.on('end', () => client.end());
+    bed.broker.accept(far, peer);
+    let isClosed = false;
+    client.once('close', () => {
+      isClosed = true;
+    });
+    for (const piece of pieces) client.write(piece);
+    let [quiet, count] = [0, 0];
+    for (let turn = 0; !isClosed; turn++) {
+      hold(turn < turnsMax, 'a connection ends when its client does, or is silent');
+      await setImmediate();
+      quiet = answers.length === count ? quiet + 1 : 0;
+      count = answers.length;
+      if (quiet < quietTurns) continue;
+      if (ends) client.end();
+      else bed.advance(60_000);
+      await watcher.settled(); // it is not silent
+    }
+    return Buffer.concat(answers);
+  };
+
+  const settled = async (): Promise<void> => {
+    await watcher.settled();
+    hold(bed.broker.connections().length === 1, 'an ended connection is forgotten');
+    const internal = bed.records.find(({ reason }) => reason === 'INTERNAL_SERVER_ERROR');
+    hold(internal === undefined, `no internal error: ${internal?.detail}`);
+    bed.records.length = 0;
+  };
+
+  return {
+    corpus: mqttStreams.flatMap((bytes, index) => [
+      Buffer.concat([Buffer.of(index % 4), bytes]),
+      Buffer.concat([Buffer.of(neverEnds | (index % 4)), bytes]),
+    ]),
+    dictionary: mqttWords,
+    bytesMax: 4_096,
+    async run(input) {
+      const [flags = 0] = input;
+      const bytes = input.subarray(1);
+      const principal = flags & restricted ? 'some' : 'all';
+      const ends = (flags & neverEnds) === 0;
+      const whole = await converse([bytes], principal, ends);
+      hold(areAnswers(whole), 'answers are whole packets that servers send');
+      hold(whole.length <= answersMax * bytes.length + answerBytesMin, 'a client gets back no more than it can cause');
+      const pieces = flags & byPiece ? cut(bytes, 1, 0) : cut(bytes, 60, bytes.length);
+      const pieced = await converse(pieces, principal, ends);
+      const [one, other] = [whole, pieced].map((answer) => answer.toString('latin1').replaceAll(generatedId, 'id'));
+      // time passes while a silent client is waited for, and what is sent again comes at another moment
+      if (ends) hold(one === other, 'the way the stream is cut decides nothing');
+      await settled();
+      return whole.length === 0 ? 'closed without an answer' : `first answer ${(whole[0] ?? 0) >> 4}, of ${whole[3]}`;
+    },
+    async check() {
+      bed.advance(1_000);
+      const topic = 'health/check';
+      watcher.send({ cmd: 'publish', topic, payload: 'x', qos: 0, dup: false, retain: false });
+      const heard = await watcher.settled();
+      hold(
+        heard.some((packet) => packet.cmd === 'publish' && packet.topic === topic),
+        'a healthy client is served',
+      );
+      hold(given === back + 1, 'the rights of ended connections are given back, once');
+    },
+    async close() {
+      watcher.socket.destroy();
+      await bed.broker.close(100);
+    },
+  };
+};
