@@ -24,6 +24,7 @@ const executions: Readonly<Record<string, number>> = {
   sigv4: 5_000,
   'api-node': 500,
   'gateway-node': 600,
+  'mqtt-node': 40,
 };
 
 for (const name of Object.keys(targets)) {

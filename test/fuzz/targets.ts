@@ -17,5 +17,6 @@ export const targets: Readonly<Record<string, OpenTarget>> = {
   'api-input': async () => (await import('./targets/api-input.ts')).default(),
   'api-node': async () => (await import('./targets/api-node.ts')).default(),
   'gateway-node': async () => (await import('./targets/gateway-node.ts')).default(),
+  'mqtt-node': async () => (await import('./targets/mqtt-node.ts')).default(),
   sigv4: async () => (await import('./targets/sigv4.ts')).default(),
 };
