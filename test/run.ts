@@ -30,7 +30,19 @@ if (chosen.length === 0) {
 }
 
 /** What lives in the data folder or holds nothing at all says no more over the other engine; the store's own tests run over both by themselves. */
-const sameOnBoth = ['broken-store', 'postgres-crash', 'package', 'backup', 'doctor', 'credentials'];
+const sameOnBoth = [
+  'backup',
+  'broken-store',
+  'command',
+  'credentials',
+  'doctor',
+  'first-version',
+  'package',
+  'postgres-crash',
+  'refusals-hostile',
+  'refusals-tls',
+  'secure-element',
+];
 const overBoth = globSync(['src/features/**/*.test.ts', 'src/journal/*.test.ts', 'test/stories/*.test.ts'], {
   cwd: root,
 });
