@@ -93,43 +93,63 @@ const readScalar = (shape: Shape, text: string): unknown => {
   }
 };
 
-const hasBelow = (form: ReadonlyMap<string, string>, prefix: string): boolean => {
-  for (const name of form.keys()) if (name === prefix || name.startsWith(`${prefix}.`)) return true;
-  return false;
+/** Parts of a parameter's name that are looked at, in `A.member.1.B`: no input is nested deeper. */
+const namePartsMax = 32;
+
+/** A form with the places that have something in them: `Tags.member.1.Key` fills `Tags`, `Tags.member`, `Tags.member.1` and itself. */
+interface Filled {
+  readonly form: ReadonlyMap<string, string>;
+  readonly places: ReadonlySet<string>;
+}
+
+/** So that each place is looked up once, whatever the number of parameters. */
+const filledPlaces = (form: ReadonlyMap<string, string>): Filled => {
+  const places = new Set<string>();
+  for (const name of form.keys()) {
+    let dot = name.indexOf('.');
+    for (let parts = 1; dot >= 0 && parts < namePartsMax; parts++) {
+      places.add(name.slice(0, dot));
+      dot = name.indexOf('.', dot + 1);
+    }
+    places.add(name);
+  }
+  return { form, places };
 };
 
-const readShape = (shape: Shape, form: ReadonlyMap<string, string>, prefix: string): unknown => {
-  if (shape.kind === 'structure') return readFormInput(shape, form, `${prefix}.`);
+const readShape = (shape: Shape, filled: Filled, prefix: string): unknown => {
+  const { form, places } = filled;
+  if (shape.kind === 'structure') return readMembers(shape, filled, `${prefix}.`);
   if (shape.kind === 'list') {
     const items: unknown[] = [];
-    while (hasBelow(form, `${prefix}.member.${items.length + 1}`)) {
-      items.push(readShape(shape.item, form, `${prefix}.member.${items.length + 1}`));
+    while (places.has(`${prefix}.member.${items.length + 1}`)) {
+      items.push(readShape(shape.item, filled, `${prefix}.member.${items.length + 1}`));
     }
     return items;
   }
   if (shape.kind === 'map') {
     const entries: [string, unknown][] = [];
-    for (let at = `${prefix}.entry.1`; hasBelow(form, at); at = `${prefix}.entry.${entries.length + 1}`) {
-      entries.push([form.get(`${at}.key`) ?? '', readShape(shape.value, form, `${at}.value`)]);
+    for (let at = `${prefix}.entry.1`; places.has(at); at = `${prefix}.entry.${entries.length + 1}`) {
+      entries.push([form.get(`${at}.key`) ?? '', readShape(shape.value, filled, `${at}.value`)]);
     }
     return Object.fromEntries(entries);
   }
   return readScalar(shape, form.get(prefix) ?? '');
 };
 
-/** The handler's input: `Tags.member.1.Key=a` is the Key of the first of Tags. Faults: SerializationException. */
-export const readFormInput = (
-  shape: Structure | undefined,
-  form: ReadonlyMap<string, string>,
-  prefix = '',
-): Record<string, unknown> => {
+const readMembers = (shape: Structure | undefined, filled: Filled, prefix: string): Record<string, unknown> => {
   const input: Record<string, unknown> = {};
   for (const member of shape?.members ?? []) {
     const name = `${prefix}${member.name}`;
-    if (hasBelow(form, name)) input[member.name] = readShape(member.shape, form, name);
+    if (filled.places.has(name)) input[member.name] = readShape(member.shape, filled, name);
   }
   return input;
 };
+
+/** The handler's input: `Tags.member.1.Key=a` is the Key of the first of Tags. Faults: SerializationException. Work: linear in the form. */
+export const readFormInput = (
+  shape: Structure | undefined,
+  form: ReadonlyMap<string, string>,
+): Record<string, unknown> => readMembers(shape, filledPlaces(form), '');
 
 const entities: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
 
