@@ -47,7 +47,12 @@ export default (): Target => ({
     }
     const { hello } = whole.reading;
     hold(hello.serverName === undefined || /^[a-z0-9._:[\]%-]{1,255}$/.test(hello.serverName), 'a server name is one');
-    hold(hello.alpn.length <= 16, 'few ALPN names are kept');
+    hold(hello.alpn.length <= 16 && !hello.alpn.includes(''), 'few ALPN names are kept, none empty (RFC 7301 3.1)');
+    const lists = [hello.cipherSuites, hello.groups, hello.signatureAlgorithms, hello.supportedVersions];
+    hold(
+      lists.every((list) => list === undefined || list.length > 0),
+      'what is offered is not an empty list',
+    );
     helloTlsFacts(hello);
     const version = negotiatedVersion(hello, defaultSecurityPolicy);
     if (version !== undefined) serverKind(hello, version);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { readQuery } from '../../../src/api/rest-json.ts';
 import { Fault } from '../../../src/aws/fault.ts';
 import { answerJournal } from '../../../src/journal/endpoint.ts';
-import { openJournal } from '../../../src/journal/journal.ts';
+import { openJournal, readLimitMax } from '../../../src/journal/journal.ts';
 import type { JournalRecord } from '../../../src/journal/record.ts';
 import { journalMigrations } from '../../../src/journal/ring.ts';
 import { migrate } from '../../../src/store/migrate.ts';
@@ -72,6 +72,7 @@ export default async (): Promise<Target> => {
       try {
         const query = new URLSearchParams([...readQuery(text)]);
         const { records } = await answerJournal(journal, { query, account, development: false, apiUrl: 'http://x' });
+        hold(records.length <= readLimitMax, 'an answer is bounded');
         for (const { sentence, cure, commands } of records) {
           hold(
             ![sentence, cure, ...commands].some((line) => controls.test(line)),
