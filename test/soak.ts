@@ -65,10 +65,10 @@ const soakTarget = async (name: string): Promise<void> => {
 };
 
 let serverPeakBytes = 0;
-/** Every attack once, growing with the rounds, on one server: what an attack leaves behind meets the next. */
+/** Every attack once, of another size in each round, on one server: what an attack leaves behind meets the next. */
 const besiege = async (round: number): Promise<void> => {
   const siege = await startSiege();
-  const connections = [200, 1_000, 3_000][round % 3] ?? 200;
+  const connections = [3_000, 200, 1_000][round % 3] ?? 200;
   console.log(`a server besieged by ${connections} connections at once; calm it takes ${mega(siege.calmBytes)}`);
   try {
     for (const attack of Object.keys(attacks)) {

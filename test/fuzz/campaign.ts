@@ -1,14 +1,14 @@
 /**
  * One campaign: inputs are made, run and judged in this thread until the plan is fulfilled. A finding is an input on which something was thrown, which took
- * too long, or after which memory is not given back; findings of one cause are told once, made as small as a few hundred tries allow.
+ * too long, or after which memory is not given back or a healthy client not served; findings of one cause are told once, with a small input.
  * What a thread cannot see of itself (that it hangs, that its memory is spent) is seen from outside: run.ts.
  */
 import { setImmediate } from 'node:timers/promises';
-import { getHeapStatistics, setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
-import { watchCoverage } from './coverage.ts';
+import { type Coverage, watchCoverage } from './coverage.ts';
+import { watchMemory } from './memory.ts';
 import { type Material, mutate, Random } from './mutate.ts';
 import type { Target } from './target.ts';
+import { type Announce, causeOf, startTrial, type Trial } from './trial.ts';
 
 export interface Plan {
   readonly seed: number;
@@ -41,39 +41,66 @@ export interface Outcome {
   readonly kept: readonly Uint8Array[];
 }
 
-/** Told of every input before it runs, so that what stops the thread is known outside. */
-export type Announce = (input: Uint8Array) => void;
-
 const batchInputs = 256;
+const healthEveryMs = 10_000;
 /** A campaign that finds more than this is better mended than continued. */
 const findingsMax = 20;
-const shrinkRunsMax = 400;
-const shrinkMs = 3_000;
 const corpusMax = 4_096;
 /** Memory that may stay behind after a campaign's warm-up: caches have bounds, and none of them is larger. */
 const growthBytesMax = 48 * 1_048_576;
-const outcomesMax = 64;
 
-/** Numbers and quoted parts differ from input to input; the cause is the same. */
-const causeOf = (error: unknown): string => {
-  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  return text
-    .split('\n', 1)[0]!
-    .replaceAll(/'[^']*'|"[^"]*"|\d+/g, '#')
-    .slice(0, 160);
+/** Finds the inputs of a batch that reach new code, by halves. */
+const newcomers = async (
+  batch: readonly Buffer[],
+  run: (input: Buffer) => Promise<boolean>,
+  coverage: Coverage,
+): Promise<Buffer[]> => {
+  const [only] = batch;
+  if (only === undefined) return [];
+  if (batch.length === 1) return coverage.fresh() > 0 ? [only] : [];
+  const middle = batch.length >> 1;
+  const found: Buffer[] = [];
+  for (const half of [batch.slice(0, middle), batch.slice(middle)]) {
+    for (const input of half) if (!(await run(input))) return found;
+    if (half.length === 1 || coverage.fresh({ look: true }) > 0) found.push(...(await newcomers(half, run, coverage)));
+  }
+  return found;
 };
 
-/** The thread's garbage collector, which Node keeps to itself unless asked. */
-const collector = (): (() => void) => {
-  setFlagsFromString('--expose-gc');
-  // a function without arguments, by V8's own documentation of the flag
-  return runInNewContext('gc') as () => void;
-};
+/** Findings by cause, the first input of each. */
+class Findings {
+  readonly byCause = new Map<string, Finding>();
+  readonly #trial: Trial;
+  constructor(trial: Trial) {
+    this.#trial = trial;
+  }
 
-const usedBytes = (): number => {
-  const { used_heap_size: heap, external_memory: external } = getHeapStatistics();
-  return heap + external;
-};
+  add(error: unknown, prefix = ''): void {
+    const cause = `${prefix}${causeOf(error)}`;
+    if (this.byCause.has(cause)) return;
+    const stack = error instanceof Error ? (error.stack ?? '') : '';
+    this.byCause.set(cause, { cause, stack, input: this.#trial.current });
+  }
+
+  /** Runs an input and keeps what it causes, made small. */
+  async judge(input: Buffer): Promise<void> {
+    const error = await this.#trial.attempt(input);
+    if (error === undefined || this.byCause.has(causeOf(error))) return;
+    this.add(error);
+    const cause = causeOf(error);
+    const stack = this.byCause.get(cause)?.stack ?? '';
+    this.byCause.set(cause, { cause, stack, input: await this.#trial.shrink(input, cause) });
+  }
+
+  /** Whether a healthy client is still served. */
+  async checkHealth(target: Target): Promise<void> {
+    try {
+      await target.check?.();
+    } catch (error) {
+      this.add(error, 'afterwards: ');
+    }
+  }
+}
 
 export const campaign = async (
   open: () => Promise<Target> | Target,
@@ -82,150 +109,60 @@ export const campaign = async (
 ): Promise<Outcome> => {
   const coverage = plan.guided ? watchCoverage() : undefined;
   const target = await open();
+  const trial = startTrial(target, plan, announce);
+  const findings = new Findings(trial);
+  const memory = watchMemory();
   const random = new Random(plan.seed);
   const corpus = [...target.corpus, ...plan.known];
   const dictionary = target.dictionary.map((word) => Buffer.from(word));
   const material: Material = { corpus, dictionary, bytesMax: target.bytesMax };
-  const findings = new Map<string, Finding>();
-  const outcomes: Record<string, number> = {};
-  let executions = 0;
-  let slowestMs = 0;
-  let peakBytes = 0;
   const kept: Buffer[] = [];
-  let current: Uint8Array = Buffer.alloc(0);
-  /** What was thrown where nobody waits for it. */
-  let stray: unknown;
-
-  /** Runs one input; the error that it caused, if any. */
-  const attempt = async (input: Buffer): Promise<unknown> => {
-    executions++;
-    current = input;
-    announce(input);
-    const startedAt = performance.now();
-    try {
-      const answer = target.run(Buffer.from(input));
-      const outcome = (answer instanceof Promise ? await answer : answer) ?? 'done';
-      if (outcome in outcomes || Object.keys(outcomes).length < outcomesMax) {
-        outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
-      }
-    } catch (error) {
-      return error ?? new Error('threw nothing');
-    }
-    const tookMs = performance.now() - startedAt;
-    slowestMs = Math.max(slowestMs, tookMs);
-    const thrown = stray;
-    stray = undefined;
-    if (thrown !== undefined) return thrown;
-    return tookMs > plan.inputMsMax ? new Error(`took longer than ${plan.inputMsMax} ms`) : undefined;
-  };
-
-  /** The input without every part that the cause does not need. */
-  const shrink = async (input: Buffer, cause: string): Promise<Buffer> => {
-    let smallest = input;
-    let runs = 0;
-    const untilMs = performance.now() + shrinkMs;
-    for (let size = Math.ceil(smallest.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
-      for (let at = 0; at < smallest.length && runs < shrinkRunsMax && performance.now() < untilMs; ) {
-        runs++;
-        const shorter = Buffer.concat([smallest.subarray(0, at), smallest.subarray(at + size)]);
-        const error = await attempt(shorter);
-        if (error !== undefined && causeOf(error) === cause) smallest = shorter;
-        else at += size;
-      }
-    }
-    return smallest;
-  };
-
-  const judge = async (input: Buffer): Promise<void> => {
-    const error = await attempt(input);
-    if (error === undefined) return;
-    const cause = causeOf(error);
-    if (findings.has(cause)) return;
-    const stack = error instanceof Error ? (error.stack ?? '') : '';
-    findings.set(cause, { cause, stack, input });
-    findings.set(cause, { cause, stack, input: await shrink(input, cause) });
-  };
-
   const startedAt = performance.now();
-  const isDone = (): boolean =>
-    executions >= plan.executionsMax || performance.now() - startedAt >= plan.ms || findings.size >= findingsMax;
-  /** Finds the inputs of a batch that reached new code, by halves. */
-  const keep = async (batch: readonly Buffer[]): Promise<void> => {
-    if (coverage === undefined || corpus.length >= corpusMax) return;
-    const [only] = batch;
-    if (batch.length <= 1) {
-      if (only !== undefined && coverage.fresh() > 0) {
-        corpus.push(only);
-        kept.push(only);
-      }
-      return;
+  let checkedAt = startedAt;
+  const share = (): number =>
+    Math.max(trial.executions / plan.executionsMax, (performance.now() - startedAt) / plan.ms);
+  const isDone = (): boolean => share() >= 1 || findings.byCause.size >= findingsMax;
+
+  const batch = async (): Promise<void> => {
+    const inputs: Buffer[] = [];
+    while (inputs.length < batchInputs && !isDone()) {
+      const input = mutate(random, material);
+      inputs.push(input);
+      await findings.judge(input);
     }
-    const middle = batch.length >> 1;
-    for (const half of [batch.slice(0, middle), batch.slice(middle)]) {
-      for (const input of half) {
-        if (isDone()) return;
-        await attempt(input);
-      }
-      if (half.length === 1 || coverage.fresh({ look: true }) > 0) await keep(half);
-    }
+    memory.look(share());
+    if (coverage === undefined || corpus.length >= corpusMax || coverage.fresh({ look: true }) === 0) return;
+    const rerun = async (input: Buffer): Promise<boolean> => {
+      if (!isDone()) await trial.attempt(input);
+      return !isDone();
+    };
+    const found = await newcomers(inputs, rerun, coverage);
+    corpus.push(...found);
+    kept.push(...found);
   };
 
-  const onStray = (error: unknown): void => {
-    stray ??= error;
-  };
-  process.on('uncaughtException', onStray);
-  process.on('unhandledRejection', onStray);
-  const collect = collector();
-  const health = async (): Promise<void> => {
-    const error = await target.check?.().catch((reason: unknown) => reason ?? new Error('not healthy'));
-    if (error !== undefined) {
-      const cause = `afterwards: ${causeOf(error)}`;
-      findings.set(cause, { cause, stack: error instanceof Error ? (error.stack ?? '') : '', input: current });
-    }
-  };
-  let warmBytes: number | undefined;
-  let checkedAt = startedAt;
   try {
-    for (const input of [...plan.known, ...target.corpus]) await judge(Buffer.from(input));
+    for (const input of [...plan.known, ...target.corpus]) await findings.judge(Buffer.from(input));
     coverage?.fresh();
     while (!isDone()) {
-      const batch: Buffer[] = [];
-      while (batch.length < batchInputs && !isDone()) {
-        const input = mutate(random, material);
-        batch.push(input);
-        await judge(input);
-      }
-      peakBytes = Math.max(peakBytes, usedBytes());
-      if (coverage !== undefined && coverage.fresh({ look: true }) > 0) await keep(batch);
+      await batch();
       await setImmediate();
-      const now = performance.now();
-      const share = Math.max(executions / plan.executionsMax, (now - startedAt) / plan.ms);
-      if (warmBytes === undefined && share > 0.5) {
-        collect();
-        warmBytes = usedBytes();
-      }
-      if (now - checkedAt > 10_000) {
-        checkedAt = now;
-        await health();
-      }
+      if (performance.now() - checkedAt < healthEveryMs) continue;
+      checkedAt = performance.now();
+      await findings.checkHealth(target);
     }
-    await health();
+    await findings.checkHealth(target);
     await setImmediate();
-    collect();
-    const grown = usedBytes() - (warmBytes ?? usedBytes());
-    if (grown > growthBytesMax + kept.length * target.bytesMax) {
-      const cause = `memory grew by ${Math.round(grown / 1_048_576)} MB in the second half`;
-      findings.set('memory', { cause, stack: '', input: current });
-    }
-    if (stray !== undefined) {
-      const cause = causeOf(stray);
-      findings.set(cause, { cause, stack: stray instanceof Error ? (stray.stack ?? '') : '', input: current });
-    }
+    const stray = trial.takeStray();
+    if (stray !== undefined) findings.add(stray);
+    const grownBytes = memory.grownBytes() - kept.length * target.bytesMax;
+    if (grownBytes > growthBytesMax) findings.add(new Error(`memory grew by ${grownBytes} bytes in the second half`));
   } finally {
     await target.close?.();
     coverage?.close();
-    process.off('uncaughtException', onStray);
-    process.off('unhandledRejection', onStray);
+    trial.close();
   }
-  return { executions, findings: [...findings.values()], slowestMs, peakBytes, outcomes, kept };
+  const { executions, slowestMs, outcomes } = trial;
+  const { peakBytes } = memory;
+  return { executions, findings: [...findings.byCause.values()], slowestMs, peakBytes, outcomes, kept };
 };
