@@ -4,7 +4,7 @@
  * a new topic each time. `compile`: a document from its text to a set.
  */
 import { Duplex } from 'node:stream';
-import { awsLimits } from '../src/config.ts';
+import { awsLimits } from '../src/limits.ts';
 import type { Authority } from '../src/mqtt/authority.ts';
 import { createBroker } from '../src/mqtt/broker.ts';
 import { evaluate } from '../src/policy/evaluate.ts';

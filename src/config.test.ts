@@ -2,15 +2,17 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { test } from 'node:test';
-import { awsLimits, ConfigProblem, configFlags, didYouMean, environmentName, readConfig, version } from './config.ts';
+import { ConfigProblem, configFlags, didYouMean, environmentName, readConfig, version } from './config.ts';
 import { isRegion } from './features/accounts/account.ts';
+import { awsLimits, openLimits } from './limits.ts';
 
 test('without flags and environment the defaults of the design hold (design.md 3)', () => {
   assert.deepEqual(readConfig([], {}), {
     host: '127.0.0.1',
     apiPort: 4566,
     mqttPort: 8883,
-    httpsPort: 8443,
+    httpsPorts: [8443],
+    metricsPort: 9464,
     dataFolder: resolve('fleetgate-data'),
     domain: 'localhost',
     names: [],
@@ -20,6 +22,7 @@ test('without flags and environment the defaults of the design hold (design.md 3
     allowedOrigins: [],
     logLevel: 'info',
     limits: awsLimits,
+    rateQuotas: false,
   });
 });
 
@@ -28,7 +31,11 @@ const settings: readonly [flag: string, text: string, field: string, value: unkn
   ['host', '0.0.0.0', 'host', '0.0.0.0'],
   ['api-port', '0', 'apiPort', 0],
   ['mqtt-port', '65535', 'mqttPort', 65_535],
-  ['https-port', '443', 'httpsPort', 443],
+  ['https-port', '443,8443', 'httpsPorts', [443, 8443]],
+  ['metrics-port', '0', 'metricsPort', 0],
+  ['limits', 'open', 'limits', openLimits],
+  ['rate-quotas', 'aws', 'rateQuotas', true],
+  ['session-expiry', '604800', 'limits', { ...awsLimits, sessionExpirySecondsMax: 604_800 }],
   ['data', 'x/y', 'dataFolder', resolve('x/y')],
   ['domain', 'iot.example.com', 'domain', 'iot.example.com'],
   ['names', 'a.example, b', 'names', ['a.example', 'b']],

@@ -1,64 +1,8 @@
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { type Limits, limitSets } from './limits.ts';
 
-/**
- * Everything an operator may set, read once into a frozen object. Any room may import types from here; only `node.ts` and `main.ts` read values.
- * Every bound of the data plane is named here with AWS's value as default (source: spec gateway.md 12).
- */
-
-/** Bounds of one node's gateway and broker. Sizes in bytes, times in seconds or milliseconds as named. */
-export interface Limits {
-  readonly clientIdBytesMax: number;
-  readonly topicBytesMax: number;
-  /** Slashes in a topic or filter, not counting the prefix of Basic Ingest and of shared subscriptions. */
-  readonly topicSlashesMax: number;
-  readonly payloadBytesMax: number;
-  readonly packetBytesMax: number;
-  readonly subscriptionsPerConnectionMax: number;
-  readonly filtersPerSubscribeMax: number;
-  readonly keepAliveSecondsMin: number;
-  readonly keepAliveSecondsMax: number;
-  /** Unacknowledged QoS 1 messages per connection and direction; also Receive Maximum of the CONNACK. */
-  readonly inflightMax: number;
-  readonly topicAliasMax: number;
-  /** Bytes waiting to be written to one connection; beyond it QoS 0 messages for it are dropped and QoS 1 publishers are held back. */
-  readonly outboundBytesMax: number;
-  /** Connections of this node; one more is closed before its handshake. */
-  readonly connectionsMax: number;
-  /** TLS handshakes under way at once; further ones wait, `connectionsMax` bounds how many. */
-  readonly handshakesMax: number;
-  readonly clientHelloBytesMax: number;
-  /** From the accepted socket to the end of the TLS handshake. */
-  readonly handshakeMs: number;
-  /** From the end of the TLS handshake to the CONNECT packet. */
-  readonly connectPacketMs: number;
-  /** Bytes of an HTTP request body. */
-  readonly httpBodyBytesMax: number;
-  /** Account and region pairs that may come into being by first use. */
-  readonly accountsMax: number;
-}
-
-export const awsLimits: Limits = Object.freeze({
-  clientIdBytesMax: 128,
-  topicBytesMax: 256,
-  topicSlashesMax: 7,
-  payloadBytesMax: 131_072,
-  packetBytesMax: 149_504,
-  subscriptionsPerConnectionMax: 50,
-  filtersPerSubscribeMax: 8,
-  keepAliveSecondsMin: 30,
-  keepAliveSecondsMax: 1200,
-  inflightMax: 100,
-  topicAliasMax: 8,
-  outboundBytesMax: 1_048_576,
-  connectionsMax: 100_000,
-  handshakesMax: 64,
-  clientHelloBytesMax: 65_536,
-  handshakeMs: 10_000,
-  connectPacketMs: 30_000,
-  httpBodyBytesMax: 1_048_576,
-  accountsMax: 1000,
-});
+/** Everything an operator may set, read once into a frozen object. Any room may import types from here; only `node.ts` and `main.ts` read values. */
 
 /** Of this program; package.json says the same. */
 export const version = '0.1.0';
@@ -75,7 +19,10 @@ export interface Config {
   /** 0 = a free port, for each port. */
   readonly apiPort: number;
   readonly mqttPort: number;
-  readonly httpsPort: number;
+  /** HTTPS, WebSocket and every protocol that is chosen by ALPN, on each of these ports. */
+  readonly httpsPorts: readonly number[];
+  /** Prometheus metrics, on loopback only. */
+  readonly metricsPort: number;
   /** Folder of the keys, the certificates and, unless `store` names another place, the store. */
   readonly dataFolder: string;
   /** `postgres://...` of the database that holds the store; may hold a password, so it is never shown. */
@@ -97,6 +44,8 @@ export interface Config {
   /** pino's level names; `silent` for none. */
   readonly logLevel: string;
   readonly limits: Limits;
+  /** AWS's limits per unit of time (publishes and bytes per second, CONNECTs per client id, drain rate) are kept. */
+  readonly rateQuotas: boolean;
 }
 
 /** One `--flag` of a command: what `--help` says of it. */
@@ -113,7 +62,8 @@ export const configFlags = [
   { name: 'host', value: 'ADDRESS', byDefault: '127.0.0.1', about: 'address to listen on' },
   { name: 'api-port', value: 'PORT', byDefault: '4566', about: 'AWS API over HTTP; 0 picks a free port' },
   { name: 'mqtt-port', value: 'PORT', byDefault: '8883', about: 'MQTT over TLS; 0 picks a free port' },
-  { name: 'https-port', value: 'PORT', byDefault: '8443', about: 'HTTPS; not opened in this version' },
+  { name: 'https-port', value: 'PORT,...', byDefault: '8443', about: 'HTTPS, WebSocket, MQTT by ALPN; 0 as above' },
+  { name: 'metrics-port', value: 'PORT', byDefault: '9464', about: 'Prometheus /metrics on loopback; 0 as above' },
   {
     name: 'data',
     value: 'FOLDER',
@@ -129,6 +79,14 @@ export const configFlags = [
   { name: 'allowed-origins', value: 'URL,...', byDefault: '', about: 'web pages that may call the API' },
   { name: 'server-cert', value: 'FILE', byDefault: '', about: 'PEM chain in place of our own' },
   { name: 'server-key', value: 'FILE', byDefault: '', about: 'PEM key of --server-cert' },
+  { name: 'limits', value: 'SET', byDefault: 'aws', about: "aws, or open: MQTT's own rules, larger bounds" },
+  { name: 'rate-quotas', value: 'SET', byDefault: 'off', about: "aws: keep AWS's limits per unit of time" },
+  {
+    name: 'session-expiry',
+    value: 'SECONDS',
+    byDefault: '3600',
+    about: 'longest life of a session without connection',
+  },
   { name: 'log-level', value: 'LEVEL', byDefault: 'info', about: 'debug, info, warn, error or silent' },
 ] as const satisfies readonly Flag[];
 type ConfigFlag = (typeof configFlags)[number]['name'];
@@ -270,6 +228,14 @@ export const readConfig = (argv: readonly string[], env: Environment): Config =>
   };
   const readPort = (name: ConfigFlag): number =>
     Number(read(name, 'a port number from 0 to 65535', (text) => /^\d{1,5}$/.test(text) && Number(text) <= 65_535));
+  const readPorts = (name: ConfigFlag): readonly number[] =>
+    Object.freeze(
+      listOf(
+        read(name, 'port numbers from 0 to 65535 with commas between them', (text) =>
+          listOf(text).every((port) => /^\d{1,5}$/.test(port) && Number(port) <= 65_535),
+        ),
+      ).map(Number),
+    );
   const readFile = (name: ConfigFlag): string | undefined => {
     const file = read(name, 'the path of a file', (text) => !text.includes('\0'));
     return file === '' ? undefined : resolve(file);
@@ -283,11 +249,20 @@ export const readConfig = (argv: readonly string[], env: Environment): Config =>
   const names = 'a comma-separated list of lower-case host names';
   const origins = 'a comma-separated list of origins such as https://console.example.com';
   const rootKey = readRootKey(env);
+  const limitSet = read('limits', 'aws or open', (text) => text in limitSets) === 'open' ? 'open' : 'aws';
+  const sessionExpiry = Number(
+    read(
+      'session-expiry',
+      'seconds from 1 to 604800',
+      (text) => /^[1-9]\d{0,5}$/.test(text) && Number(text) <= 604_800,
+    ),
+  );
   return Object.freeze({
     host: read('host', 'an IP address or a host name', (text) => /^[0-9A-Fa-f:.]+$/.test(text) || hostName.test(text)),
     apiPort: readPort('api-port'),
     mqttPort: readPort('mqtt-port'),
-    httpsPort: readPort('https-port'),
+    httpsPorts: readPorts('https-port'),
+    metricsPort: readPort('metrics-port'),
     dataFolder: resolve(read('data', 'the path of a folder', (text) => !text.includes('\0'))),
     domain: read('domain', 'a lower-case domain name', (text) => hostName.test(text)),
     names: Object.freeze(listOf(read('names', names, (text) => listOf(text).every((name) => hostName.test(name))))),
@@ -300,6 +275,7 @@ export const readConfig = (argv: readonly string[], env: Environment): Config =>
     ...(serverKey !== undefined && { serverKey }),
     ...(rootKey && { rootKey }),
     logLevel: read('log-level', `one of ${logLevels.join(', ')}`, (text) => logLevels.includes(text)),
-    limits: awsLimits,
+    limits: Object.freeze({ ...limitSets[limitSet], sessionExpirySecondsMax: sessionExpiry }),
+    rateQuotas: read('rate-quotas', 'aws or off', (text) => text === 'aws' || text === 'off') === 'aws',
   });
 };

@@ -63,6 +63,15 @@ export type HandlersOf<Service extends ServiceName> = {
 };
 export type Handlers = { readonly [Service in ServiceName]?: HandlersOf<Service> };
 
+/** Periodic work that one node at a time does, by the node's clock. */
+export interface Task {
+  /** Unique among all slices. */
+  readonly name: string;
+  readonly everyMs: number;
+  /** Must bear being cut off and run again. A failure is logged and tried again at the next turn. */
+  run(nowMs: number): Promise<void>;
+}
+
 /** Everything a slice adds to the server. Features stand in `features/index.ts` in dependency order. */
 export interface Feature {
   readonly name: string;

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { type Config, readConfig } from './config.ts';
 import { type FleetNode, startNode } from './node.ts';
 
-export type { Config, Limits } from './config.ts';
+export type { Config } from './config.ts';
+export type { Dialect, Limits } from './limits.ts';
 export type { Clock, FleetNode } from './node.ts';
 export { StartProblem } from './start-problem.ts';
 
@@ -26,7 +27,8 @@ export const start = async (options: StartOptions = {}): Promise<FleetNode> => {
       ...readConfig([], {}),
       apiPort: 0,
       mqttPort: 0,
-      httpsPort: 0,
+      httpsPorts: [0],
+      metricsPort: 0,
       logLevel: 'silent',
       ...(ownFolder !== undefined && { dataFolder: ownFolder }),
       ...options,

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { platform } from 'node:os';
 import { test } from 'node:test';
 import { connect } from 'node:tls';
-import { awsLimits } from './config.ts';
 import { type FleetNode, start } from './index.ts';
+import { awsLimits } from './limits.ts';
 import { plainNameOf } from './node.ts';
 
 test('a default account that cannot come into being is refused in one sentence', async () => {

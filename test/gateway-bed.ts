@@ -3,12 +3,12 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { TestContext } from 'node:test';
 import type { TLSSocket } from 'node:tls';
-import { awsLimits } from '../src/config.ts';
 import type { GatewayOptions } from '../src/gateway/gate.ts';
 import { type Gateway, startGateway } from '../src/gateway/listener.ts';
 import type { Protocol } from '../src/gateway/protocol.ts';
 import type { ServerCertificate } from '../src/gateway/tls-servers.ts';
 import type { JournalRecord } from '../src/journal/record.ts';
+import { awsLimits } from '../src/limits.ts';
 import type { Peer } from '../src/mqtt/authority.ts';
 import { selfSigned, throwAwayFolder } from './throw-away-certificates.ts';
 

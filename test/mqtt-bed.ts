@@ -3,8 +3,8 @@ import { type Duplex, duplexPair } from 'node:stream';
 import mqttPacket, { type Packet, type Parser } from 'mqtt-packet';
 import type { AccountRegion } from '../src/aws/arn.ts';
 import type { Weighing } from '../src/aws/decision.ts';
-import { awsLimits, type Limits } from '../src/config.ts';
 import type { JournalRecord, Reason } from '../src/journal/record.ts';
+import { awsLimits, type Limits } from '../src/limits.ts';
 import type { Admission, Admit, Authority, IotAction, Peer } from '../src/mqtt/authority.ts';
 import { createBroker } from '../src/mqtt/broker.ts';
 

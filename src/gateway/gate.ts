@@ -1,7 +1,7 @@
 /** What the gateway asks of the rooms above it, and what all connections of one listener share. Types only. */
 import type { TLSSocket } from 'node:tls';
-import type { Limits } from '../config.ts';
 import type { RecordAttempt } from '../journal/record.ts';
+import type { Limits } from '../limits.ts';
 import type { Peer } from '../mqtt/authority.ts';
 import type { HandshakeLine } from './handshake-line.ts';
 import type { Protocol, ProtocolChoice } from './protocol.ts';

@@ -7,7 +7,7 @@ import { connect } from 'node:tls';
 import { forgedKey } from '../../test/forged-key.ts';
 import { type Bed, bootGateway, Inbox, identities, run, until } from '../../test/gateway-bed.ts';
 import { fileOf, type Identity } from '../../test/throw-away-certificates.ts';
-import { awsLimits } from '../config.ts';
+import { awsLimits } from '../limits.ts';
 
 const { ec, rsa, deviceEc, deviceRsa, stranger, folder } = identities;
 const defaultAccount = { accountId: '000000000000', region: 'us-east-1' };

@@ -11,25 +11,51 @@ export interface Peer {
   readonly serverName: string | undefined;
   /** DER of the peer's leaf and of what it sent above it; proven by TLS to hold the private key. */
   readonly certificate: { readonly certificateId: string; readonly der: Uint8Array } | undefined;
+  /** Who signed the request that opened this connection (SigV4 over HTTPS or WebSocket): then the principal, whatever certificate is there. */
+  readonly signer?: Signer;
+  /** MQTT inside WebSocket frames, or HTTPS without a session; absent: MQTT straight over TLS. */
+  readonly transport?: 'websocket' | 'https';
   readonly tls: TlsFacts;
   readonly remoteAddress: string;
   readonly remotePort: number;
 }
 
+/** An IAM identity, as a verified signature proves it. */
+export interface Signer {
+  readonly account: AccountRegion;
+  readonly accessKeyId: string;
+  /** e.g. `arn:aws:iam::000000000000:root`. */
+  readonly arn: string;
+  /** The `UserId` of GetCallerIdentity; the principalIdentifier of life-cycle events. */
+  readonly userId: string;
+}
+
 /** What the CONNECT packet says that policies may ask about. */
 export interface ConnectFacts {
-  readonly clientId: string;
+  /** Undefined over HTTPS, which has no client id: policy variables of it stay unresolved (spec gateway.md 3). */
+  readonly clientId: string | undefined;
   /** Values of iot:ConnectAttributes: PersistentConnect, LastWill. Empty for a plain clean connect. */
   readonly connectAttributes: readonly ('PersistentConnect' | 'LastWill')[];
   readonly lastWillTopic: string | undefined;
 }
 
-export type IotAction = 'iot:Connect' | 'iot:Publish' | 'iot:RetainPublish' | 'iot:Subscribe' | 'iot:Receive';
+export type IotAction =
+  | 'iot:Connect'
+  | 'iot:Publish'
+  | 'iot:RetainPublish'
+  | 'iot:Subscribe'
+  | 'iot:Receive'
+  | 'iot:GetRetainedMessage'
+  | 'iot:ListRetainedMessages'
+  | 'iot:DeleteConnection'
+  | 'iot:GetConnection'
+  | 'iot:ListSubscriptions'
+  | 'iot:SendDirectMessage';
 
 /** The rights of one connection, as they are now. */
 export interface Authority {
   readonly account: AccountRegion;
-  /** The certificateId. */
+  /** The certificateId, or the userId of an IAM identity. */
   readonly principalId: string;
   /** Moves whenever a decision might come out differently; whoever remembers decisions keeps the revision beside them. */
   readonly revision: number;

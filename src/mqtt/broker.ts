@@ -5,8 +5,8 @@
  */
 import type { Duplex } from 'node:stream';
 import { type AccountRegion, accountKey, sameAccount } from '../aws/arn.ts';
-import type { Limits } from '../config.ts';
 import type { RecordAttempt } from '../journal/record.ts';
+import type { Limits } from '../limits.ts';
 import { connect } from './admission.ts';
 import type { Admit, Peer } from './authority.ts';
 import { Connection, closeGraceMs, type Rules } from './connection.ts';

@@ -1,6 +1,7 @@
 /** What every part of one broker shares. */
-import type { Limits } from '../config.ts';
+
 import type { RecordAttempt } from '../journal/record.ts';
+import type { Limits } from '../limits.ts';
 import type { Admit } from './authority.ts';
 import type { Metrics } from './metrics.ts';
 import type { Turn } from './outbox.ts';

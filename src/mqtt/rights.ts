@@ -9,16 +9,23 @@ const types = {
   'iot:RetainPublish': 'topic',
   'iot:Subscribe': 'topicfilter',
   'iot:Receive': 'topic',
+  'iot:GetRetainedMessage': 'topic',
+  'iot:DeleteConnection': 'client',
+  'iot:GetConnection': 'client',
+  'iot:ListSubscriptions': 'client',
+  'iot:SendDirectMessage': 'client',
 } as const;
+/** Actions on something that has a name; the others have the resource `*`. */
+type NamedAction = Exclude<IotAction, 'iot:ListRetainedMessages'>;
 
 /** The decision about `name`: a client id, topic or topic filter, as the action has it. */
-export const allows = (authority: Authority, action: IotAction, name: string): boolean =>
+export const allows = (authority: Authority, action: NamedAction, name: string): boolean =>
   authority.allows(action, `${types[action]}/${name}`);
 
 /** The journal's fields of a denied action. */
 export const denial = (
   authority: Authority,
-  action: IotAction,
+  action: NamedAction,
   name: string,
 ): Partial<JournalRecord> & { reason: 'AUTHORIZATION_FAILURE' } => {
   const { decision, statements, decidedBy, unresolved } = authority.weigh(action, `${types[action]}/${name}`);
@@ -43,5 +50,5 @@ interface Recorder {
 export const recordDenial = (
   to: Recorder,
   eventType: EventType,
-  denied: { readonly authority: Authority; readonly action: IotAction; readonly name: string },
+  denied: { readonly authority: Authority; readonly action: NamedAction; readonly name: string },
 ): void => to.record(eventType, { status: 'Failure', ...denial(denied.authority, denied.action, denied.name) });

@@ -111,7 +111,7 @@ export const createAuthorities = (options: AuthoritiesOptions): Authorities => {
     if (!account) {
       return { refusal: peer.serverName === undefined ? 'SNI_REQUIRED' : 'SNI_MISUSED', account: undefined };
     }
-    const connection = await live.enter(account, certificateId, connect.clientId);
+    const connection = await live.enter(account, certificateId, connect.clientId ?? '');
     if (!connection) return { refusal: 'CONNECTION_LIMIT', account };
     try {
       const refused = await refusal(connection, der);
