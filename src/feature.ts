@@ -2,6 +2,7 @@
 import type { AccountRegion } from './aws/arn.ts';
 import type { Operations, ServiceName } from './aws/operations.ts';
 import type { ChangeKind } from './bus/changes.ts';
+import type { Authority } from './mqtt/authority.ts';
 import type { Migration } from './store/migrate.ts';
 import type { Db, Unit } from './store/store.ts';
 
@@ -12,6 +13,11 @@ export interface Caller {
   readonly arn: string;
   /** The `UserId` of GetCallerIdentity. */
   readonly userId: string;
+  /**
+   * The rights that the data plane asks (`iot:Publish` on `topic/a/b`): a device certificate's, or a signer's. Absent where nobody has asked for
+   * them: everything of the caller's own account is allowed. Whoever made it releases it after the answer.
+   */
+  readonly principal?: Authority;
 }
 
 /** What api/ knows of the HTTP request beyond its input; a handler that depends on it says why. */
