@@ -193,9 +193,30 @@ const neverSigned: ReadonlySet<string> = new Set(
   ),
 );
 
-/** The headers to send, lower-case: those given, `host`, `x-amz-date`, `x-amz-content-sha256`, the token if any, and `authorization`. */
+/** A claim is known by one of these two; the others are its parts. */
+const claimNames = ['X-Amz-Signature', 'X-Amz-Algorithm'];
+const claimParts = [
+  ...claimNames,
+  'X-Amz-Credential',
+  'X-Amz-Date',
+  'X-Amz-Expires',
+  'X-Amz-SignedHeaders',
+  'X-Amz-Security-Token',
+];
+
+/** A URL that claims a signature already cannot get another: the reader refuses two claims, since which one is meant would be a guess. */
+const refuseClaim = (url: URL, names: readonly string[]): void => {
+  const claimed = queryPairs(url.search.slice(1)).find(([name]) => names.includes(name));
+  if (claimed) throw new TypeError(`A URL whose query holds ${claimed[0]} already cannot be signed`);
+};
+
+/**
+ * The headers to send, lower-case: those given, `host`, `x-amz-date`, `x-amz-content-sha256`, the token if any, and `authorization`.
+ * A TypeError for a URL that is presigned.
+ */
 export const signRequest = (request: UnsignedRequest): Record<string, string> => {
   const url = new URL(request.url);
+  refuseClaim(url, claimNames);
   const amzDate = amzDateOf(request.nowMs);
   const payloadHash = sha256Hex(bodyBytes(request.body));
   const headers: Record<string, string> = { host: url.host };
@@ -221,9 +242,13 @@ export const signRequest = (request: UnsignedRequest): Record<string, string> =>
   return headers;
 };
 
-/** The same URL with its signature in the query: only `host` is signed. `expiresSeconds` is at most 604800 (seven days). */
+/**
+ * The same URL with its signature in the query: only `host` is signed. `expiresSeconds` is at most 604800 (seven days).
+ * A TypeError for a URL whose query holds a part of a signature.
+ */
 export const presignUrl = (request: UnsignedRequest & { readonly expiresSeconds: number }): string => {
   const url = new URL(request.url);
+  refuseClaim(url, claimParts);
   const amzDate = amzDateOf(request.nowMs);
   const scope: Scope = { date: amzDate.slice(0, 8), region: request.region, service: request.service };
   const added: [string, string][] = [
