@@ -207,7 +207,19 @@ const open = (
     failed: (error) => connection.failed(error),
   });
   const scope = scopeOf(authority.account);
-  const session = scope.claim(clientId, context.newId(), () => connection.end(endings.takenOver));
+  const session = scope.claim(
+    {
+      clientId,
+      sessionIdentifier: context.newId(),
+      version: packet.version,
+      cleanStart: packet.clean,
+      expirySeconds: 0,
+      keepAliveSeconds,
+      nowMs: context.now(),
+      holder: connection,
+    },
+    endings.takenOver,
+  );
   session.receiver = receiver;
   const client: Client = {
     clientId,

@@ -70,7 +70,8 @@ export interface Broker {
   readonly metrics: Metrics;
   /** Speaks MQTT with an authenticated peer from now on; owns the socket. */
   accept(socket: Duplex, peer: Peer): void;
-  publish(account: AccountRegion, message: ServiceMessage): void;
+  /** Resolves when the message is durable where it must be; undefined = there is nothing to wait for. */
+  publish(account: AccountRegion, message: ServiceMessage): Promise<void> | undefined;
   /** Clients whose CONNECT was accepted, of one account or of all. */
   connections(account?: AccountRegion): ConnectedClient[];
   /** Acts on every time-out that is due at `nowMs`. The broker calls it each second; whoever moves the clock calls it too. */
@@ -148,7 +149,7 @@ export const createBroker = ({
     },
     publish(account, { topic, payload, qos, properties = {} }) {
       const scope = scopes.get(accountKey(account));
-      if (scope === undefined) return;
+      if (scope === undefined) return undefined;
       const source = Buffer.from(payload);
       const message = new Message({
         topic,
@@ -159,7 +160,7 @@ export const createBroker = ({
         properties: encodeMessageProperties(properties),
         expiresAtMs: expiresAt(properties.messageExpirySeconds, context.now()),
       });
-      deliver(context, scope.subscriptions.route(topic), message);
+      return deliver(context, scope.subscriptions.route(topic), message);
     },
     connections: (account) => [...connections].flatMap((connection) => describe(connection, account)),
     tick: (nowMs) => context.wheel.tick(nowMs),

@@ -14,8 +14,16 @@ export interface Sender {
   readonly publisher: Publisher;
 }
 
-/** Hands a message to every receiver of its route; of each shared group to one member that takes it. `sender` is absent for the service. */
-export const deliver = (context: BrokerContext, route: Route<Session>, message: Message, sender?: Sender): void => {
+/**
+ * Hands a message to every receiver of its route; of each shared group to one member that takes it. `sender` is absent for the service. Resolves when it
+ * is durable for every session that must not miss it; undefined = there is nothing to wait for.
+ */
+export const deliver = (
+  context: BrokerContext,
+  route: Route<Session>,
+  message: Message,
+  sender?: Sender,
+): Promise<void> | undefined => {
   const { matches, groups } = route;
   context.effort.units += matches.length + groups.length;
   for (const match of matches) hand(message, match, sender);
@@ -26,6 +34,7 @@ export const deliver = (context: BrokerContext, route: Route<Session>, message: 
       if (member !== undefined && hand(message, member, sender)) break;
     }
   }
+  return undefined;
 };
 
 const hand = (message: Message, match: Match<Session>, sender: Sender | undefined): boolean => {
