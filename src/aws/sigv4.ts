@@ -204,15 +204,20 @@ const claimParts = [
   'X-Amz-Security-Token',
 ];
 
+/** A request that no signature of ours can vouch for. */
+export class UnsignableRequest extends Error {
+  override readonly name = 'UnsignableRequest';
+}
+
 /** A URL that claims a signature already cannot get another: the reader refuses two claims, since which one is meant would be a guess. */
 const refuseClaim = (url: URL, names: readonly string[]): void => {
   const claimed = queryPairs(url.search.slice(1)).find(([name]) => names.includes(name));
-  if (claimed) throw new TypeError(`A URL whose query holds ${claimed[0]} already cannot be signed`);
+  if (claimed) throw new UnsignableRequest(`A URL whose query holds ${claimed[0]} already cannot be signed`);
 };
 
 /**
  * The headers to send, lower-case: those given, `host`, `x-amz-date`, `x-amz-content-sha256`, the token if any, and `authorization`.
- * A TypeError for a URL that is presigned.
+ * UnsignableRequest for a URL that is presigned.
  */
 export const signRequest = (request: UnsignedRequest): Record<string, string> => {
   const url = new URL(request.url);
@@ -244,7 +249,7 @@ export const signRequest = (request: UnsignedRequest): Record<string, string> =>
 
 /**
  * The same URL with its signature in the query: only `host` is signed. `expiresSeconds` is at most 604800 (seven days).
- * A TypeError for a URL whose query holds a part of a signature.
+ * UnsignableRequest for a URL whose query holds a part of a signature.
  */
 export const presignUrl = (request: UnsignedRequest & { readonly expiresSeconds: number }): string => {
   const url = new URL(request.url);

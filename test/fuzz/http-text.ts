@@ -1,5 +1,7 @@
 /** HTTP requests as inputs: request line, headers, an empty line, the body; lines end in LF here, and in CRLF on the wire. Byte strings throughout. */
 
+import { UnsignableRequest } from '../../src/aws/sigv4.ts';
+
 export interface RequestText {
   readonly method: string;
   readonly target: string;
@@ -27,6 +29,16 @@ export const requestText = (
 ): Buffer => {
   const lines = [`${method} ${target}`, ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`)];
   return Buffer.from(`${lines.join('\n')}\n\n${body}`, 'latin1');
+};
+
+/** What the signer makes; undefined for what it refuses to sign. */
+export const orUnsignable = <T>(sign: () => T): T | undefined => {
+  try {
+    return sign();
+  } catch (error) {
+    if (error instanceof UnsignableRequest) return undefined;
+    throw error;
+  }
 };
 
 /** Words of HTTP, of SigV4 and of the services' wires. */
