@@ -1,7 +1,9 @@
 /** Which engine a node's stores have: files in its data folder, or a PostgreSQL that several nodes may share. */
+import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { openPostgresStore } from './postgres.ts';
 import { openStore } from './sqlite.ts';
+import { lockStore } from './sqlite-lock.ts';
 import type { Store } from './store.ts';
 
 export interface StoresOptions {
@@ -22,18 +24,61 @@ export const storeFiles = { store: 'fleetgate.db', journal: 'journal.db' } as co
 /** The journal writes once in a while, for itself. */
 const journalConnectionsMax = 2;
 
-/** Opens both, or neither. Faults: StoreUnavailable. */
-export const openStores = async ({ folder, url }: StoresOptions): Promise<Stores> => {
-  const store =
-    url === undefined ? await openStore({ file: join(folder, storeFiles.store) }) : await openPostgresStore({ url });
+const openFiles = async (folder: string): Promise<Stores> => {
+  const store = await openStore({ file: join(folder, storeFiles.store) });
   try {
-    const journalStore =
-      url === undefined
-        ? await openStore({ file: join(folder, storeFiles.journal), durable: false })
-        : await openPostgresStore({ url, schema: 'fleetgate_journal', durable: false, poolMax: journalConnectionsMax });
-    return { store, journalStore };
+    return { store, journalStore: await openStore({ file: join(folder, storeFiles.journal), durable: false }) };
   } catch (error) {
     await store.close();
     throw error;
   }
 };
+
+/** The same store; once it is closed, `release` is called. */
+const releasing = (store: Store, release: () => void): Store => {
+  let closing: Promise<void> | undefined;
+  return {
+    db: store.db,
+    write: store.write,
+    append: store.append,
+    get writable() {
+      return store.writable;
+    },
+    close() {
+      closing ??= store.close().finally(release);
+      return closing;
+    },
+  };
+};
+
+/** SQLite would make the file readable for everybody. A folder that cannot be written is told by the lock, in a sentence. */
+const makePrivate = (file: string): void => {
+  try {
+    closeSync(openSync(file, 'a', 0o600));
+  } catch {
+    return;
+  }
+};
+
+/** The database may be shared; the folder, with the keys that renew themselves in it, is one node's: the same lock keeps a node on files out. */
+const openDatabase = async (folder: string, url: string): Promise<Stores> => {
+  const file = join(folder, storeFiles.store);
+  makePrivate(`${file}.lock`);
+  const unlock = lockStore(file, folder);
+  let store: Store | undefined;
+  try {
+    const opened = await openPostgresStore({ url });
+    store = opened;
+    const rest = { schema: 'fleetgate_journal', durable: false, poolMax: journalConnectionsMax };
+    const journalStore = await openPostgresStore({ url, ...rest });
+    return { store: releasing(opened, unlock), journalStore };
+  } catch (error) {
+    await store?.close();
+    unlock();
+    throw error;
+  }
+};
+
+/** Opens both, or neither. Faults: StoreUnavailable, also when another node has the folder. */
+export const openStores = ({ folder, url }: StoresOptions): Promise<Stores> =>
+  url === undefined ? openFiles(folder) : openDatabase(folder, url);
