@@ -31,6 +31,8 @@ export class Rights {
   readonly account: AccountRegion;
   readonly certificateId: string;
   released = 0;
+  /** What a cure may need; default: the certificate. */
+  facts: Readonly<Record<string, string>> | undefined;
   /** How often a decision was asked for. */
   asked = 0;
   #allowed: readonly Allowed[];
@@ -90,7 +92,7 @@ export class Rights {
         statements: [],
         unresolved: [],
       }),
-      facts: () => ({ certificateId: rights.certificateId }),
+      facts: () => rights.facts ?? { certificateId: rights.certificateId },
       onLost: (close) => {
         rights.#lost.push(close);
       },

@@ -5,6 +5,7 @@
  */
 import type { Duplex } from 'node:stream';
 import { type AccountRegion, accountKey, sameAccount } from '../aws/arn.ts';
+import { type EventLogs, noLogs } from '../journal/log-event.ts';
 import type { RecordAttempt } from '../journal/record.ts';
 import type { Limits } from '../limits.ts';
 import { connect } from './admission.ts';
@@ -13,7 +14,8 @@ import { Connection, closeGraceMs, type Rules } from './connection.ts';
 import type { BrokerContext } from './context.ts';
 import { deliver } from './delivery.ts';
 import { type Ending, endings } from './ending.ts';
-import { disconnected as recordEnd } from './lifecycle.ts';
+import { createEvents } from './events.ts';
+import { announceEnd, disconnected as recordEnd } from './lifecycle.ts';
 import { expiresAt, Message, type Qos } from './message.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { Turn } from './outbox.ts';
@@ -27,6 +29,7 @@ import { subscribe } from './packets/subscribe.ts';
 import { unsubscribe } from './packets/unsubscribe.ts';
 import { encodeMessageProperties, type MessageProperties } from './packets/writer.ts';
 import { Scope } from './session.ts';
+import { VersionNumbers } from './version-numbers.ts';
 import { Wheel } from './wheel.ts';
 
 /** How often time-outs are looked at. */
@@ -43,6 +46,8 @@ export interface BrokerOptions {
   newId(): string;
   /** Default Math.random. */
   random?(): number;
+  /** AWS's log events; default: none. */
+  readonly logs?: EventLogs;
 }
 
 /** A message that the service itself publishes: no policy is asked for it, only iot:Receive of each receiver. */
@@ -67,7 +72,10 @@ export interface ConnectedClient {
 }
 
 export interface Broker {
+  /** Of MQTT, over WebSocket too. */
   readonly metrics: Metrics;
+  /** Of HTTPS publishing and the data API. */
+  readonly httpMetrics: Metrics;
   /** Speaks MQTT with an authenticated peer from now on; owns the socket. */
   accept(socket: Duplex, peer: Peer): void;
   /** Resolves when the message is durable where it must be; undefined = there is nothing to wait for. */
@@ -83,14 +91,24 @@ export interface Broker {
 export const createBroker = ({
   random = Math.random,
   trouble = () => undefined,
+  logs = noLogs,
   ...options
 }: BrokerOptions): Broker => {
   const metrics = createMetrics();
+  const httpMetrics = createMetrics();
   const context: BrokerContext = {
     ...options,
     random,
     trouble,
     metrics,
+    httpMetrics,
+    logs,
+    events: createEvents({
+      now: options.now,
+      publish: (account, topic, payload) =>
+        publishEvent(context, scopes.get(accountKey(account)), { topic, payload }),
+    }),
+    versionNumbers: new VersionNumbers(),
     wheel: new Wheel(),
     turn: new Turn(),
     effort: { units: 0 },
@@ -129,6 +147,7 @@ export const createBroker = ({
     if (client === undefined) return;
     client.receiver.close();
     client.scope.leave(client.session);
+    announceEnd(connection, ending);
     if (client.will !== undefined && !ending.withoutWill) publishWill(context, client.scope, client.will);
     if (client.scope.isEmpty) scopes.delete(accountKey(client.authority.account));
   };
@@ -138,6 +157,7 @@ export const createBroker = ({
 
   return {
     metrics,
+    httpMetrics,
     accept(socket, peer) {
       if (closing || socket.destroyed) {
         socket.destroy();
@@ -180,6 +200,26 @@ export const createBroker = ({
       for (const socket of sockets) socket.destroy();
     },
   };
+};
+
+/** Looked up past the remembered routes: each client has event topics of its own, and hardly any is used twice. */
+const publishEvent = (
+  context: BrokerContext,
+  scope: Scope | undefined,
+  { topic, payload }: { readonly topic: string; payload(): Buffer },
+): void => {
+  const receivers = scope?.subscriptions.match(topic);
+  if (receivers === undefined || (receivers.matches.length === 0 && receivers.groups.length === 0)) return;
+  const source = payload();
+  const message = new Message({
+    topic,
+    qos: 1,
+    source,
+    payloadStart: 0,
+    payloadEnd: source.length,
+    expiresAtMs: Number.POSITIVE_INFINITY,
+  });
+  deliver(context, receivers, message);
 };
 
 const publishWill = (context: BrokerContext, scope: Scope, will: ConnectWill): void => {

@@ -15,6 +15,7 @@ import { code, PacketFault, packetType } from './packets/codes.ts';
 import { PacketReader } from './packets/reader.ts';
 import { disconnect, type Version } from './packets/writer.ts';
 import type { Publisher, Receiver } from './receiver.ts';
+import { TrafficLog } from './traffic-log.ts';
 import type { Timed } from './wheel.ts';
 
 /** From the end of a connection until its socket is destroyed if the peer does not close: the last bytes may still leave. */
@@ -48,7 +49,10 @@ export class Connection implements Publisher {
   /** Largest packet that the client accepts. */
   packetBytesMax = Number.POSITIVE_INFINITY;
   isEnded = false;
+  /** Of this connection's life-cycle events; set when CONNECT is accepted. */
+  versionNumber = 0;
 
+  #traffic: TrafficLog | undefined;
   readonly #socket: Duplex;
   readonly #rules: Rules;
   readonly #onEnd: (connection: Connection, ending: Ending) => void;
@@ -89,6 +93,18 @@ export class Connection implements Publisher {
 
   get version(): Version {
     return this.reader.version === 5 ? 5 : 4;
+  }
+
+  /** Where its ordinary packets are logged; asked for once CONNECT was accepted. */
+  get traffic(): TrafficLog {
+    this.#traffic ??= new TrafficLog(this.context.logs, {
+      account: this.authority!.account,
+      clientId: this.clientId,
+      principalId: this.authority!.principalId,
+      sourceIp: this.peer.remoteAddress,
+      sourcePort: this.peer.remotePort,
+    });
+    return this.#traffic;
   }
 
   /** Writes a journal record with what is known of this connection. */

@@ -1,10 +1,13 @@
 /** What every part of one broker shares. */
 
+import type { EventLogs } from '../journal/log-event.ts';
 import type { RecordAttempt } from '../journal/record.ts';
 import type { Limits } from '../limits.ts';
 import type { Admit } from './authority.ts';
+import type { Events } from './events.ts';
 import type { Metrics } from './metrics.ts';
 import type { Turn } from './outbox.ts';
+import type { VersionNumbers } from './version-numbers.ts';
 import type { Wheel } from './wheel.ts';
 
 /**
@@ -31,7 +34,15 @@ export interface BrokerContext {
   newId(): string;
   /** In [0, 1): chooses the member of a shared group. */
   random(): number;
+  /** Of MQTT, over WebSocket too. */
   readonly metrics: Metrics;
+  /** Of HTTPS publishing and the data API. */
+  readonly httpMetrics: Metrics;
+  /** AWS's log events; see TrafficLog for what happens per packet. */
+  readonly logs: EventLogs;
+  /** Life-cycle events. */
+  readonly events: Events;
+  readonly versionNumbers: VersionNumbers;
   readonly wheel: Wheel;
   readonly turn: Turn;
   readonly effort: Effort;

@@ -182,9 +182,9 @@ for (const version of versions) {
     bed.principal('p', noReceive);
     const client = await bed.connect(version, 'dev1');
     const deaf = await bed.connect(version, 'deaf', {}, 'p');
-    for (const each of [client, deaf]) await subscribe(each, '$aws/events/#', 1);
+    for (const each of [client, deaf]) await subscribe(each, '$aws/events/job/#', 1);
     bed.broker.publish(accountA, {
-      topic: '$aws/events/x',
+      topic: '$aws/events/job/x',
       payload: Buffer.from('hello'),
       qos: 1,
       properties: { contentType: 'text/plain' },

@@ -8,6 +8,9 @@ import type { Publisher } from './receiver.ts';
 import type { Session } from './session.ts';
 import type { Match, Route } from './subscriptions.ts';
 
+/** Who gets a message: a route, or what was looked up without one. */
+export type Receivers = Pick<Route<Session>, 'matches' | 'groups'>;
+
 /** Who published: for No Local and for back-pressure. */
 export interface Sender {
   readonly session: Session;
@@ -20,7 +23,7 @@ export interface Sender {
  */
 export const deliver = (
   context: BrokerContext,
-  route: Route<Session>,
+  route: Receivers,
   message: Message,
   sender?: Sender,
 ): Promise<void> | undefined => {

@@ -4,14 +4,18 @@ import { code } from './packets/codes.ts';
 
 /** AWS's words for it (life-cycle events), as far as this version knows them. */
 export type DisconnectReason =
+  | 'API_INITIATED_DISCONNECT'
   | 'AUTH_ERROR'
   | 'CLIENT_ERROR'
   | 'CLIENT_INITIATED_DISCONNECT'
   | 'CONNECTION_LOST'
   | 'DUPLICATE_CLIENTID'
+  | 'FORBIDDEN_ACCESS'
   | 'MQTT_KEEP_ALIVE_TIMEOUT'
   | 'SERVER_ERROR'
-  | 'SERVER_INITIATED_DISCONNECT';
+  | 'SERVER_INITIATED_DISCONNECT'
+  | 'THROTTLED'
+  | 'WEBSOCKET_TTL_EXPIRATION';
 
 export interface Ending {
   readonly disconnectReason: DisconnectReason;

@@ -1,24 +1,41 @@
-/** Counters by AWS's metric names (spec gateway.md 9), since the start of the broker. */
+/**
+ * Counters by AWS's metric names (spec gateway.md 9), since the start of the broker: one object per value of the dimension Protocol, so that
+ * counting stays an addition to a property. MQTT over WebSocket counts as MQTT.
+ */
 export const createMetrics = () => ({
   'Connect.Success': 0,
   'Connect.AuthError': 0,
   'Connect.ClientError': 0,
+  'Connect.ClientIDThrottle': 0,
   'Connect.ServerError': 0,
+  'Connect.Throttle': 0,
   'Connection.AuthNError': 0,
   'Ping.Success': 0,
   'PublishIn.Success': 0,
   'PublishIn.AuthError': 0,
   'PublishIn.ClientError': 0,
   'PublishIn.ServerError': 0,
+  'PublishIn.Throttle': 0,
   'PublishOut.Success': 0,
   'PublishOut.AuthError': 0,
   'PublishOut.ClientError': 0,
   'PublishOut.Throttle': 0,
+  'PublishRetained.Success': 0,
+  'PublishRetained.AuthError': 0,
+  'PublishRetained.ServerError': 0,
+  'PublishRetained.Throttle': 0,
+  'Queued.Success': 0,
+  'Queued.ServerError': 0,
+  'Queued.Throttle': 0,
   RuleNotFound: 0,
   'Subscribe.Success': 0,
   'Subscribe.AuthError': 0,
   'Subscribe.ClientError': 0,
+  'Subscribe.ServerError': 0,
+  'Subscribe.Throttle': 0,
   'Unsubscribe.Success': 0,
   'Unsubscribe.ClientError': 0,
+  'Unsubscribe.ServerError': 0,
+  'Unsubscribe.Throttle': 0,
 });
 export type Metrics = ReturnType<typeof createMetrics>;

@@ -7,4 +7,6 @@ export const pingreq = (connection: Connection): void => {
   if (connection.reader.end > connection.reader.bodyStart) throw malformed('PINGREQ with a body');
   connection.context.metrics['Ping.Success']++;
   connection.outbox.append(pingresp, 0, pingresp.length);
+  const { traffic } = connection;
+  if (traffic.quietAt !== connection.context.logs.revision) traffic.write({ eventType: 'Ping' });
 };

@@ -111,6 +111,11 @@ export const publish = (connection: Connection): void => {
     message.rawEnd = reader.end;
   }
   context.metrics['PublishIn.Success']++;
+  const { traffic } = connection;
+  if (traffic.quietAt !== context.logs.revision) {
+    const more = packet.retain ? { retain: 'True' } : {};
+    traffic.write({ eventType: 'Publish-In', topicName: right.topic, more });
+  }
   deliver(context, right.route, message, client.sender);
   if (packet.qos === 1) connection.outbox.appendWithId(acknowledgement, 2, packet.packetId);
 };

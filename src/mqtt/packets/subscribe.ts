@@ -3,6 +3,7 @@ import type { JournalRecord } from '../../journal/record.ts';
 import type { Client } from '../client.ts';
 import type { Connection } from '../connection.ts';
 import { effortPerLook } from '../context.ts';
+import { subscribed } from '../lifecycle.ts';
 import type { Qos } from '../message.ts';
 import { isSubscribable } from '../reserved.ts';
 import { allows, denial } from '../rights.ts';
@@ -42,6 +43,10 @@ export const subscribe = (connection: Connection): void => {
   }
   if (codes.some((each) => each < 0x80)) connection.context.metrics['Subscribe.Success']++;
   connection.send(suback(connection.version, packetId, codes));
+  subscribed(
+    connection,
+    requests.flatMap(({ filter }, index) => (codes[index]! < 0x80 ? [filter] : [])),
+  );
   if (excess)
     connection.end({
       disconnectReason: 'CLIENT_ERROR',

@@ -1,5 +1,6 @@
 /** UNSUBSCRIBE: every well-formed filter is answered with success, subscribed or not. Source: spec gateway.md 5.6; MQTT 3.10. */
 import type { Connection } from '../connection.ts';
+import { unsubscribed } from '../lifecycle.ts';
 import { faultOfFilter, parseShared } from '../topic.ts';
 import { code, PacketFault, protocolError } from './codes.ts';
 import { carrier, readProperties } from './properties.ts';
@@ -21,6 +22,7 @@ export const unsubscribe = (connection: Connection): void => {
     const fault = typeof shared === 'string' ? shared : faultOfFilter(shared?.filter ?? filter);
     if (fault !== undefined) throw new PacketFault(code.topicFilterInvalid, fault);
   }
+  const given = filters.filter((filter) => session.subscriptions.has(filter));
   for (const filter of filters) scope.unsubscribe(session, filter);
   connection.context.metrics['Unsubscribe.Success']++;
   connection.send(
@@ -30,4 +32,5 @@ export const unsubscribe = (connection: Connection): void => {
       Array.from(filters, () => code.success),
     ),
   );
+  unsubscribed(connection, given);
 };
