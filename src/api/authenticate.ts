@@ -6,7 +6,7 @@
  */
 import { timingSafeEqual } from 'node:crypto';
 import type { AccountRegion } from '../aws/arn.ts';
-import { Fault } from '../aws/fault.ts';
+import { Fault, type FaultName } from '../aws/fault.ts';
 import {
   amzDateOf,
   canonicalRequest,
@@ -17,7 +17,7 @@ import {
   stringToSign,
 } from '../aws/sigv4.ts';
 import type { Caller } from '../feature.ts';
-import { type Claim, headerValues, readClaim } from './signature.ts';
+import { type Claim, expiresSecondsMax, headerValues, readClaim } from './signature.ts';
 
 /** What an access key stands for. */
 export interface Identity {
@@ -63,6 +63,26 @@ export interface Expectation {
   /** The region that the Host names, if it names one. */
   readonly hostRegion: string | undefined;
   readonly credentials: FindIdentity;
+  /** Hosts that may have been signed instead of the Host header as it came (spec gateway 2.1: some signers leave out the port). */
+  readonly otherHosts?: readonly string[];
+  /** The token of a presigned request may have been appended after it was signed; that form is tried first (spec gateway 2.1). */
+  readonly tokenMayFollow?: boolean;
+  /** The longest life of a presigned request; default as long as any may live. */
+  readonly expiresSecondsMax?: number;
+}
+
+/** What is wrong with a signature that can be read, in the distinction of AWS's logs (spec gateway 8: SECURITY_TOKEN_...). */
+export type SignatureProblem = 'EXPIRED' | 'INVALID' | 'SIGNATURE_MISMATCH';
+
+/** A signature that does not hold. `detail` says why in words that repeat nothing of the request, so that a journal may keep it. */
+export class SignatureFault extends Fault {
+  readonly problem: SignatureProblem;
+  readonly detail: string;
+  constructor(name: FaultName, message: string, { problem, detail }: { problem: SignatureProblem; detail: string }) {
+    super(name, message);
+    this.problem = problem;
+    this.detail = detail;
+  }
 }
 
 export interface Authenticated {
@@ -77,24 +97,38 @@ const skewMs = 300_000;
 /** `us-east-1`, `us-gov-west-1`, `eusc-de-east-1`: any region that has the shape of one. */
 export const regionPattern = /^[a-z]{2,4}-(?:[a-z]{2,10}-){1,2}[0-9]{1,2}$/;
 
-const invalid = (message: string): Fault => new Fault('InvalidSignatureException', message);
+const invalid = (message: string, detail: string, problem: SignatureProblem = 'INVALID'): Fault =>
+  new SignatureFault('InvalidSignatureException', message, { problem, detail });
 const unrecognized = (): Fault =>
-  new Fault('UnrecognizedClientException', 'The security token included in the request is invalid.');
+  new SignatureFault('UnrecognizedClientException', 'The security token included in the request is invalid.', {
+    problem: 'INVALID',
+    detail: 'the access key, or its session token, is not known here',
+  });
 
 const checkScope = (claim: Claim, { services, hostRegion }: Expectation): void => {
   const { date, region, service } = claim.scope;
   if (claim.terminator !== 'aws4_request') {
-    throw invalid("Credential should be scoped with a valid terminator: 'aws4_request'.");
+    throw invalid(
+      "Credential should be scoped with a valid terminator: 'aws4_request'.",
+      'the scope does not end in aws4_request',
+    );
   }
   if (!services.includes(service)) {
-    throw invalid(`Credential should be scoped to correct service: '${services[0] ?? ''}'. `);
+    throw invalid(
+      `Credential should be scoped to correct service: '${services[0] ?? ''}'. `,
+      `the scope names another service than ${services.join(' or ')}`,
+    );
   }
   if (!regionPattern.test(region) || (hostRegion !== undefined && hostRegion !== region)) {
-    throw invalid('Credential should be scoped to a valid region. ');
+    throw invalid(
+      'Credential should be scoped to a valid region. ',
+      hostRegion === undefined ? 'the scope names no region' : `the scope names another region than ${hostRegion}`,
+    );
   }
   if (date !== claim.amzDate.slice(0, 8)) {
     throw invalid(
       `Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '${date.slice(0, 16)}' != '${claim.amzDate.slice(0, 8)}', from '${claim.amzDate}'.`,
+      'the scope names another day than the request',
     );
   }
 };
@@ -105,28 +139,44 @@ const checkScope = (claim: Claim, { services, hostRegion }: Expectation): void =
  */
 const checkSignedHeaders = (claim: Claim, headers: HeaderList): void => {
   const signed = new Set(claim.signedHeaders);
-  if (!signed.has('host')) throw invalid("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.");
+  if (!signed.has('host')) {
+    throw invalid(
+      "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.",
+      'the host is not signed',
+    );
+  }
   const dateDecides = !claim.presigned && headerValues(headers, 'x-amz-date').length === 0;
   for (const [name] of headers) {
     const header = name.toLowerCase();
     const decides = (/^x-amzn?-/.test(header) && header !== 'x-amzn-trace-id') || (header === 'date' && dateDecides);
     if (decides && !signed.has(header)) {
-      throw invalid(`'${header}' must be a 'SignedHeader' in the AWS Authorization.`);
+      throw invalid(
+        `'${header}' must be a 'SignedHeader' in the AWS Authorization.`,
+        'a header is not signed that must be',
+      );
     }
   }
 };
 
-const checkTime = (claim: Claim, nowMs: number): void => {
+const checkTime = (claim: Claim, expiresSecondsMax: number, nowMs: number): void => {
   const { amzDate, signedAtMs, expiresSeconds } = claim;
+  if (expiresSeconds !== undefined && expiresSeconds > expiresSecondsMax) {
+    throw invalid(`X-Amz-Expires must be at most ${expiresSecondsMax}`, 'X-Amz-Expires is too large');
+  }
   const now = amzDateOf(nowMs);
   const oldestMs = nowMs - (expiresSeconds === undefined ? skewMs : expiresSeconds * 1000);
   if (signedAtMs < oldestMs) {
     const allowed = expiresSeconds === undefined ? '5 min.' : `${expiresSeconds} s.`;
-    throw invalid(`Signature expired: ${amzDate} is now earlier than ${amzDateOf(oldestMs)} (${now} - ${allowed})`);
+    throw invalid(
+      `Signature expired: ${amzDate} is now earlier than ${amzDateOf(oldestMs)} (${now} - ${allowed})`,
+      'it is too old',
+      'EXPIRED',
+    );
   }
   if (signedAtMs > nowMs + skewMs) {
     throw invalid(
       `Signature not yet current: ${amzDate} is still later than ${amzDateOf(nowMs + skewMs)} (${now} + 5 min.)`,
+      "its time is ahead of this server's clock",
     );
   }
 };
@@ -136,6 +186,8 @@ const mismatch = (canonical: string, toSign: string): Fault =>
     'The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. ' +
       `Consult the service documentation for details.\n\nThe Canonical String for this request should have been\n'${canonical}'\n\n` +
       `The String-to-Sign should have been\n'${toSign}'\n`,
+    'the signature is another one than that of the request as it came',
+    'SIGNATURE_MISMATCH',
   );
 
 /** What stands for the hash of a body that is not hashed, or hashed piece by piece. Source: S3 API reference, "Authenticating requests". */
@@ -152,6 +204,8 @@ const checkMarker = (declared: string, query: string): void => {
   throw invalid(
     'The request signature we calculated does not match the signature you provided. ' +
       `X-Amz-Content-Sha256 is '${marker.slice(0, 64)}', which only Amazon S3 takes: sign the SHA-256 of the body.`,
+    'the body is not signed',
+    'SIGNATURE_MISMATCH',
   );
 };
 
@@ -164,6 +218,19 @@ const tokenFits = (identity: Identity, claim: Claim): boolean => {
   return sameText(sha256Hex(sessionToken), sha256Hex(claim.sessionToken));
 };
 
+/** The ways in which the claim may have been made. At least one. */
+const variantsOf = (claim: Claim, { headers }: SignedRequest, { otherHosts = [], tokenMayFollow }: Expectation) => {
+  const omitted = claim.presigned ? ['X-Amz-Signature'] : [];
+  const queries =
+    tokenMayFollow && claim.presigned && claim.sessionToken !== undefined
+      ? [[...omitted, 'X-Amz-Security-Token'], omitted]
+      : [omitted];
+  const withHost = (host: string): HeaderList =>
+    headers.map(([name, value]) => [name, name.toLowerCase() === 'host' ? host : value]);
+  const heads = [headers, ...otherHosts.map(withHost)];
+  return queries.flatMap((omittedQuery) => heads.map((head) => ({ headers: head, omittedQuery })));
+};
+
 /**
  * The account, region and caller that a request proves, and its body.
  * Faults: IncompleteSignatureException, MissingAuthenticationTokenException, InvalidSignatureException, UnrecognizedClientException.
@@ -172,21 +239,25 @@ export const authenticate = async (request: SignedRequest, expected: Expectation
   const claim = readClaim(request.headers, request.query);
   checkScope(claim, expected);
   checkSignedHeaders(claim, request.headers);
-  checkTime(claim, Date.now());
+  checkTime(claim, expected.expiresSecondsMax ?? expiresSecondsMax, Date.now());
   const identity = /^\w{1,128}$/.test(claim.accessKeyId)
     ? await expected.credentials(claim.accessKeyId, request.facts)
     : undefined;
   if (!identity || !tokenFits(identity, claim)) throw unrecognized();
 
+  const variants = variantsOf(claim, request, expected);
   const verify = (payloadHash: string): void => {
-    const canonical = canonicalRequest(
-      { ...request, signedHeaders: claim.signedHeaders, payloadHash },
-      claim.presigned ? ['X-Amz-Signature'] : [],
-    );
-    const signature = signatureOf(identity.secretAccessKey, claim.scope, claim.amzDate, canonical);
-    if (!sameText(signature, claim.signature)) {
-      throw mismatch(canonical, stringToSign(claim.amzDate, claim.scope, canonical));
+    let refused: Fault | undefined;
+    for (const { headers, omittedQuery } of variants) {
+      const canonical = canonicalRequest(
+        { ...request, headers, signedHeaders: claim.signedHeaders, payloadHash },
+        omittedQuery,
+      );
+      const signature = signatureOf(identity.secretAccessKey, claim.scope, claim.amzDate, canonical);
+      if (sameText(signature, claim.signature)) return;
+      refused ??= mismatch(canonical, stringToSign(claim.amzDate, claim.scope, canonical));
     }
+    if (refused) throw refused;
   };
   // a declared hash lets the signature be judged before the body is read; it must then be the hash of that body
   const declared = headerValues(request.headers, 'x-amz-content-sha256').join(',');

@@ -10,8 +10,8 @@ import type { Socket } from 'node:net';
 const announcesBody = ({ headers }: IncomingMessage): boolean =>
   headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
 
-/** Watches over the connections of a server that does not listen yet. */
-export const boundConnections = (server: Server, connectionsMax: number): void => {
+/** Watches over the connections of a server that does not listen yet. The answer lets go of one that has ceased to be HTTP. */
+export const boundConnections = (server: Server, connectionsMax: number): ((socket: Socket) => void) => {
   // each in the order in which its wait began
   const unasked = new Set<Socket>();
   const answered = new Set<Socket>();
@@ -24,13 +24,15 @@ export const boundConnections = (server: Server, connectionsMax: number): void =
     longest.destroy();
   };
 
+  const forget = (socket: Socket): void => {
+    unasked.delete(socket);
+    answered.delete(socket);
+    asking.delete(socket);
+  };
+
   server.on('connection', (socket) => {
     unasked.add(socket);
-    socket.once('close', () => {
-      unasked.delete(socket);
-      answered.delete(socket);
-      asking.delete(socket);
-    });
+    socket.once('close', () => forget(socket));
     makeRoom(socket);
   });
   server.on('request', (message, response) => {
@@ -52,4 +54,5 @@ export const boundConnections = (server: Server, connectionsMax: number): void =
       else if (asking.delete(socket)) answered.add(socket);
     });
   });
+  return forget;
 };

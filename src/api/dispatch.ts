@@ -9,17 +9,19 @@ import { Fault } from '../aws/fault.ts';
 import type { ServiceName } from '../aws/operations.ts';
 import { normalizePath } from '../aws/sigv4.ts';
 import type { Arrival, Call, Caller, Handlers } from '../feature.ts';
-import { type Authenticated, authenticate, type FindIdentity } from './authenticate.ts';
+import { type Authenticated, authenticate, type CredentialFacts, type FindIdentity } from './authenticate.ts';
 import type { Extra } from './extras.ts';
 import { checkFetchSite, checkHost, checkOrigin, type HostNames, regionOfHost } from './host.ts';
 import { ClientGone, type Incoming } from './incoming.ts';
 import { findTarget, readJsonInput, writeJsonOutput } from './json-1-1.ts';
-import { handlerOf, type Operation } from './operations.ts';
+import { handlerOf, type Operation, serviceNames } from './operations.ts';
 import { findAction, type QueryService, readForm, readFormInput, unsignedActions, writeXmlOutput } from './query.ts';
+import { refusal } from './refusal.ts';
 import { type Answer, readInput, readQuery, writeOutput } from './rest-json.ts';
 import { findOperation } from './routes.ts';
+import { isSigned } from './signature.ts';
 import { validate } from './validate.ts';
-import { checkEncoding, globalRegions, queryServiceOf, rpcService, signingNames, writeRefusal } from './wires.ts';
+import { checkEncoding, globalRegions, queryServiceOf, rpcService, signingNames } from './wires.ts';
 
 export type { Extra, ExtraAnswer, ExtraRequest } from './extras.ts';
 
@@ -41,9 +43,16 @@ export interface Dispatching {
   readonly extras: readonly Extra[];
   readonly hostNames: HostNames;
   readonly makeCall: (account: AccountRegion, caller: Caller, arrival: Arrival, operation: string) => Call;
+  /** Default: all services; of others every request is an unknown operation. A listener without `iot` serves REST alone. */
+  readonly services?: readonly ServiceName[];
+  /** Default: whoever has signed. */
+  readonly whoAsks?: WhoAsks;
   /** Awaited before the first handler of an account and region. A rejection refuses the request and is asked again by the next. */
   readonly ensureAccount: (account: AccountRegion) => Promise<void>;
 }
+
+/** Who sends a request, with its body. Host and Origin have been looked at. Faults: those of `authenticate`, ForbiddenException. */
+export type WhoAsks = (request: Incoming, service: ServiceName, arrival: Arrival) => Promise<Authenticated>;
 
 /** An answer with what the log and the sender want to know beside it. */
 export interface Dispatched {
@@ -55,14 +64,6 @@ export interface Dispatched {
   readonly fault?: string;
   readonly error?: unknown;
 }
-
-/** Refusals of the data plane that are one ForbiddenException there. Source: spec gateway 3, "bad or missing credentials". */
-const forbiddenOnDataPlane: ReadonlySet<string> = new Set([
-  'AccessDeniedException',
-  'InvalidSignatureException',
-  'MissingAuthenticationTokenException',
-  'UnrecognizedClientException',
-]);
 
 /** Accounts known to exist, so that `ensureAccount` is asked once. At the bound the oldest is forgotten and asked again. */
 const ensuredMax = 10_000;
@@ -109,11 +110,20 @@ const preflight = ({ headerMap }: Incoming, origin: string | undefined): Answer 
   };
 };
 
+/** A publish is answered with a body that the model does not have. Source: spec gateway 3, observed. */
+const publishedAnswer = ({ status }: Answer, requestId: string): Answer => ({
+  status,
+  headers: { 'content-type': 'application/json' },
+  body: JSON.stringify({ message: 'OK', traceId: requestId }),
+});
+
 /** Answers requests, one call each; it keeps nothing but the accounts it has seen. */
 export const createDispatch = (
   options: Dispatching,
 ): ((request: Incoming, requestId: string) => Promise<Dispatched>) => {
-  const { handlers, credentials, hostNames, makeCall } = options;
+  const { handlers, credentials, hostNames, makeCall, services = serviceNames } = options;
+  const isServed = (service: ServiceName): boolean => services.includes(service);
+  const [mainService = 'iot'] = services;
   const extras = new Map(options.extras.map((extra) => [`${extra.method} ${extra.path}`, extra]));
   const ensured = new Map<string, Promise<void>>();
 
@@ -133,14 +143,17 @@ export const createDispatch = (
     return attempt;
   };
 
+  const whoSigned: WhoAsks = (request, service, { host }) =>
+    authenticate(
+      { ...request, facts: factsOf(request) },
+      { services: signingNames[service], hostRegion: regionOfHost(host, hostNames.domain), credentials },
+    );
+  const { whoAsks = whoSigned } = options;
+
   const authenticated = async (progress: Progress): Promise<Authenticated> => {
     const { request, service, arrival } = progress;
     checkFetchSite(request.headerMap.get('sec-fetch-site'), progress.origin);
-    const facts = { loopback: request.loopback, forwarded: request.forwarded, headers: request.headerMap };
-    const who = await authenticate(
-      { ...request, facts },
-      { services: signingNames[service], hostRegion: regionOfHost(arrival.host, hostNames.domain), credentials },
-    );
+    const who = await whoAsks(request, service, arrival);
     checkEncoding(request.headerMap);
     const region = globalRegions[service] ?? who.account.region;
     progress.account = { ...who.account, region };
@@ -214,9 +227,12 @@ export const createDispatch = (
   const serveRest = async (progress: Progress): Promise<Answer> => {
     const { request } = progress;
     // dot and empty segments are not part of what was signed: such a path is no operation's
-    const found =
-      normalizePath(request.path) === request.path ? findOperation(request.method, request.path) : undefined;
-    if (!found) {
+    const isPlain = normalizePath(request.path) === request.path || !isSigned(request.headers, request.query);
+    const found = isPlain ? findOperation(request.method, request.path) : undefined;
+    if (!found || !isServed(found.operation.service)) {
+      if (mainService === 'iot-data' && isPlain && hasOtherMethod(request)) {
+        throw new Fault('MethodNotAllowedException', `${request.method} is no method of this path`);
+      }
       throw new Fault(
         'UnknownOperationException',
         `No operation has this method and path: ${request.method} ${request.path.slice(0, 256)}`,
@@ -227,7 +243,8 @@ export const createDispatch = (
     progress.service = operation.service;
     const who = await authenticated(progress);
     const parts = { query: request.query, headers: request.headerMap, body: who.body };
-    return writeOutput(operation, await run(operation, who, progress.arrival, () => readInput(found, parts)));
+    const answer = writeOutput(operation, await run(operation, who, progress.arrival, () => readInput(found, parts)));
+    return operation.name === 'Publish' ? publishedAnswer(answer, progress.requestId) : answer;
   };
 
   const serve = (progress: Progress): Answer | Promise<Answer> => {
@@ -242,11 +259,11 @@ export const createDispatch = (
     const extra = extras.get(`${method === 'HEAD' ? 'GET' : method} ${path}`);
     if (extra) return serveExtra(extra, progress);
     const service = rpcService(request);
-    if (service) {
+    if (service && isServed(service)) {
       progress.service = service;
       return service === 'acm' ? serveJson(progress) : serveQuery(service, progress);
     }
-    if (path === '/' && (method === 'GET' || method === 'HEAD')) return text(200, welcome);
+    if (path === '/' && isServed('iot') && (method === 'GET' || method === 'HEAD')) return text(200, welcome);
     return serveRest(progress);
   };
 
@@ -254,7 +271,7 @@ export const createDispatch = (
     const progress: Progress = {
       request,
       requestId,
-      service: 'iot',
+      service: mainService,
       arrival: { host: '', loopback: request.loopback },
     };
     try {
@@ -262,9 +279,7 @@ export const createDispatch = (
       return { answer, ...facts(progress) };
     } catch (error) {
       if (error instanceof ClientGone) throw error;
-      const { fault, hidden } = toFault(error, progress.service);
-      const answer = writeRefusal(progress.service, fault, requestId);
-      return { answer, ...facts(progress), fault: fault.name, ...(hidden && { error }) };
+      return { ...refusal(progress.service, error, requestId), ...facts(progress) };
     }
   };
 };
@@ -275,19 +290,13 @@ const facts = ({ origin, operation, account }: Progress): Omit<Dispatched, 'answ
   ...(account && { account }),
 });
 
-/** What the caller is told of an error; `hidden` when the error says more than that. */
-const toFault = (error: unknown, service: ServiceName): { fault: Fault; hidden: boolean } => {
-  if (error instanceof Fault) {
-    return service === 'iot-data' && forbiddenOnDataPlane.has(error.name)
-      ? { fault: new Fault('ForbiddenException', error.message), hidden: false }
-      : { fault: error, hidden: error.name === 'InternalFailureException' };
-  }
-  // the store's own class, known by its name: this room does not import the store
-  if (error instanceof Error && error.name === 'StoreUnavailable') {
-    return {
-      fault: new Fault('ServiceUnavailableException', 'The service cannot reach its store just now; try again'),
-      hidden: true,
-    };
-  }
-  return { fault: new Fault('InternalFailureException', 'An internal failure has occurred'), hidden: true };
-};
+/** What decides about the keys of a request. */
+export const factsOf = ({ loopback, forwarded, headerMap }: Incoming): CredentialFacts => ({
+  loopback,
+  forwarded,
+  headers: headerMap,
+});
+
+/** Whether the path is an operation's of the data plane under some other method. */
+const hasOtherMethod = ({ path }: Incoming): boolean =>
+  ['GET', 'POST', 'DELETE'].some((method) => findOperation(method, path)?.operation.service === 'iot-data');

@@ -15,6 +15,8 @@ export interface HostNames {
   readonly names: readonly string[];
   /** Origins of pages that may call, e.g. `https://console.example`; beside the server's own. */
   readonly allowedOrigins: readonly string[];
+  /** Of the server's own pages; default `http`. */
+  readonly scheme?: 'http' | 'https';
 }
 
 /** Both 127.0.0.0/8 and ::1, also as IPv4 mapped into IPv6. */
@@ -70,7 +72,8 @@ export const regionOfHost = (host: string, domain: string): string | undefined =
 export const checkOrigin = (origin: string | undefined, hostHeader: string, names: HostNames): string | undefined => {
   if (origin === undefined) return undefined;
   // a page under this server's own name and port is this server's page
-  if (origin === `http://${hostHeader}`.toLowerCase() || names.allowedOrigins.includes(origin)) return origin;
+  if (origin === `${names.scheme ?? 'http'}://${hostHeader}`.toLowerCase() || names.allowedOrigins.includes(origin))
+    return origin;
   throw new Fault('ForbiddenException', `Pages of the origin ${origin.slice(0, 256)} may not call this server`);
 };
 

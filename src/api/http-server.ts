@@ -3,6 +3,7 @@
  * dispatch says that it is given.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { Fault } from '../aws/fault.ts';
 import type { ServiceName } from '../aws/operations.ts';
@@ -60,6 +61,8 @@ export interface HttpServing {
 export interface HttpServer {
   /** To listen, or to be given connections by its event `connection`. */
   readonly server: Server;
+  /** Lets go of a connection that was upgraded to something else: its bounds are somebody else's from now on. */
+  forget(socket: Socket): void;
   /** Ends idle connections, lets requests under way finish for `graceMs`, then cuts them. Resolves when a server that listens has no connection left. */
   close(graceMs: number): Promise<void>;
 }
@@ -152,18 +155,21 @@ export const createHttpServer = ({ limits, dispatch, service, log, newId, strang
     response.end();
   };
 
-  const server = createServer({
+  const server: Server = createServer({
     maxHeaderSize: limits.headerBytesMax,
     headersTimeout: limits.headersMs,
     requestTimeout: limits.requestMs,
     keepAliveTimeout: limits.keepAliveMs,
     connectionsCheckingInterval: 1000,
+    // any other Upgrade may be passed over (RFC 9110 7.8); without anybody who listens for it this one is too
+    shouldUpgradeCallback: (message) =>
+      server.listenerCount('upgrade') > 0 && /^websocket$/i.test(message.headers.upgrade ?? ''),
     // a request without Host gets the refusal of any wrong Host
     requireHostHeader: false,
   });
   // the size of all headers is bounded; a bound on their number would drop the rest unseen
   server.maxHeadersCount = 0;
-  boundConnections(server, limits.connectionsMax);
+  const forget = boundConnections(server, limits.connectionsMax);
   server.on('request', (message, response) => {
     underWay += 1;
     response.on('error', () => message.destroy());
@@ -186,6 +192,7 @@ export const createHttpServer = ({ limits, dispatch, service, log, newId, strang
 
   return {
     server,
+    forget,
     close: (graceMs) =>
       new Promise((resolve) => {
         closing = true;

@@ -19,6 +19,8 @@ export interface Incoming {
   readonly forwarded: boolean;
   /** This end of the connection. */
   readonly localAddress: string | undefined;
+  /** Which connection it is: the same object for all its requests. */
+  readonly connection: object;
   /** The whole body. Faults: RequestEntityTooLargeException. Rejects with ClientGone when the client leaves before its end. */
   readonly body: () => Promise<Uint8Array>;
 }
@@ -116,6 +118,7 @@ export const incoming = (message: IncomingMessage, bodyBytesMax: number): Incomi
     loopback: isLoopbackAddress(remoteAddress) && isLoopbackAddress(localAddress),
     forwarded: [...headerMap.keys()].some((name) => forwardingHeader.test(name)),
     localAddress,
+    connection: message.socket,
     body: () => readBody(message, bodyBytesMax),
   };
 };

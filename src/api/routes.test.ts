@@ -35,6 +35,11 @@ const cases: [
   ['GET', '/destinations/a/b/c', 'GetTopicRuleDestination', { arn: 'a/b/c' }, 'a greedy label takes the rest'],
   ['GET', '/destinations', 'ListTopicRuleDestinations', {}, 'but not nothing'],
   ['GET', '/destinations/', undefined, {}, 'nor an empty rest'],
+  ['POST', '/topics/a%2Fb', 'Publish', { topic: 'a%2Fb' }, 'a topic travels in one segment'],
+  ['POST', '/topics/a/b', 'Publish', { topic: 'a/b' }, 'or in several (gateway.md 3)'],
+  ['POST', '/topics//a', 'Publish', { topic: '/a' }, 'its first level may be empty'],
+  ['POST', '/topics/a//', 'Publish', { topic: 'a//' }, 'and its last'],
+  ['POST', '/topics/', undefined, {}, 'but nothing is no topic'],
   ['GET', '', undefined, {}, 'no path at all'],
   ['GET', 'http://localhost/things', undefined, {}, 'an absolute target'],
 ];

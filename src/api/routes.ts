@@ -59,10 +59,14 @@ const add = (root: Step, operation: Operation, method: string, path: string): vo
 /** Operations whose path ends in a slash in the service's own model, and so with botocore's clients, while the JavaScript SDK drops it: both are taken. */
 const slashed: ReadonlySet<string> = new Set(['ListAuthorizers', 'ListCertificateProviders']);
 
+/** Operations whose last label may hold slashes as they are: `/topics/a/b` means what `/topics/a%2Fb` means (spec gateway 3). */
+const greedyPaths: ReadonlyMap<string, string> = new Map([['Publish', '/topics/{topic+}']]);
+
 const root = newStep();
 for (const operation of operations) {
   if (!operation.http) continue;
-  const { method, path } = operation.http;
+  const { method } = operation.http;
+  const path = greedyPaths.get(operation.name) ?? operation.http.path;
   add(root, operation, method, path);
   if (slashed.has(operation.name)) add(root, operation, method, `${path}/`);
 }
@@ -88,7 +92,7 @@ const walk = (
   const single = step.any && segment !== '' && walk(step.any, method, segments, at + 1, [...values, segment]);
   if (single) return single;
   const greedy = step.greedy.get(method);
-  if (!greedy || segment === '') return undefined;
+  if (!greedy || (segment === '' && at === segments.length - 1)) return undefined;
   return match(greedy, [...values, segments.slice(at).join('/')]);
 };
 

@@ -25,7 +25,7 @@ export interface Claim {
 }
 
 /** Seven days, the longest life of a presigned request. */
-const expiresSecondsMax = 604_800;
+export const expiresSecondsMax = 604_800;
 
 const incomplete = (message: string): Fault => new Fault('IncompleteSignatureException', message);
 
@@ -167,3 +167,8 @@ export const scopeService = (
     /\bCredential=([^,\s]+)/.exec(authorization ?? '')?.[1] ?? pairs.find(([name]) => name === 'X-Amz-Credential')?.[1];
   return credential?.split('/')[3];
 };
+
+/** Whether a request tries to prove its sender by a signature at all, good or bad. */
+export const isSigned = (headers: HeaderList, query: string): boolean =>
+  headerValues(headers, 'authorization').length > 0 ||
+  queryPairs(query).some(([name]) => name === 'X-Amz-Signature' || name === 'X-Amz-Algorithm');
