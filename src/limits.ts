@@ -21,6 +21,10 @@ export interface Dialect {
   readonly duplicateFlag: boolean;
   /** Keep Alive 0 switches it off; on AWS it means the longest (5.2). */
   readonly keepAliveMayBeOff: boolean;
+  /** v5 clients that allow topic aliases are sent them; never on AWS (5.7). */
+  readonly outboundTopicAliases: boolean;
+  /** Topics that begin with `$` are ordinary ones, but for `$aws`, `$SYS` and `$share`; on AWS all are reserved (6). */
+  readonly dollarTopics: boolean;
 }
 
 /** Bounds of one node's gateway and broker. Sizes in bytes, times in seconds or milliseconds as named. */
@@ -76,6 +80,8 @@ export const awsDialect: Dialect = Object.freeze({
   willDelay: false,
   duplicateFlag: false,
   keepAliveMayBeOff: false,
+  outboundTopicAliases: false,
+  dollarTopics: false,
 });
 
 export const openDialect: Dialect = Object.freeze({
@@ -87,6 +93,8 @@ export const openDialect: Dialect = Object.freeze({
   willDelay: true,
   duplicateFlag: true,
   keepAliveMayBeOff: true,
+  outboundTopicAliases: true,
+  dollarTopics: true,
 });
 
 export const awsLimits: Limits = Object.freeze({

@@ -151,8 +151,11 @@ const faultOfClientId = (clientId: string, bytesMax: number): string | undefined
 };
 
 const faultOfWill = (will: ConnectWill, limits: Connection['context']['limits']): Refusal | undefined => {
-  if (will.qos === 2) return { reason: 'CLIENT_ERROR', detail: 'will QoS 2', v5: code.qosNotSupported };
-  const fault = faultOfTopic(will.topic) ?? (isReserved(will.topic) ? 'will on a reserved topic' : undefined);
+  if (will.qos > limits.dialect.qosMax) {
+    return { reason: 'CLIENT_ERROR', detail: 'will QoS 2', v5: code.qosNotSupported };
+  }
+  const fault =
+    faultOfTopic(will.topic) ?? (isReserved(will.topic, limits.dialect) ? 'will on a reserved topic' : undefined);
   if (fault !== undefined) return { reason: 'CLIENT_ERROR', detail: `will: ${fault}`, v5: code.topicNameInvalid };
   const limit = limitOf(will.topic, limits);
   if (limit !== undefined) return { reason: 'LIMIT_EXCEEDED', detail: limit, v5: code.topicNameInvalid };
@@ -167,11 +170,11 @@ const refuse = (connection: Connection, { v5, v3, ...why }: Refusal): void => {
   connection.end({ disconnectReason: why.reason === 'AUTHORIZATION_FAILURE' ? 'AUTH_ERROR' : 'CLIENT_ERROR' });
 };
 
-/** Seconds that the server lets a client be silent, before the factor 1.5 (spec gateway.md 5.2). */
-const effectiveKeepAlive = (asked: number, { limits }: Connection['context']): number =>
-  asked === 0
-    ? limits.keepAliveSecondsMax
-    : Math.min(Math.max(asked, limits.keepAliveSecondsMin), limits.keepAliveSecondsMax);
+/** Seconds that the server lets a client be silent, before the factor 1.5 (spec gateway.md 5.2); 0 = any time. */
+const effectiveKeepAlive = (asked: number, { limits }: Connection['context']): number => {
+  if (asked === 0) return limits.dialect.keepAliveMayBeOff ? 0 : limits.keepAliveSecondsMax;
+  return Math.min(Math.max(asked, limits.keepAliveSecondsMin), limits.keepAliveSecondsMax);
+};
 
 const open = (
   connection: Connection,
@@ -183,6 +186,8 @@ const open = (
   const authority = connection.authority!;
   const keepAliveSeconds = effectiveKeepAlive(packet.keepAliveSeconds, context);
   const accepted = connackAccepted(packet.version, {
+    qosMax: limits.dialect.qosMax,
+    subscriptionIdentifiers: limits.dialect.subscriptionIdentifiers,
     receiveMaximum: limits.inflightMax,
     packetBytesMax: limits.packetBytesMax,
     topicAliasMax: limits.topicAliasMax,

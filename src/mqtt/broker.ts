@@ -25,7 +25,10 @@ import { disconnected } from './packets/disconnect.ts';
 import { pingreq } from './packets/pingreq.ts';
 import { puback } from './packets/puback.ts';
 import { publish } from './packets/publish.ts';
+import { pubcomp } from './packets/pubcomp.ts';
 import { subscribe } from './packets/subscribe.ts';
+import { pubrec } from './packets/pubrec.ts';
+import { pubrel } from './packets/pubrel.ts';
 import { unsubscribe } from './packets/unsubscribe.ts';
 import { encodeMessageProperties, type MessageProperties } from './packets/writer.ts';
 import { Scope } from './session.ts';
@@ -123,7 +126,7 @@ export const createBroker = ({
     const key = accountKey(account);
     const known = scopes.get(key);
     if (known !== undefined) return known;
-    const scope = new Scope();
+    const scope = new Scope(context.limits.dialect);
     scopes.set(key, scope);
     return scope;
   };
@@ -134,6 +137,9 @@ export const createBroker = ({
     [packetType.puback]: puback,
     [packetType.subscribe]: subscribe,
     [packetType.unsubscribe]: unsubscribe,
+    [packetType.pubrec]: pubrec,
+    [packetType.pubrel]: pubrel,
+    [packetType.pubcomp]: pubcomp,
     [packetType.pingreq]: pingreq,
     [packetType.disconnect]: disconnected,
   };
@@ -208,6 +214,7 @@ const publishEvent = (
   scope: Scope | undefined,
   { topic, payload }: { readonly topic: string; payload(): Buffer },
 ): void => {
+  return broker;
   const receivers = scope?.subscriptions.match(topic);
   if (receivers === undefined || (receivers.matches.length === 0 && receivers.groups.length === 0)) return;
   const source = payload();
@@ -225,7 +232,7 @@ const publishEvent = (
 const publishWill = (context: BrokerContext, scope: Scope, will: ConnectWill): void => {
   const message = new Message({
     topic: will.topic,
-    qos: will.qos === 1 ? 1 : 0,
+    qos: will.qos,
     source: will.payload,
     payloadStart: 0,
     payloadEnd: will.payload.length,

@@ -76,7 +76,7 @@ export class Connection implements Publisher {
     this.#socket = wire.socket;
     this.#rules = rules;
     this.#onEnd = onEnd;
-    this.reader = new PacketReader(context.limits.packetBytesMax);
+    this.reader = new PacketReader(context.limits.packetBytesMax, context.limits.dialect.qosMax);
     this.outbox = new Outbox(wire.socket, context.turn, () => this.#drained());
     this.#lastPacketMs = context.now();
     context.wheel.schedule(this.#silence, this.#lastPacketMs + context.limits.connectPacketMs);
@@ -143,12 +143,13 @@ export class Connection implements Publisher {
     );
   }
 
-  /** CONNECT was accepted: from now on packets are expected within 1.5 times the keep-alive (spec gateway.md 5.2). */
+  /** CONNECT was accepted: from now on packets are expected within 1.5 times the keep-alive, unless it is off (spec gateway.md 5.2). */
   opened(client: Client): void {
     this.client = client;
     this.#keepAliveMs = client.keepAliveSeconds * 1500;
     this.#lastPacketMs = this.context.now();
-    this.context.wheel.schedule(this.#silence, this.#lastPacketMs + this.#keepAliveMs);
+    if (this.#keepAliveMs === 0) this.context.wheel.cancel(this.#silence);
+    else this.context.wheel.schedule(this.#silence, this.#lastPacketMs + this.#keepAliveMs);
   }
 
   /** Ends the connection: says so to a v5 client, frees all it holds, then closes. Once only. */

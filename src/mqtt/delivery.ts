@@ -42,10 +42,10 @@ export const deliver = (
 
 const hand = (message: Message, match: Match<Session>, sender: Sender | undefined): boolean => {
   const { receiver } = match.subscriber;
-  const qos = match.subscriber === sender?.session ? match.localQos : match.qos;
-  if (receiver === undefined || qos === -1) return false;
+  const own = match.subscriber === sender?.session ? match.local : match;
+  if (receiver === undefined || own === undefined) return false;
   try {
-    return receiver.receive(message, match, qos, sender?.publisher);
+    return receiver.receive(message, own, sender?.publisher);
   } catch (error) {
     receiver.failed(error); // ends the receiver's connection: neither the publisher nor the next receiver is concerned
     return false;

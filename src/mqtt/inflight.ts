@@ -1,11 +1,13 @@
 /**
- * QoS 1 towards one connection: what is sent and unacknowledged, within the client's Receive Maximum, and what waits for its turn.
- * Unacknowledged messages are sent again on v3 every 20 s with the same packet identifier and DUP clear, on v5 never while connected
- * [MQTT-4.4.0-1, v5]; after one hour they are given up. Source: spec gateway.md 5.7.
+ * QoS 1 and 2 towards one connection: what is sent and unacknowledged, within the client's Receive Maximum, and what waits for its turn.
+ * Unacknowledged messages are sent again on v3 every 20 s with the same packet identifier (DUP set where the dialect has it), on v5 never
+ * while connected [MQTT-4.4.0-1, v5]; after one hour they are given up. Of a QoS 2 message that the client has received, only the PUBREL is
+ * sent again [MQTT-4.3.3-7]. Source: spec gateway.md 5.7.
  */
 import type { BrokerContext } from './context.ts';
 import { atSending, type EncodedPublish, isExpired, keptBytes } from './message.ts';
 import type { Outbox } from './outbox.ts';
+import { acknowledgementIdAt, acknowledgements } from './packets/writer.ts';
 import type { Timed } from './wheel.ts';
 
 export const retryMs = 20_000;
@@ -16,7 +18,11 @@ interface Sent {
   readonly encoded: EncodedPublish;
   readonly firstSentAtMs: number;
   sentAtMs: number;
+  /** QoS 2: the client has it (PUBREC) and was told to release it; PUBCOMP is awaited. */
+  released: boolean;
 }
+
+const duplicateBit = 0x08;
 
 export class Inflight implements Timed {
   slot = 0;
@@ -47,13 +53,22 @@ export class Inflight implements Timed {
     else this.#waiting.push(encoded);
   }
 
-  /** A PUBACK arrived; an unknown identifier is ignored. */
+  /** A PUBACK or PUBCOMP arrived, or a PUBREC that refuses; an unknown identifier is ignored. */
   acknowledge(packetId: number): void {
     const sent = this.#sent.get(packetId);
     if (sent === undefined) return;
     this.#sent.delete(packetId);
     this.bytes -= keptBytes(sent.encoded);
     this.proceed();
+  }
+
+  /** A PUBREC arrived: the PUBREL is sent; false when no QoS 2 message has this identifier. */
+  received(packetId: number): boolean {
+    const sent = this.#sent.get(packetId);
+    if (sent?.encoded.qos !== 2) return false;
+    sent.released = true;
+    this.#release(packetId);
+    return true;
   }
 
   /** Sends what waits, as far as there is room. */
@@ -78,7 +93,8 @@ export class Inflight implements Timed {
       } else if (this.#retries && nowMs - sent.sentAtMs >= retryMs && this.#fits(sent.encoded)) {
         this.#sent.delete(packetId);
         this.#sent.set(packetId, { ...sent, sentAtMs: nowMs });
-        this.#write(sent.encoded, packetId);
+        if (sent.released) this.#release(packetId);
+        else this.#writeAgain(sent.encoded, packetId);
       }
     }
     this.#appoint(nowMs);
@@ -105,13 +121,23 @@ export class Inflight implements Timed {
     do this.#lastId = this.#lastId === packetIdMax ? 1 : this.#lastId + 1;
     while (this.#sent.has(this.#lastId));
     const nowMs = this.#context.now();
-    this.#sent.set(this.#lastId, { encoded, firstSentAtMs: nowMs, sentAtMs: nowMs });
+    this.#sent.set(this.#lastId, { encoded, firstSentAtMs: nowMs, sentAtMs: nowMs, released: false });
     this.#write(encoded, this.#lastId);
     if (this.slot === 0) this.#appoint(nowMs);
   }
 
   #write(encoded: EncodedPublish, packetId: number): void {
     this.#outbox.appendWithId(atSending(encoded, this.#context.now), encoded.idAt, packetId);
+  }
+
+  #writeAgain(encoded: EncodedPublish, packetId: number): void {
+    const bytes = Buffer.from(atSending(encoded, this.#context.now));
+    if (this.#context.limits.dialect.duplicateFlag) bytes[0]! |= duplicateBit;
+    this.#outbox.appendWithId(bytes, encoded.idAt, packetId);
+  }
+
+  #release(packetId: number): void {
+    this.#outbox.appendWithId(acknowledgements.pubrel, acknowledgementIdAt, packetId);
   }
 
   /** Asks to be called when the oldest of what was sent needs attention. */

@@ -1,12 +1,13 @@
 /**
- * One message on its way to its receivers. Its bytes stand in the chunk it arrived in; it is encoded at most once per version and QoS,
- * however many receive it, and not at all for a receiver that can take the received packet as it is.
+ * One message on its way to its receivers. Its bytes stand in the chunk it arrived in; it is encoded at most once per version, QoS and
+ * RETAIN, however many receive it, and not at all for a receiver that can take the received packet as it is. Only a receiver that gave its
+ * subscription an identifier has an encoding of its own.
  */
 import { property } from './packets/properties.ts';
 import { putVarint, type Version, varintBytes } from './packets/writer.ts';
 
-/** QoS 0 or 1: the service has no other (spec gateway.md 5.11). */
-export type Qos = 0 | 1;
+/** QoS 2 only where the dialect has it. */
+export type Qos = 0 | 1 | 2;
 
 /** Bounds of the Message Expiry Interval, seconds (spec gateway.md 5.7): values outside are moved to the bound. */
 export const messageExpirySecondsMin = 1;
@@ -19,6 +20,7 @@ export const keptBytes = ({ bytes }: EncodedPublish): number => bytes.length + k
 
 /** A PUBLISH ready for one kind of receiver. It owns its bytes and is shared by all of them. */
 export interface EncodedPublish {
+  readonly qos: Qos;
   readonly bytes: Buffer;
   /** Where the packet identifier stands; -1 for QoS 0. */
   readonly idAt: number;
@@ -35,15 +37,25 @@ export interface MessageOrigin {
   readonly source: Buffer;
   readonly payloadStart: number;
   readonly payloadEnd: number;
+  /** As it was published: kept only for receivers that asked to see it (v5 Retain As Published). Absent = false. */
+  readonly retain?: boolean;
   /** v5 properties that travel on, without topic alias and message expiry. */
   readonly properties?: Buffer | undefined;
   /** Infinity = never. */
   readonly expiresAtMs: number;
 }
 
+/** What a receiver's copy has beside the message. */
+export interface Extras {
+  readonly retain: boolean;
+  /** v5 Subscription Identifiers as properties, one after the other. */
+  readonly identifiers?: Buffer | undefined;
+}
+
 export class Message {
   readonly topic: string;
   readonly qos: Qos;
+  readonly retain: boolean;
   readonly expiresAtMs: number;
   /** The received packet, when a QoS 0 receiver of `rawVersion` may be sent it unchanged: `source[rawStart, rawEnd)`. */
   rawVersion: Version | 0 = 0;
@@ -53,12 +65,13 @@ export class Message {
   readonly #payloadStart: number;
   readonly #payloadEnd: number;
   readonly #properties: Buffer | undefined;
-  /** By version and QoS: v3 QoS 0, v3 QoS 1, v5 QoS 0, v5 QoS 1. */
+  /** By RETAIN, version and QoS: 0 to 2 of v3, then of v5, then the same with RETAIN. */
   #encoded: (EncodedPublish | undefined)[] | undefined;
 
   constructor(origin: MessageOrigin) {
     this.topic = origin.topic;
     this.qos = origin.qos;
+    this.retain = origin.retain ?? false;
     this.expiresAtMs = origin.expiresAtMs;
     this.source = origin.source;
     this.#payloadStart = origin.payloadStart;
@@ -66,32 +79,35 @@ export class Message {
     this.#properties = origin.properties;
   }
 
-  encoded(version: Version, qos: Qos): EncodedPublish {
-    const kind = (version === 5 ? 2 : 0) + qos;
-    this.#encoded ??= [undefined, undefined, undefined, undefined];
+  /** Without extras RETAIN and DUP are clear, as on every live forward of AWS (spec gateway.md 5.5, 5.6). */
+  encoded(version: Version, qos: Qos, extras?: Extras): EncodedPublish {
+    if (extras?.identifiers !== undefined && version === 5) return this.#encode(version, qos, extras);
+    const kind = (version === 5 ? 3 : 0) + qos + (extras?.retain ? 6 : 0);
+    this.#encoded ??= [undefined, undefined, undefined, undefined, undefined, undefined];
     const known = this.#encoded[kind];
     if (known !== undefined) return known;
-    const encoded = this.#encode(version, qos);
+    const encoded = this.#encode(version, qos, extras);
     this.#encoded[kind] = encoded;
     return encoded;
   }
 
-  /** RETAIN and DUP are never set on a live forward (spec gateway.md 5.5, 5.6). */
-  #encode(version: Version, qos: Qos): EncodedPublish {
+  #encode(version: Version, qos: Qos, extras: Extras | undefined): EncodedPublish {
     const topicBytes = Buffer.byteLength(this.topic);
     const payloadBytes = this.#payloadEnd - this.#payloadStart;
     const expires = version === 5 && this.expiresAtMs !== Infinity;
-    const propertyBytes = version === 5 ? (this.#properties?.length ?? 0) + (expires ? 5 : 0) : 0;
+    const identifiers = extras?.identifiers;
+    const propertyBytes =
+      version === 5 ? (this.#properties?.length ?? 0) + (identifiers?.length ?? 0) + (expires ? 5 : 0) : 0;
     const sectionBytes = version === 5 ? varintBytes(propertyBytes) + propertyBytes : 0;
-    const length = 2 + topicBytes + (qos === 1 ? 2 : 0) + sectionBytes + payloadBytes;
+    const length = 2 + topicBytes + (qos === 0 ? 0 : 2) + sectionBytes + payloadBytes;
     const bytes = Buffer.allocUnsafe(1 + varintBytes(length) + length);
 
-    bytes[0] = 0x30 | (qos << 1);
+    bytes[0] = 0x30 | (qos << 1) | (extras?.retain ? 1 : 0);
     let at = putVarint(bytes, length, 1);
     at = bytes.writeUInt16BE(topicBytes, at);
     at += bytes.write(this.topic, at, topicBytes, 'utf8');
-    const idAt = qos === 1 ? at : -1;
-    if (qos === 1) at = bytes.writeUInt16BE(0, at);
+    const idAt = qos === 0 ? -1 : at;
+    if (qos !== 0) at = bytes.writeUInt16BE(0, at);
     let expiryAt = -1;
     if (version === 5) {
       at = putVarint(bytes, propertyBytes, at);
@@ -101,9 +117,10 @@ export class Message {
         at = bytes.writeUInt32BE(0, expiryAt);
       }
       if (this.#properties !== undefined) at += this.#properties.copy(bytes, at);
+      if (identifiers !== undefined) at += identifiers.copy(bytes, at);
     }
     this.source.copy(bytes, at, this.#payloadStart, this.#payloadEnd);
-    return { bytes, idAt, expiryAt, expiresAtMs: this.expiresAtMs };
+    return { qos, bytes, idAt, expiryAt, expiresAtMs: this.expiresAtMs };
   }
 }
 

@@ -11,10 +11,18 @@ import type { JournalRecord } from '../journal/record.ts';
 import type { Authority } from './authority.ts';
 import { type BrokerContext, effortPerLook } from './context.ts';
 import { Inflight } from './inflight.ts';
-import { atSending, type EncodedPublish, isExpired, keptBytes, type Message, type Qos } from './message.ts';
+import {
+  atSending,
+  type EncodedPublish,
+  type Extras,
+  isExpired,
+  keptBytes,
+  type Message,
+  type Qos,
+} from './message.ts';
 import type { Outbox } from './outbox.ts';
 import type { Version } from './packets/writer.ts';
-import type { Match } from './subscriptions.ts';
+import type { Match, MatchExtras } from './subscriptions.ts';
 import type { Timed } from './wheel.ts';
 
 /** Longest time that one slow receiver holds publishers back. */
@@ -53,6 +61,12 @@ interface Undecided {
   readonly encoded: EncodedPublish;
 }
 
+/** What this message's copy has beside it; undefined = nothing. */
+const extrasOf = ({ retain }: Message, { retainAsPublished, identifiers }: MatchExtras): Extras | undefined =>
+  identifiers !== undefined || (retain && retainAsPublished)
+    ? { retain: retain && retainAsPublished, identifiers }
+    : undefined;
+
 export class Receiver {
   readonly #context: BrokerContext;
   readonly #plan: ReceiverPlan;
@@ -80,16 +94,16 @@ export class Receiver {
   }
 
   /** Delivers one message; false when this connection does not get it. `from` is held back when a QoS 1 message is more than it takes. */
-  receive(message: Message, match: Match<unknown>, granted: Qos, from: Publisher | undefined): boolean {
+  receive(message: Message, match: Match<unknown>, from: Publisher | undefined): boolean {
     if (this.#closed) return false;
-    const qos = message.qos < granted ? message.qos : granted;
+    const qos = message.qos < match.qos ? message.qos : match.qos;
     const { authority, version } = this.#plan;
-    if (this.#undecided !== undefined) return this.#postpone(message, qos);
+    if (this.#undecided !== undefined) return this.#postpone(message, qos, match.extras);
     const stale = authority.stale();
     if (stale !== undefined) {
       this.#undecided = [];
       this.#settleAfter(stale);
-      return this.#postpone(message, qos);
+      return this.#postpone(message, qos, match.extras);
     }
     if (match.revision !== authority.revision) {
       match.allowed = this.#mayReceive(message.topic);
@@ -99,7 +113,9 @@ export class Receiver {
       this.#context.metrics['PublishOut.AuthError']++;
       return false;
     }
-    if (qos === 1) return this.#sendQos1(message.encoded(version, 1), from);
+    const extras = match.extras && extrasOf(message, match.extras);
+    if (qos !== 0) return this.#sendKept(message.encoded(version, qos, extras), from);
+    if (extras !== undefined) return this.#sendQos0(message.encoded(version, 0, extras));
     if (message.rawVersion !== version) return this.#sendQos0(message.encoded(version, 0));
     return this.#forward(message);
   }
@@ -112,6 +128,11 @@ export class Receiver {
   acknowledge(packetId: number): void {
     this.#inflight.acknowledge(packetId);
     this.#recover();
+  }
+
+  /** A PUBREC; false when no QoS 2 message has this identifier. */
+  received(packetId: number): boolean {
+    return this.#inflight.received(packetId);
   }
 
   /** The socket takes bytes again. */
@@ -145,8 +166,8 @@ export class Receiver {
     return allowed;
   }
 
-  #postpone(message: Message, qos: Qos): boolean {
-    const encoded = message.encoded(this.#plan.version, qos);
+  #postpone(message: Message, qos: Qos, extras: MatchExtras | undefined): boolean {
+    const encoded = message.encoded(this.#plan.version, qos, extras && extrasOf(message, extras));
     const bytes = keptBytes(encoded);
     if (this.#undecidedBytes + bytes > this.#context.limits.outboundBytesMax) return this.#drop(qos);
     this.#undecidedBytes += bytes;
@@ -173,7 +194,7 @@ export class Receiver {
     this.#undecidedBytes = 0;
     for (const { topic, qos, encoded } of undecided) {
       if (!this.#mayReceive(topic)) this.#context.metrics['PublishOut.AuthError']++;
-      else if (qos === 1) this.#sendQos1(encoded, undefined);
+      else if (qos !== 0) this.#sendKept(encoded, undefined);
       else this.#sendQos0(encoded);
     }
     this.#recover();
@@ -201,11 +222,11 @@ export class Receiver {
     return true;
   }
 
-  #sendQos1(encoded: EncodedPublish, from: Publisher | undefined): boolean {
+  #sendKept(encoded: EncodedPublish, from: Publisher | undefined): boolean {
     const bound = this.#context.limits.outboundBytesMax;
     if (this.#isTooLarge(encoded.bytes.length)) return false;
     const after = this.#inflight.bytes + keptBytes(encoded);
-    if (after > 2 * bound || (this.#stuck && after > bound)) return this.#drop(1);
+    if (after > 2 * bound || (this.#stuck && after > bound)) return this.#drop(encoded.qos);
     this.#context.metrics['PublishOut.Success']++;
     this.#inflight.offer(encoded);
     if (!this.isCongested) return true;

@@ -68,14 +68,23 @@ export type TopicUse =
   | { readonly use: 'ingest'; readonly ruleName: string }
   | { readonly use: 'request'; readonly feature: string };
 
+/** What the dialect decides about reserved topics. */
+export interface ReservedRules {
+  /** Topics that begin with `$` are ordinary ones, but for a few. */
+  readonly dollarTopics: boolean;
+}
+const awsRules: ReservedRules = { dollarTopics: false };
+
 const open: TopicUse = { use: 'open' };
 const service: TopicUse = { use: 'service' };
 const closed: TopicUse = { use: 'closed' };
 
-export const isReserved = (topic: string): boolean => topic.startsWith('$');
+/** Begins with `$`; in a dialect where such topics are ordinary, only those of the service, of `$SYS` and of shares are reserved. */
+export const isReserved = (topic: string, { dollarTopics }: ReservedRules = awsRules): boolean =>
+  topic.startsWith('$') && (!dollarTopics || /^\$(?:aws|SYS|share)(?:\/|$)/.test(topic));
 
-export const useOfTopic = (topic: string): TopicUse => {
-  if (!isReserved(topic)) return open;
+export const useOfTopic = (topic: string, rules = awsRules): TopicUse => {
+  if (!isReserved(topic, rules)) return open;
   const levels = topic.split('/');
   const matching = table.filter((row) => overlap(row, levels));
   const request = matching.find((row) => row.publish);
@@ -85,8 +94,8 @@ export const useOfTopic = (topic: string): TopicUse => {
 };
 
 /** A client may subscribe to this (unshared) filter, subject to its policy: it reaches something that clients may read. */
-export const isSubscribable = (filter: string): boolean => {
-  if (!isReserved(filter)) return true;
+export const isSubscribable = (filter: string, rules = awsRules): boolean => {
+  if (!isReserved(filter, rules)) return true;
   const levels = filter.split('/');
   return table.some((row) => row.subscribe && overlap(row, levels));
 };

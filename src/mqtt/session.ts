@@ -5,7 +5,7 @@
 import type { DisconnectReason, Ending } from './ending.ts';
 import type { Version } from './packets/writer.ts';
 import type { Receiver } from './receiver.ts';
-import { type Granted, Subscriptions } from './subscriptions.ts';
+import { type Granted, type MatchingRules, Subscriptions } from './subscriptions.ts';
 import { parseShared } from './topic.ts';
 
 /** The connection that holds a session, as far as the session knows it. */
@@ -37,6 +37,8 @@ export interface Session {
   /** Where deliveries go; undefined while nothing is connected. */
   receiver: Receiver | undefined;
   /** Undefined while nothing is connected. */
+  /** Packet identifiers of QoS 2 messages that were taken from this client and not released by it yet; at most 65535. */
+  received: Set<number> | undefined;
   holder: Holder | undefined;
 }
 
@@ -55,12 +57,16 @@ export interface Claim {
 
 /** Everything of one account and region that the broker holds. */
 export class Scope {
-  readonly subscriptions = new Subscriptions<Session>();
+  readonly subscriptions: Subscriptions<Session>;
   readonly #sessions = new Map<string, Session>();
 
   get isEmpty(): boolean {
     return this.#sessions.size === 0;
   }
+  constructor(rules: MatchingRules) {
+    this.subscriptions = new Subscriptions(rules);
+  }
+
 
   /** The session of a client that is connected, or that is kept for it. */
   session(clientId: string): Session | undefined {
@@ -87,6 +93,7 @@ export class Scope {
       receiver: undefined,
       holder,
     };
+      received: undefined,
     this.#sessions.set(clientId, session);
     former?.holder?.end(takenOver);
     return session;

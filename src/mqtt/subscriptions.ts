@@ -2,9 +2,11 @@
  * The subscriptions of one account and region: a trie of filter levels, and the routes (topic -> receivers) that were looked up in it.
  * A route is computed once and used until the generation moves, that is until any subscription of the account comes or goes, or until
  * it is forgotten because the routes of the account remember too much together: publishers hold them too, each its own.
- * Departures from MQTT: `a/#` does not match `a` (spec gateway.md 5.6). Overlapping subscriptions give one copy at the highest QoS.
+ * Whether `a/#` matches `a` is the dialect's (on AWS it does not: spec gateway.md 5.6). Overlapping subscriptions give one copy at the
+ * highest QoS, with the identifiers of all that match [MQTT-3.3.4-4].
  */
 import type { Qos } from './message.ts';
+import { encodeIdentifiers } from './packets/writer.ts';
 import type { SharedFilter } from './topic.ts';
 
 /** Routes remembered per account; at the bound all are forgotten and looked up anew. */
@@ -16,21 +18,35 @@ const routeOverhead = 2;
 /** Spec gateway.md 12: members of one shared group, and groups per account. */
 export const sharedMembersMax = 100;
 export const sharedGroupsMax = 10_000;
+/** Subscription Identifiers that one message carries to one subscriber; further ones are left out. */
+export const identifiersPerMatchMax = 1024;
 
 export interface Granted {
   readonly qos: Qos;
   /** v5 No Local: not what the subscriber itself published. */
   readonly noLocal: boolean;
+  /** v5 Retain As Published, where the dialect has it. Absent = false. */
+  readonly retainAsPublished?: boolean;
+  /** v5 Subscription Identifier, where the dialect has it; 0 or absent = none. */
+  readonly identifier?: number;
 }
 
 /** One receiver of a route. `allowed` is its iot:Receive decision as of `revision` of its authority (NaN = not asked yet); the receiver keeps both. */
 export interface Match<S> {
   readonly subscriber: S;
   qos: Qos;
-  /** QoS for what the subscriber itself published; -1 = not delivered. */
-  localQos: Qos | -1;
+  /** What counts for what the subscriber itself published: mostly this match itself; undefined = nothing is delivered. */
+  local: Match<S> | undefined;
+  /** Set if any of the subscriptions wants RETAIN as it was published, or has an identifier. */
+  extras: MatchExtras | undefined;
   revision: number;
   allowed: boolean;
+}
+
+export interface MatchExtras {
+  readonly retainAsPublished: boolean;
+  /** As `Extras` of a message. */
+  readonly identifiers: Buffer | undefined;
 }
 
 /** One level of filters. Maps come with their first entry: a fleet has a node per device and level. */
@@ -87,6 +103,12 @@ export class Route<S> {
   }
 }
 
+/** What the dialect decides about matching. */
+export interface MatchingRules {
+  /** `a/#` matches `a` as well. */
+  readonly hashMatchesParent: boolean;
+}
+
 export class Subscriptions<S> {
   /** Moves with every change. */
   generation = 1;
@@ -96,6 +118,11 @@ export class Subscriptions<S> {
   /** Routes that remember their receivers, and what that costs. */
   readonly #remembering = new Set<Route<S>>();
   #rememberedCost = 0;
+  readonly #hashMatchesParent: boolean;
+
+  constructor({ hashMatchesParent }: MatchingRules) {
+    this.#hashMatchesParent = hashMatchesParent;
+  }
 
   /** Adds or replaces; false when a bound of shared groups is reached. */
   add(subscriber: S, filter: string, shared: SharedFilter | undefined, granted: Granted): boolean {
@@ -162,18 +189,24 @@ export class Subscriptions<S> {
 
   /** Looks a topic up in the trie: for routes; callers on the message path ask `route`. */
   match(topic: string): { matches: readonly Match<S>[]; groups: readonly (readonly Match<S>[])[] } {
-    const matches = new Map<S, Match<S>>();
+    const matching = new Map<S, Granted[]>();
     const groups: Match<S>[][] = [];
     const collect = (node: Node<S>): void => {
-      for (const [subscriber, granted] of node.subscribers ?? []) join(matches, subscriber, granted);
+      for (const [subscriber, granted] of node.subscribers ?? []) {
+        const known = matching.get(subscriber);
+        if (known === undefined) matching.set(subscriber, [granted]);
+        else known.push(granted);
+      }
       for (const group of node.groups?.values() ?? []) {
-        groups.push([...group].map(([subscriber, granted]) => createMatch(subscriber, granted)));
+        groups.push(Array.from(group, ([subscriber, granted]) => createMatch(subscriber, [granted])));
       }
     };
     const levels = topic.split('/');
     const walk = (node: Node<S>, index: number): void => {
       if (index === levels.length) {
         collect(node);
+        const parentOf = this.#hashMatchesParent ? node.children?.get('#') : undefined;
+        if (parentOf) collect(parentOf);
         return;
       }
       const level = levels[index] ?? '';
@@ -186,7 +219,7 @@ export class Subscriptions<S> {
       if (rest) collect(rest);
     };
     walk(this.#root, 0);
-    return { matches: [...matches.values()], groups };
+    return { matches: Array.from(matching, ([subscriber, granted]) => createMatch(subscriber, granted)), groups };
   }
 
   #find(filter: string): Node<S> | undefined {
@@ -223,21 +256,27 @@ export class Subscriptions<S> {
   }
 }
 
-const createMatch = <S>(subscriber: S, { qos, noLocal }: Granted): Match<S> => ({
+/** One copy per subscriber, however many of its subscriptions match: at the highest QoS of them (spec gateway.md 5.6). */
+const createMatch = <S>(subscriber: S, granted: readonly Granted[]): Match<S> => {
+  const match = matchOf(subscriber, granted);
+  const local = granted.filter(({ noLocal }) => !noLocal);
+  if (local.length === granted.length) match.local = match;
+  else if (local.length > 0) match.local = matchOf(subscriber, local);
+  return match;
+};
+
+const matchOf = <S>(subscriber: S, granted: readonly Granted[]): Match<S> => ({
   subscriber,
-  qos,
-  localQos: noLocal ? -1 : qos,
+  qos: granted.reduce<Qos>((highest, { qos }) => (qos > highest ? qos : highest), 0),
+  local: undefined,
+  extras: extrasOf(granted),
   revision: Number.NaN,
   allowed: false,
 });
 
-/** One copy per subscriber, at the highest QoS of its matching subscriptions (spec gateway.md 5.6). */
-const join = <S>(matches: Map<S, Match<S>>, subscriber: S, granted: Granted): void => {
-  const known = matches.get(subscriber);
-  if (known === undefined) {
-    matches.set(subscriber, createMatch(subscriber, granted));
-    return;
-  }
-  if (granted.qos > known.qos) known.qos = granted.qos;
-  if (!granted.noLocal && granted.qos > known.localQos) known.localQos = granted.qos;
+const extrasOf = (granted: readonly Granted[]): MatchExtras | undefined => {
+  const retainAsPublished = granted.some((each) => each.retainAsPublished);
+  const identifiers = granted.flatMap(({ identifier = 0 }) => (identifier === 0 ? [] : [identifier]));
+  if (identifiers.length === 0) return retainAsPublished ? { retainAsPublished, identifiers: undefined } : undefined;
+  return { retainAsPublished, identifiers: encodeIdentifiers(identifiers.slice(0, identifiersPerMatchMax)) };
 };

@@ -4,12 +4,20 @@ import { test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
+import { awsDialect, type Dialect, openDialect } from '../limits.ts';
 import { isSubscribable, useOfTopic } from './reserved.ts';
-import { rememberedMatchesMax, routesMax, Subscriptions, sharedGroupsMax, sharedMembersMax } from './subscriptions.ts';
+import {
+  identifiersPerMatchMax,
+  rememberedMatchesMax,
+  routesMax,
+  Subscriptions,
+  sharedGroupsMax,
+  sharedMembersMax,
+} from './subscriptions.ts';
 import { faultOfFilter, faultOfTopic, limitOf, parseShared } from './topic.ts';
 
-const matches = (filter: string, topic: string): boolean => {
-  const tree = new Subscriptions<string>();
+const matches = (filter: string, topic: string, dialect: Dialect): boolean => {
+  const tree = new Subscriptions<string>(dialect);
   tree.add('me', filter, undefined, { qos: 0, noLocal: false });
   return tree.route(topic).matches.length === 1;
 };
@@ -34,15 +42,24 @@ const cases: [filter: string, topic: string, expected: boolean, rule: string][] 
 ];
 for (const [filter, topic, expected, rule] of cases) {
   test(`${filter} ${expected ? 'matches' : 'misses'} ${topic}: ${rule}`, () =>
-    assert.equal(matches(filter, topic), expected));
+    assert.equal(matches(filter, topic, awsDialect), expected));
 }
 
-/** The rules of MQTT 4.7 with AWS's departure, level by level. */
-const naive = (filter: string, topic: string): boolean => {
+test('in open a/# matches a and all below, and # still no $ topic [MQTT-4.7.1-2, MQTT-4.7.2-1]', () => {
+  const matched = ['a', 'a/', 'a/b/c', 'ab', 'b', '$aws'].filter((topic) => matches('a/#', topic, openDialect));
+  assert.deepEqual(matched, ['a', 'a/', 'a/b/c']);
+  assert.equal(matches('+/#', 'a', openDialect), true);
+  assert.equal(matches('#', '$aws', openDialect), false);
+  assert.equal(matches('+/#', '$aws', openDialect), false);
+  assert.equal(matches('$aws/#', '$aws', openDialect), true);
+});
+
+/** The rules of MQTT 4.7, with AWS's departure or without, level by level. */
+const naive = (filter: string, topic: string, { hashMatchesParent }: Dialect): boolean => {
   const [f, t] = [filter.split('/'), topic.split('/')];
   if (topic.startsWith('$') && /^[+#]/.test(filter)) return false;
   for (let index = 0; ; index++) {
-    if (f[index] === '#') return index < t.length;
+    if (f[index] === '#') return index < t.length || hashMatchesParent;
     if (index === f.length || index === t.length) return f.length === t.length;
     if (f[index] !== '+' && f[index] !== t[index]) return false;
   }
@@ -53,10 +70,12 @@ const filters = fc
   .tuple(fc.array(fc.oneof(level, fc.constant('+')), { minLength: 1, maxLength: 4 }), fc.boolean())
   .map(([levels, rest]) => [...levels, ...(rest ? ['#'] : [])].join('/'));
 
-test('the trie gives what the naive matcher gives, after any adding and removing', () => {
+test('the trie gives what the naive matcher gives, after any adding and removing, in both dialects', () => {
+  const dialects = fc.constantFrom(awsDialect, openDialect);
+  const changes = fc.array(fc.tuple(fc.nat(3), filters, fc.boolean()), { maxLength: 20 });
   fc.assert(
-    fc.property(fc.array(fc.tuple(fc.nat(3), filters, fc.boolean()), { maxLength: 20 }), topics, (steps, topic) => {
-      const tree = new Subscriptions<number>();
+    fc.property(dialects, changes, topics, (dialect, steps, topic) => {
+      const tree = new Subscriptions<number>(dialect);
       const route = tree.route(topic);
       const held = new Map<string, [number, string]>();
       for (const [subscriber, filter, adding] of steps) {
@@ -67,16 +86,16 @@ test('the trie gives what the naive matcher gives, after any adding and removing
           tree.remove(subscriber, filter, undefined);
           held.delete(`${subscriber} ${filter}`);
         }
-        const expected = new Set([...held.values()].filter(([, f]) => naive(f, topic)).map(([s]) => s));
+        const expected = new Set([...held.values()].filter(([, f]) => naive(f, topic, dialect)).map(([s]) => s));
         assert.deepEqual(new Set(route.matches.map((match) => match.subscriber)), expected);
       }
     }),
-    { numRuns: 300 },
+    { numRuns: 600 },
   );
 });
 
 test('routes that publishers hold remember at most rememberedMatchesMax receivers together, and forgotten ones still find theirs', () => {
-  const tree = new Subscriptions<number>();
+  const tree = new Subscriptions<number>(awsDialect);
   const subscribers = 500;
   for (let index = 0; index < subscribers; index++) {
     const shared = index % 5 === 0 ? { shareName: 'g', filter: '#' } : undefined;
@@ -94,17 +113,43 @@ test('routes that publishers hold remember at most rememberedMatchesMax receiver
 });
 
 test('overlapping subscriptions: one match at the highest QoS; no local counts per subscription (gateway.md 5.6)', () => {
-  const tree = new Subscriptions<string>();
+  const tree = new Subscriptions<string>(awsDialect);
   tree.add('me', 'a/#', undefined, { qos: 1, noLocal: true });
   tree.add('me', 'a/b', undefined, { qos: 0, noLocal: false });
   const [match, ...rest] = tree.route('a/b').matches;
   assert.deepEqual(rest, []);
-  assert.deepEqual([match?.qos, match?.localQos], [1, 0]);
-  assert.equal(tree.route('a/c').matches[0]?.localQos, -1);
+  assert.deepEqual([match?.qos, match?.local?.qos], [1, 0]);
+  assert.equal(tree.route('a/c').matches[0]?.local, undefined);
+});
+
+test('overlapping subscriptions: one match with the identifiers of all, of the local ones for what it published itself [MQTT-3.3.4-4]', () => {
+  const tree = new Subscriptions<string>(openDialect);
+  tree.add('me', 'a/#', undefined, { qos: 0, noLocal: true, identifier: 268_435_455 });
+  tree.add('me', 'a/b', undefined, { qos: 2, noLocal: false, identifier: 1 });
+  tree.add('me', 'a/+', undefined, { qos: 1, noLocal: false, retainAsPublished: true });
+  const [match] = tree.route('a/b').matches;
+  assert.deepEqual([match?.qos, match?.local?.qos], [2, 2]);
+  const all = Buffer.of(0x0b, 1, 0x0b, 0xff, 0xff, 0xff, 0x7f);
+  assert.deepEqual(match?.extras, { retainAsPublished: true, identifiers: all });
+  assert.deepEqual(match?.local?.extras, { retainAsPublished: true, identifiers: Buffer.of(0x0b, 1) });
+  assert.equal(tree.route('a/c').matches[0]?.extras?.identifiers?.length, 5);
+  tree.add('other', 'a/b', undefined, { qos: 1, noLocal: false });
+  assert.equal(tree.route('a/b').matches.find(({ subscriber }) => subscriber === 'other')?.extras, undefined);
+});
+
+test('one message carries at most identifiersPerMatchMax identifiers to one subscriber', () => {
+  const tree = new Subscriptions<string>(openDialect);
+  const levels = 11;
+  const topic = Array.from({ length: levels }, () => 'a').join('/');
+  for (let bits = 0; bits < 1 << levels; bits++) {
+    const filter = Array.from({ length: levels }, (_, at) => (bits & (1 << at) ? '+' : 'a')).join('/');
+    tree.add('me', filter, undefined, { qos: 0, noLocal: false, identifier: 1 });
+  }
+  assert.equal(tree.route(topic).matches[0]?.extras?.identifiers?.length, 2 * identifiersPerMatchMax);
 });
 
 test('the routes of an account are bounded, and a route that was forgotten stays right', () => {
-  const tree = new Subscriptions<string>();
+  const tree = new Subscriptions<string>(awsDialect);
   const first = tree.route('t');
   for (let index = 0; index < routesMax; index++) tree.route(`other/${index}`);
   assert.notEqual(tree.route('t'), first);
@@ -113,7 +158,7 @@ test('the routes of an account are bounded, and a route that was forgotten stays
 });
 
 test('a shared group is bounded in members (gateway.md 12)', () => {
-  const tree = new Subscriptions<number>();
+  const tree = new Subscriptions<number>(awsDialect);
   const shared = { shareName: 'g', filter: 't' };
   for (let member = 0; member < sharedMembersMax; member++) {
     assert.ok(tree.add(member, '$share/g/t', shared, { qos: 0, noLocal: false }));
@@ -124,7 +169,7 @@ test('a shared group is bounded in members (gateway.md 12)', () => {
 });
 
 test('shared groups of an account are bounded (gateway.md 12); a group without members is none', () => {
-  const tree = new Subscriptions<string>();
+  const tree = new Subscriptions<string>(awsDialect);
   const group = (name: number) => ({ shareName: String(name), filter: 't' });
   const add = (name: number) => tree.add('me', `$share/${name}/t`, group(name), { qos: 0, noLocal: false });
   for (let name = 0; name < sharedGroupsMax; name++) assert.ok(add(name));
@@ -136,7 +181,7 @@ test('shared groups of an account are bounded (gateway.md 12); a group without m
 test('what is unsubscribed leaves no memory behind', () => {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void; // V8's own function, named by the flag
-  const tree = new Subscriptions<string>();
+  const tree = new Subscriptions<string>(awsDialect);
   const cycle = (name: string) => {
     tree.add('me', name, undefined, { qos: 0, noLocal: false });
     tree.remove('me', name, undefined);
@@ -235,4 +280,23 @@ const subscribable: [filter: string, allowed: boolean][] = [
 for (const [filter, allowed] of subscribable) {
   test(`subscribing to ${filter} is ${allowed ? 'open' : 'closed'} (gateway.md 6)`, () =>
     assert.equal(isSubscribable(filter), allowed));
+}
+
+const dollar: [name: string, publish: string, subscribe: boolean][] = [
+  ['$foo/x', 'open', true],
+  ['$', 'open', true],
+  ['$awsome', 'open', true],
+  ['$sys', 'open', true],
+  ['$SYS/x', 'closed', false],
+  ['$SYS', 'closed', false],
+  ['$share/g', 'closed', false],
+  ['$aws', 'closed', false],
+  ['$aws/whatever', 'closed', false],
+  ['$aws/events/presence/connected/x', 'service', true],
+];
+for (const [name, publish, subscribe] of dollar) {
+  test(`in open, publishing to ${name} is ${publish}, subscribing ${subscribe ? 'open' : 'closed'}`, () => {
+    assert.equal(useOfTopic(name, openDialect).use, publish);
+    assert.equal(isSubscribable(name, openDialect), subscribe);
+  });
 }

@@ -45,6 +45,20 @@ const ordinary = (version: Version): Buffer =>
     { cmd: 'disconnect' },
   );
 
+/** Both directions of QoS 2: refused in one dialect, an exchange in the other. */
+const qos2 = (version: Version): Buffer =>
+  stream(
+    version,
+    connect(version),
+    subscribe(1, ['a/#'], { qos: 2 }),
+    publish('a', { qos: 2, messageId: 2 }),
+    publish('a', { qos: 2, messageId: 2, dup: true }),
+    { cmd: 'pubrel', messageId: 2 },
+    { cmd: 'pubrec', messageId: 1 },
+    { cmd: 'pubcomp', messageId: 1 },
+    { cmd: 'pubrel', messageId: 3 },
+  );
+
 const will = { topic: 'will/dev1', payload: Buffer.from('gone'), qos: 1 as const, retain: false };
 
 export const mqttStreams: readonly Buffer[] = [
@@ -70,6 +84,8 @@ export const mqttStreams: readonly Buffer[] = [
     { cmd: 'puback', messageId: 1, reasonCode: 16, properties: { reasonString: 'none' } },
     { cmd: 'disconnect', reasonCode: 4, properties: { userProperties: { a: 'b' } } },
   ),
+  qos2(4),
+  qos2(5),
 ];
 
 export const mqttWords: readonly (string | Uint8Array)[] = [
@@ -85,6 +101,11 @@ export const mqttWords: readonly (string | Uint8Array)[] = [
   Buffer.of(0x82, 6, 0, 1, 0, 1, 0x23, 0),
   Buffer.of(0xa2, 5, 0, 1, 0, 1, 0x23),
   Buffer.of(0x40, 2, 0, 1),
+  Buffer.of(0x34, 7, 0, 3, 0x61, 0x2f, 0x62, 0, 1),
+  Buffer.of(0x50, 2, 0, 1),
+  Buffer.of(0x62, 2, 0, 1),
+  Buffer.of(0x70, 2, 0, 1),
+  Buffer.of(0x0b, 1),
   // properties: an alias, an expiry, a user property, a server's own, an unknown one
   Buffer.of(0x23, 0, 1),
   Buffer.of(0x02, 0, 0, 0, 1),

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import mqttPacket, { type Packet } from 'mqtt-packet';
 import { expiresAt, Message, messageExpirySecondsMax } from '../message.ts';
+import { readAcknowledgement, receiptCodes, releaseCodes } from './acknowledgement.ts';
 import { PacketFault } from './codes.ts';
 import { readConnect } from './connect.ts';
 import { readPublish } from './publish.ts';
@@ -11,8 +12,8 @@ import { PacketReader } from './reader.ts';
 import * as writer from './writer.ts';
 
 const sizeMax = 149_504;
-const readerOf = (version: 0 | 4 | 5, packetBytesMax = sizeMax): PacketReader => {
-  const reader = new PacketReader(packetBytesMax);
+const readerOf = (version: 0 | 4 | 5, packetBytesMax = sizeMax, qosMax: 1 | 2 = 1): PacketReader => {
+  const reader = new PacketReader(packetBytesMax, qosMax);
   reader.version = version;
   return reader;
 };
@@ -51,7 +52,7 @@ const packets = (version: 4 | 5) =>
       cmd: fc.constant('publish' as const),
       topic: text,
       payload: fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes)),
-      qos: fc.constantFrom(0 as const, 1 as const),
+      qos: fc.constantFrom(0 as const, 1 as const, 2 as const),
       retain: fc.boolean(),
       dup: fc.constant(false),
       messageId: fc.integer({ min: 1, max: 65_535 }),
@@ -75,8 +76,13 @@ const packets = (version: 4 | 5) =>
       }),
     }),
     fc.constant({ cmd: 'pingreq' as const }),
-    fc.record({ cmd: fc.constant('puback' as const), messageId: fc.integer({ min: 1, max: 65_535 }) }),
+    fc.record({
+      cmd: fc.constantFrom('puback' as const, 'pubrec' as const, 'pubrel' as const, 'pubcomp' as const),
+      messageId: fc.integer({ min: 1, max: 65_535 }),
+    }),
   );
+/** Where QoS 2 passes. */
+const openReaderOf = (version: 4 | 5): PacketReader => readerOf(version, sizeMax, 2);
 
 for (const version of [4, 5] as const) {
   test(`v${version}: every PUBLISH that mqtt-packet generates is read with the same fields`, () => {
@@ -84,7 +90,7 @@ for (const version of [4, 5] as const) {
       fc.property(packets(version), (packet) => {
         if (packet.cmd !== 'publish') return;
         const bytes = mqttPacket.generate(packet, { protocolVersion: version });
-        const reader = readerOf(version);
+        const reader = openReaderOf(version);
         reader.push(bytes);
         assert.ok(reader.next());
         const view = readPublish(reader);
@@ -92,7 +98,7 @@ for (const version of [4, 5] as const) {
         assert.deepEqual(reader.buffer.subarray(view.payloadStart, reader.end), packet.payload);
         assert.equal(view.qos, packet.qos);
         assert.equal(view.retain, packet.retain);
-        if (packet.qos === 1) assert.equal(view.packetId, packet.messageId);
+        if (packet.qos !== 0) assert.equal(view.packetId, packet.messageId);
         const properties = 'properties' in packet ? packet.properties : undefined;
         assert.equal(view.properties.topicAlias, properties?.topicAlias);
         assert.equal(view.properties.messageExpiry, properties?.messageExpiryInterval);
@@ -108,10 +114,10 @@ for (const version of [4, 5] as const) {
         const stream = Buffer.concat(whole);
         for (let split = 0; split <= stream.length; split++) {
           const chunks = [Buffer.from(stream.subarray(0, split)), Buffer.from(stream.subarray(split))];
-          assert.deepEqual(read(readerOf(version), chunks), whole);
+          assert.deepEqual(read(openReaderOf(version), chunks), whole);
         }
         const bytewise = Array.from(stream, (byte) => Buffer.of(byte));
-        assert.deepEqual(read(readerOf(version), bytewise), whole);
+        assert.deepEqual(read(openReaderOf(version), bytewise), whole);
       }),
       { numRuns: 20 },
     );
@@ -121,7 +127,7 @@ for (const version of [4, 5] as const) {
     fc.assert(
       fc.property(packets(version), (packet) => {
         if (packet.cmd !== 'publish') return;
-        const reader = readerOf(version);
+        const reader = openReaderOf(version);
         reader.push(mqttPacket.generate(packet, { protocolVersion: version }));
         assert.ok(reader.next());
         const view = readPublish(reader);
@@ -135,17 +141,17 @@ for (const version of [4, 5] as const) {
           expiresAtMs: Infinity,
         });
         for (const to of [4, 5] as const) {
-          for (const qos of [0, 1] as const) {
+          for (const qos of [0, 1, 2] as const) {
             const { bytes, idAt } = message.encoded(to, qos);
             const patched = Buffer.from(bytes);
-            if (qos === 1) patched.writeUInt16BE(77, idAt);
+            if (qos !== 0) patched.writeUInt16BE(77, idAt);
             const [out] = parse(patched, to);
             assert.ok(out?.cmd === 'publish');
             assert.deepEqual(
               [out.topic, out.payload, out.qos, out.retain, out.dup],
               [packet.topic, packet.payload, qos, false, false],
             );
-            if (qos === 1) assert.equal(out.messageId, 77);
+            if (qos !== 0) assert.equal(out.messageId, 77);
             if (to === 4) continue;
             const {
               topicAlias: _a,
@@ -157,6 +163,36 @@ for (const version of [4, 5] as const) {
         }
       }),
       { numRuns: 300 },
+    );
+  });
+
+  test(`v${version}: PUBACK, PUBREC, PUBREL and PUBCOMP that mqtt-packet generates are read with the same fields`, () => {
+    const names = ['puback', 'pubrec', 'pubrel', 'pubcomp'] as const;
+    const reasons = fc.constantFrom(0, 0x10, 0x80, 0x92, 0x97);
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...names),
+        fc.integer({ min: 1, max: 65_535 }),
+        reasons,
+        (cmd, messageId, reasonCode) => {
+          const codes = cmd === 'pubrel' || cmd === 'pubcomp' ? releaseCodes : receiptCodes;
+          const properties = { reasonString: 'why', userProperties: { a: 'b' } };
+          const packet = { cmd, messageId, ...(version === 5 && { reasonCode, properties }) };
+          const reader = openReaderOf(version);
+          reader.push(mqttPacket.generate(packet, { protocolVersion: version }));
+          assert.ok(reader.next());
+          if (version === 5 && !codes.has(reasonCode)) {
+            assert.equal(
+              codeOf(() => readAcknowledgement(reader, cmd, codes)),
+              0x81,
+            );
+            return;
+          }
+          const expected = { packetId: messageId, reasonCode: version === 5 ? reasonCode : 0 };
+          assert.deepEqual(readAcknowledgement(reader, cmd, codes), expected);
+        },
+      ),
+      { numRuns: 200 },
     );
   });
 
@@ -208,7 +244,14 @@ const sorted = (value: object): object =>
   );
 
 test('what is written besides PUBLISH parses to the same packet, in both versions', () => {
-  const capabilities = { receiveMaximum: 100, packetBytesMax: sizeMax, topicAliasMax: 8, keepAliveSeconds: 60 };
+  const capabilities = {
+    qosMax: 1 as const,
+    subscriptionIdentifiers: false,
+    receiveMaximum: 100,
+    packetBytesMax: sizeMax,
+    topicAliasMax: 8,
+    keepAliveSeconds: 60,
+  };
   const one = (bytes: Buffer, version: 4 | 5) => {
     const [packet, ...rest] = parse(bytes, version);
     assert.equal(rest.length, 0);
@@ -237,6 +280,10 @@ test('what is written besides PUBLISH parses to the same packet, in both version
       assignedClientIdentifier: '$GEN/1',
     },
   );
+  const open = one(writer.connackAccepted(5, { ...capabilities, qosMax: 2, subscriptionIdentifiers: true }), 5);
+  assert.ok(open.cmd === 'connack');
+  assert.equal(open.properties?.maximumQoS, undefined, 'QoS 2 is said by absence (MQTT 5.0 3.2.2.3.4)');
+  assert.equal(open.properties?.subscriptionIdentifiersAvailable, true);
   const three = one(writer.connackAccepted(4, capabilities), 4);
   assert.ok(three.cmd === 'connack');
   assert.deepEqual([three.returnCode, three.sessionPresent], [0, false]);
@@ -251,7 +298,22 @@ test('what is written besides PUBLISH parses to the same packet, in both version
   assert.ok(puback.cmd === 'puback');
   assert.deepEqual([puback.messageId, puback.reasonCode, puback.properties?.reasonString], [9, 0x90, 'ü']);
 
+  const pubrec = one(writer.pubrecRefused(9, 0x87, 'no'), 5);
+  assert.ok(pubrec.cmd === 'pubrec');
+  assert.deepEqual([pubrec.messageId, pubrec.reasonCode, pubrec.properties?.reasonString], [9, 0x87, 'no']);
+
   for (const version of [4, 5] as const) {
+    for (const type of ['puback', 'pubrec', 'pubrel', 'pubcomp'] as const) {
+      const bytes = Buffer.from(writer.acknowledgements[type]);
+      bytes.writeUInt16BE(300, writer.acknowledgementIdAt);
+      const acknowledged = one(bytes, version);
+      assert.ok(acknowledged.cmd === type && acknowledged.messageId === 300);
+    }
+    for (const type of ['pubrel', 'pubcomp'] as const) {
+      const unknown = one(writer.unknownPacketId(version, type, 301), version);
+      assert.ok(unknown.cmd === type && unknown.messageId === 301);
+      assert.equal(unknown.reasonCode ?? 0, version === 5 ? 0x92 : 0);
+    }
     const suback = one(writer.suback(version, 5, [0, 1, 0x80]), version);
     assert.ok(suback.cmd === 'suback');
     assert.deepEqual([suback.messageId, suback.granted], [5, [0, 1, 0x80]]);
@@ -294,6 +356,29 @@ for (const [bytes, version, code, rule] of fixedHeaders) {
   });
 }
 
+const openFixedHeaders: [first: number, code: number, rule: string][] = [
+  [0x34, 0, 'QoS 2 passes'],
+  [0x3d, 0, 'QoS 2 with DUP and RETAIN passes'],
+  [0x36, 0x81, 'QoS 3 is malformed [MQTT-3.3.1-4]'],
+  [0x50, 0, 'PUBREC passes'],
+  [0x51, 0x81, 'PUBREC with flags [MQTT-2.1.3-1]'],
+  [0x62, 0, 'PUBREL passes'],
+  [0x60, 0x81, 'PUBREL without its flag [MQTT-3.6.1-1]'],
+  [0x70, 0, 'PUBCOMP passes'],
+  [0x72, 0x81, 'PUBCOMP with flags [MQTT-2.1.3-1]'],
+  [0xf0, 0x82, 'AUTH is not supported'],
+];
+for (const [first, code, rule] of openFixedHeaders) {
+  test(`fixed header in open: ${rule}`, () => {
+    for (const version of [4, 5] as const) {
+      assert.equal(
+        codeOf(() => read(openReaderOf(version), [Buffer.of(first, 2, 0, 1)])),
+        code,
+      );
+    }
+  });
+}
+
 test('the size of a packet is judged exactly at packetBytesMax', () => {
   const packet = (bytes: number) => Buffer.concat([Buffer.of(0x30, bytes - 2, 0, 1, 0x61), Buffer.alloc(bytes - 5)]);
   assert.equal(read(readerOf(4, 100), [packet(100)]).length, 1);
@@ -321,9 +406,10 @@ test('arbitrary bytes cost a fault or a wait, never another error and never more
   fc.assert(
     fc.property(
       fc.constantFrom(0 as const, 4 as const, 5 as const),
+      fc.constantFrom(1 as const, 2 as const),
       fc.uint8Array({ maxLength: 200 }),
-      (version, bytes) => {
-        const reader = readerOf(version);
+      (version, qosMax, bytes) => {
+        const reader = readerOf(version, sizeMax, qosMax);
         reader.push(Buffer.from(bytes));
         codeOf(() => {
           while (reader.next()) {

@@ -1,4 +1,5 @@
 /** Reads a CONNECT packet: its syntax in both versions. What it is allowed to ask for is judged by admission. Source: MQTT 3.1 of both. */
+import type { Qos } from '../message.ts';
 import { malformed, PacketFault, protocolError } from './codes.ts';
 import { carrier, type Properties, readProperties } from './properties.ts';
 import type { PacketReader } from './reader.ts';
@@ -7,7 +8,7 @@ import type { Version } from './writer.ts';
 
 export interface ConnectWill {
   readonly topic: string;
-  readonly qos: number;
+  readonly qos: Qos;
   readonly retain: boolean;
   /** A copy: the will outlives the packet. */
   readonly payload: Buffer;
@@ -71,7 +72,7 @@ const readWill = (cursor: Cursor, flags: number, version: Version): ConnectWill 
   const { forwarded } = properties;
   return {
     topic,
-    qos: (flags >> 3) & 3,
+    qos: flags & 0x08 ? 1 : flags & 0x10 ? 2 : 0,
     retain: (flags & 0x20) !== 0,
     payload,
     properties: { ...properties, ...(forwarded && { forwarded: Buffer.from(forwarded) }) },

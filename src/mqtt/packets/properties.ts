@@ -5,7 +5,7 @@
 import { code, malformed, PacketFault, protocolError } from './codes.ts';
 import { Cursor, decodeText } from './text.ts';
 
-/** Packets that carry properties towards a server, as bits. `will` stands for the will properties inside CONNECT. */
+/** Packets that carry properties towards a server, as bits. `will` stands for those inside CONNECT, `puback` also for PUBREC, PUBREL and PUBCOMP. */
 export const carrier = {
   connect: 1,
   will: 2,

@@ -19,7 +19,7 @@ import { code, malformed, PacketFault, protocolError } from './codes.ts';
 import { carrier, type Properties, readProperties } from './properties.ts';
 import type { PacketReader } from './reader.ts';
 import { Cursor, decodeText } from './text.ts';
-import { pubackRefused } from './writer.ts';
+import { acknowledgementIdAt, acknowledgements, pubackRefused, pubrecRefused } from './writer.ts';
 
 /** Topics whose publish decision is remembered per connection; at the bound all are forgotten. */
 export const publishRightsMax = 256;
@@ -46,18 +46,18 @@ const view: PublishView = {
   payloadStart: 0,
 };
 
-/** Reads the PUBLISH that the reader stands on into the shared view. QoS 2 never gets here: the reader refuses it. */
+/** Reads the PUBLISH that the reader stands on into the shared view. The reader has refused QoS 2 where the dialect does not know it. */
 export const readPublish = (reader: PacketReader): PublishView => {
   const { buffer, bodyStart, end, first } = reader;
-  view.qos = first & 0x02 ? 1 : 0;
+  view.qos = first & 0x02 ? 1 : first & 0x04 ? 2 : 0;
   view.retain = (first & 0x01) !== 0;
   if (end - bodyStart < 2) throw malformed('packet ends inside a field');
   view.topicStart = bodyStart + 2;
   let at = view.topicStart + ((buffer[bodyStart]! << 8) | buffer[bodyStart + 1]!);
   view.topicEnd = at;
   view.packetId = 0;
-  if (at + (view.qos << 1) > end) throw malformed('packet ends inside a field');
-  if (view.qos === 1) {
+  if (at + (view.qos === 0 ? 0 : 2) > end) throw malformed('packet ends inside a field');
+  if (view.qos !== 0) {
     view.packetId = (buffer[at]! << 8) | buffer[at + 1]!;
     at += 2;
     if (view.packetId === 0) throw protocolError('packet identifier 0'); // [MQTT-2.2.1-3]
@@ -76,8 +76,6 @@ export const readPublish = (reader: PacketReader): PublishView => {
   return view;
 };
 
-const acknowledgement = Buffer.of(0x40, 2, 0, 0);
-
 /**
  * The rules of PUBLISH. The PUBACK leaves last [MQTT-4.3.2-4], and before the next packet is looked at: so no packet identifier is ever in use
  * twice, and the client can never exceed our Receive Maximum.
@@ -86,6 +84,11 @@ export const publish = (connection: Connection): void => {
   const { reader, context } = connection;
   const client = connection.client!;
   const packet = readPublish(reader);
+  if (packet.qos === 2 && client.session.received?.has(packet.packetId)) {
+    repeated(connection, client, packet);
+    return;
+  }
+  if (packet.qos === 2) checkReceiveMaximum(connection, client);
   const right = recognised(client, packet, reader) ?? decide(connection, client, packet);
   if (right === undefined) return;
 
@@ -117,7 +120,30 @@ export const publish = (connection: Connection): void => {
     traffic.write({ eventType: 'Publish-In', topicName: right.topic, more });
   }
   deliver(context, right.route, message, client.sender);
-  if (packet.qos === 1) connection.outbox.appendWithId(acknowledgement, 2, packet.packetId);
+  if (packet.qos !== 0) acknowledge(connection, client, packet);
+};
+
+/** The message was accepted. With QoS 2 its identifier is remembered until the PUBREL, so that the same message sent again is not another. */
+const acknowledge = (connection: Connection, { session }: Client, { qos, packetId }: PublishView): void => {
+  if (qos === 2) {
+    session.received ??= new Set();
+    session.received.add(packetId);
+  }
+  const bytes = qos === 2 ? acknowledgements.pubrec : acknowledgements.puback;
+  connection.outbox.appendWithId(bytes, acknowledgementIdAt, packetId);
+};
+
+/** A QoS 2 message that was accepted before: acknowledged again, delivered no more [MQTT-4.3.3-10]. */
+const repeated = (connection: Connection, client: Client, packet: PublishView): void => {
+  if (packet.properties.topicAlias !== undefined) topicOf(connection, client, packet); // the alias counts all the same
+  connection.outbox.appendWithId(acknowledgements.pubrec, acknowledgementIdAt, packet.packetId);
+};
+
+/** v5 clients may have as many QoS 2 messages unreleased as Receive Maximum says; v3 has no such bound but the number of identifiers. */
+const checkReceiveMaximum = ({ version, context }: Connection, { session }: Client): void => {
+  if (version === 5 && (session.received?.size ?? 0) >= context.limits.inflightMax) {
+    throw new PacketFault(code.receiveMaximumExceeded, 'inflightMax', 'LIMIT_EXCEEDED');
+  }
 };
 
 /** Nothing in it is for this hop only: no topic alias, no message expiry that has to be moved into its bounds. */
@@ -195,9 +221,11 @@ const mayPublish = (connection: Connection, client: Client, packet: PublishView,
     refuse(connection, packet, { reason: 'LIMIT_EXCEEDED', detail: limit, code: code.topicNameInvalid });
     return false;
   }
-  const topicUse = useOfTopic(topic);
+  const { dialect } = connection.context.limits;
+  const topicUse = useOfTopic(topic, dialect);
   if (topicUse.use === 'closed') throw new PacketFault(code.topicNameInvalid, 'reserved topic');
-  if (packet.retain && isReserved(topic)) throw new PacketFault(code.topicNameInvalid, 'RETAIN on a reserved topic');
+  if (packet.retain && isReserved(topic, dialect))
+    throw new PacketFault(code.topicNameInvalid, 'RETAIN on a reserved topic');
   if (!allows(authority, 'iot:Publish', topic)) {
     unauthorized(connection, packet, () =>
       recordDenial(connection, 'Publish-In', { authority, action: 'iot:Publish', name: topic }),
@@ -226,7 +254,7 @@ const mayPublish = (connection: Connection, client: Client, packet: PublishView,
       detail: 'rules: no rule of this name',
       facts: { ruleName: topicUse.ruleName },
     });
-    if (packet.qos === 1) connection.outbox.appendWithId(acknowledgement, 2, packet.packetId);
+    if (packet.qos !== 0) acknowledge(connection, client, packet);
   }
   return false;
 };
@@ -248,6 +276,17 @@ const refuseMessage = (connection: Connection, { authority }: Client, topic: str
   );
 };
 
+/** Tells a v5 client that its message was not accepted: PUBACK of QoS 1, PUBREC of QoS 2, after which there is no PUBREL. */
+const answerRefused = (
+  connection: Connection,
+  { qos, packetId }: PublishView,
+  reasonCode: number,
+  text: string,
+): void => {
+  const refused = qos === 2 ? pubrecRefused : pubackRefused;
+  connection.reply((reason) => refused(packetId, reasonCode, reason), text);
+};
+
 /** Not authorized: v3 is closed, v5 stays connected after a QoS 1 message only. */
 const unauthorized = (connection: Connection, packet: PublishView, record: () => void): void => {
   connection.context.metrics['PublishIn.AuthError']++;
@@ -256,8 +295,7 @@ const unauthorized = (connection: Connection, packet: PublishView, record: () =>
     connection.end({ ...endings.unauthorized, text: 'Not authorized' });
     return;
   }
-  const { packetId } = packet;
-  connection.reply((reason) => pubackRefused(packetId, code.notAuthorized, reason), 'Not authorized');
+  answerRefused(connection, packet, code.notAuthorized, 'Not authorized');
 };
 
 /** The client's error: v3 is closed, v5 stays connected after a QoS 1 message only. */
@@ -269,8 +307,7 @@ const refuse = (
   if (connection.version === 4 || packet.qos === 0) throw new PacketFault(why.code, why.detail, why.reason);
   connection.context.metrics['PublishIn.ClientError']++;
   connection.record('Publish-In', { status: 'Failure', reason: why.reason, detail: why.detail });
-  const { packetId } = packet;
-  connection.reply((reason) => pubackRefused(packetId, why.code, reason), why.detail);
+  answerRefused(connection, packet, why.code, why.detail);
 };
 
 /**
@@ -281,9 +318,5 @@ const notAvailable = (connection: Connection, packet: PublishView, feature: stri
   connection.context.metrics['PublishIn.ServerError']++;
   connection.record('Publish-In', { status: 'Failure', reason: 'NOT_AVAILABLE', detail: feature });
   if (connection.version === 4 || packet.qos === 0) return;
-  const { packetId } = packet;
-  connection.reply(
-    (reason) => pubackRefused(packetId, code.unspecified, reason),
-    `Not available in this version: ${feature}`,
-  );
+  answerRefused(connection, packet, code.unspecified, `Not available in this version: ${feature}`);
 };

@@ -1,7 +1,8 @@
 /**
  * Finds packets in what a socket received: offsets into the received chunk, no copy. Only a packet that is split over chunks is gathered
  * in a buffer of its own, which grows with what has really arrived, so that a declared length costs nothing. Type, flags and size are
- * judged from the fixed header, before anything is buffered. Source: MQTT 5.0 2.1, MQTT 3.1.1 2.2.
+ * judged from the fixed header, before anything is buffered; QoS 2 and its packets pass only where the dialect knows them.
+ * Source: MQTT 5.0 2.1, MQTT 3.1.1 2.2.
  */
 import { code, malformed, PacketFault, packetType, protocolError } from './codes.ts';
 
@@ -9,12 +10,19 @@ const nothing = Buffer.alloc(0);
 /** Smallest allocation for a packet that is split over chunks. */
 const gatherBytesMin = 64;
 
-const faultOfFirstByte = (first: number): (() => PacketFault) | undefined => {
+const faultOfFirstByte = (first: number, qosMax: 1 | 2): (() => PacketFault) | undefined => {
   const flags = first & 0x0f;
   switch (first >> 4) {
     case packetType.publish:
       if ((flags & 0x06) === 0x06) return () => malformed('QoS 3'); // [MQTT-3.3.1-4]
-      return (flags & 0x06) === 0x04 ? () => new PacketFault(code.qosNotSupported, 'QoS 2') : undefined;
+      return (flags & 0x06) > qosMax << 1 ? () => new PacketFault(code.qosNotSupported, 'QoS 2') : undefined;
+    case packetType.pubrec:
+    case packetType.pubrel:
+    case packetType.pubcomp:
+      if (qosMax === 1) return () => protocolError('PUBREC, PUBREL and PUBCOMP are not supported (QoS 2)');
+      return flags === (first >> 4 === packetType.pubrel ? 2 : 0)
+        ? undefined
+        : () => malformed('reserved flags of the fixed header'); // [MQTT-3.6.1-1]
     case packetType.subscribe:
     case packetType.unsubscribe:
       return flags === 2 ? undefined : () => malformed('reserved flags of the fixed header'); // [MQTT-2.1.3-1]
@@ -23,10 +31,6 @@ const faultOfFirstByte = (first: number): (() => PacketFault) | undefined => {
     case packetType.pingreq:
     case packetType.disconnect:
       return flags === 0 ? undefined : () => malformed('reserved flags of the fixed header');
-    case 5:
-    case 6:
-    case 7:
-      return () => protocolError('PUBREC, PUBREL and PUBCOMP are not supported (QoS 2)');
     case 15:
       return () => protocolError('AUTH is not supported');
     case 0:
@@ -35,7 +39,8 @@ const faultOfFirstByte = (first: number): (() => PacketFault) | undefined => {
       return () => protocolError(`packet type ${first >> 4} comes from servers only`);
   }
 };
-const faults = Array.from({ length: 256 }, (_, first) => faultOfFirstByte(first));
+const faultsOf = (qosMax: 1 | 2) => Array.from({ length: 256 }, (_, first) => faultOfFirstByte(first, qosMax));
+const faultsByQosMax = { 1: faultsOf(1), 2: faultsOf(2) } as const;
 
 export class PacketReader {
   /** The packet found by `next`: `buffer[start, end)`, its body from `bodyStart`. Valid until `next` is called again. */
@@ -51,14 +56,16 @@ export class PacketReader {
   version: 0 | 4 | 5 = 0;
 
   readonly #packetBytesMax: number;
+  readonly #faults: readonly ((() => PacketFault) | undefined)[];
   #chunk: Buffer = nothing;
   #at = 0;
   /** The beginning of a packet whose end has not arrived. */
   #gathered: Buffer | undefined;
   #gatheredBytes = 0;
 
-  constructor(packetBytesMax: number) {
+  constructor(packetBytesMax: number, qosMax: 1 | 2) {
     this.#packetBytesMax = packetBytesMax;
+    this.#faults = faultsByQosMax[qosMax];
   }
 
   /** Takes a received chunk. Whoever pauses calls this only with what the socket had already read. */
@@ -114,7 +121,7 @@ export class PacketReader {
     const isConnect = first >> 4 === packetType.connect;
     if (this.version === 0 && !isConnect) throw protocolError('the first packet is not CONNECT'); // [MQTT-3.1.0-1]
     if (this.version !== 0 && isConnect) throw protocolError('a second CONNECT'); // [MQTT-3.1.0-2]
-    const fault = faults[first];
+    const fault = this.#faults[first];
     if (fault !== undefined) throw fault();
   }
 

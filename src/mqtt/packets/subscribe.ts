@@ -1,5 +1,6 @@
 /** SUBSCRIBE, its rules in the order they fire: the packet as a whole, then each filter. Source: spec gateway.md 5.6, 5.10; MQTT 3.8. */
 import type { JournalRecord } from '../../journal/record.ts';
+import type { Dialect } from '../../limits.ts';
 import type { Client } from '../client.ts';
 import type { Connection } from '../connection.ts';
 import { effortPerLook } from '../context.ts';
@@ -22,6 +23,10 @@ export interface Request {
   readonly shareName: string | undefined;
   readonly qos: Qos;
   readonly noLocal: boolean;
+  /** v5 Retain As Published, where the dialect has it. */
+  readonly retainAsPublished: boolean;
+  /** v5 Subscription Identifier; 0 = none. */
+  readonly identifier: number;
 }
 
 export const subscribe = (connection: Connection): void => {
@@ -74,40 +79,47 @@ const readSubscribe = ({
     filters.push({ filter: cursor.text(), options: cursor.u8() });
   }
   if (filters.length === 0) throw protocolError('SUBSCRIBE without a filter'); // [MQTT-3.8.3-2]
-  for (const { options } of filters) checkOptions(options, version);
-  if (properties.subscriptionIdentifier !== undefined) {
+  const { dialect } = context.limits;
+  for (const { options } of filters) checkOptions(options, version, dialect);
+  const { subscriptionIdentifier: identifier = 0 } = properties;
+  if (identifier !== 0 && !dialect.subscriptionIdentifiers) {
     throw new PacketFault(
       code.subscriptionIdentifiersNotSupported,
       'Subscription Id is not supported now',
       'NOT_AVAILABLE',
     );
   }
-  return { packetId, requests: filters.map(toRequest) };
+  return { packetId, requests: filters.map((asked) => toRequest({ ...asked, identifier }, dialect)) };
 };
 
-const checkOptions = (options: number, version: 4 | 5): void => {
+const checkOptions = (options: number, version: 4 | 5, { qosMax }: Dialect): void => {
   const qos = options & 0x03;
   if (qos === 3) throw malformed('QoS 3');
   if (options & (version === 5 ? 0xc0 : 0xfc)) throw malformed('reserved subscription options'); // [MQTT-3.8.3-5], v3 [MQTT-3-8.3-4]
   if (((options >> 4) & 0x03) === 3) throw protocolError('Retain Handling 3');
-  if (qos === 2) throw new PacketFault(code.qosNotSupported, 'QoS 2');
+  if (qos > qosMax) throw new PacketFault(code.qosNotSupported, 'QoS 2');
 };
 
 /** Takes a filter apart. Faults: malformed, or reserved without a use for clients. */
-const toRequest = ({ filter, options }: { filter: string; options: number }): Request => {
+const toRequest = (
+  { filter, options, identifier }: { filter: string; options: number; identifier: number },
+  dialect: Dialect,
+): Request => {
   const shared = parseShared(filter);
   const inner = typeof shared === 'object' ? shared.filter : filter;
   const fault = typeof shared === 'string' ? shared : faultOfFilter(inner);
   if (fault !== undefined) throw new PacketFault(code.topicFilterInvalid, fault);
-  if (!isSubscribable(inner)) throw new PacketFault(code.topicFilterInvalid, 'reserved topic filter');
+  if (!isSubscribable(inner, dialect)) throw new PacketFault(code.topicFilterInvalid, 'reserved topic filter');
   const noLocal = (options & 0x04) !== 0;
   if (noLocal && shared !== undefined) throw protocolError('No Local on a shared subscription'); // [MQTT-3.8.3-4]
   return {
     filter,
     inner,
     shareName: typeof shared === 'object' ? shared.shareName : undefined,
-    qos: options & 0x01 ? 1 : 0,
+    qos: options & 0x01 ? 1 : options & 0x02 ? 2 : 0,
     noLocal,
+    retainAsPublished: dialect.retainAsPublished && (options & 0x08) !== 0,
+    identifier,
   };
 };
 
@@ -116,7 +128,7 @@ type Refusal = Partial<JournalRecord> & { readonly v5: number };
 /** Subscribes, or says why not. Delivery starts at once, before the SUBACK leaves. */
 const refusalOf = (connection: Connection, client: Client, request: Request): Refusal | undefined => {
   const { limits } = connection.context;
-  const { filter, inner, shareName, qos, noLocal } = request;
+  const { filter, inner, shareName, qos, noLocal, retainAsPublished, identifier } = request;
   const limit =
     limitOf(inner, limits) ?? ((shareName?.length ?? 0) > shareNameCharsMax ? 'shareNameCharsMax' : undefined);
   if (limit !== undefined) return { v5: code.topicFilterInvalid, reason: 'LIMIT_EXCEEDED', detail: limit };
@@ -128,6 +140,6 @@ const refusalOf = (connection: Connection, client: Client, request: Request): Re
   if (!subscriptions.has(filter) && subscriptions.size >= limits.subscriptionsPerConnectionMax) {
     return { v5: code.quotaExceeded, reason: 'LIMIT_EXCEEDED', detail: 'subscriptionsPerConnectionMax' };
   }
-  if (client.scope.subscribe(client.session, filter, { qos, noLocal })) return undefined;
+  if (client.scope.subscribe(client.session, filter, { qos, noLocal, retainAsPublished, identifier })) return undefined;
   return { v5: code.quotaExceeded, reason: 'LIMIT_EXCEEDED', detail: 'sharedGroupsMax or sharedMembersMax' };
 };

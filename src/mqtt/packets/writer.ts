@@ -47,6 +47,8 @@ const reasonProperties = (reason: string | undefined): Buffer[] =>
 
 /** What an accepting v5 CONNACK tells the client. */
 export interface Capabilities {
+  readonly qosMax: 1 | 2;
+  readonly subscriptionIdentifiers: boolean;
   readonly receiveMaximum: number;
   readonly packetBytesMax: number;
   readonly topicAliasMax: number;
@@ -62,12 +64,12 @@ export const connackAccepted = (version: Version, capabilities: Capabilities): B
   if (version === 4) return Buffer.of(0x20, 2, 0, 0);
   const properties = [
     withId(property.receiveMaximum, u16(capabilities.receiveMaximum)),
-    Buffer.of(property.maximumQos, 1),
+    ...(capabilities.qosMax === 1 ? [Buffer.of(property.maximumQos, 1)] : []), // 2 is said by its absence (MQTT 5.0 3.2.2.3.4)
     Buffer.of(property.retainAvailable, 0),
     withId(property.maximumPacketSize, u32(capabilities.packetBytesMax)),
     withId(property.topicAliasMaximum, u16(capabilities.topicAliasMax)),
     Buffer.of(property.wildcardAvailable, 1),
-    Buffer.of(property.subscriptionIdentifiersAvailable, 0),
+    Buffer.of(property.subscriptionIdentifiersAvailable, capabilities.subscriptionIdentifiers ? 1 : 0),
     Buffer.of(property.sharedAvailable, 1),
     withId(property.serverKeepAlive, u16(capabilities.keepAliveSeconds)),
   ];
@@ -87,6 +89,27 @@ export const connackRefused = (version: Version, reasonCode: number, reason?: st
 export const pubackRefused = (packetId: number, reasonCode: number, reason?: string): Buffer =>
   packet(packetType.puback, u16(packetId), Buffer.of(reasonCode), section(reasonProperties(reason)));
 
+/** PUBREC of a message that was not accepted: its exchange ends here; v5 only. MQTT 5.0 4.3.3. */
+export const pubrecRefused = (packetId: number, reasonCode: number, reason?: string): Buffer =>
+  packet(packetType.pubrec, u16(packetId), Buffer.of(reasonCode), section(reasonProperties(reason)));
+
+/** Successful acknowledgements as both versions write them, with room for the packet identifier at `acknowledgementIdAt`. */
+export const acknowledgements = {
+  puback: Buffer.of(packetType.puback << 4, 2, 0, 0),
+  pubrec: Buffer.of(packetType.pubrec << 4, 2, 0, 0),
+  pubrel: Buffer.of((packetType.pubrel << 4) | 2, 2, 0, 0),
+  pubcomp: Buffer.of(packetType.pubcomp << 4, 2, 0, 0),
+} as const;
+export const acknowledgementIdAt = 2;
+
+/** PUBREL or PUBCOMP for a packet identifier that is not known; v3 has no room for the reason. MQTT 5.0 3.6.2.1, 3.7.2.1. */
+export const unknownPacketId = (version: Version, type: 'pubrel' | 'pubcomp', packetId: number): Buffer => {
+  const first = acknowledgements[type][0]!;
+  return version === 4
+    ? Buffer.of(first, 2, packetId >> 8, packetId & 0xff)
+    : Buffer.of(first, 3, packetId >> 8, packetId & 0xff, code.packetIdNotFound);
+};
+
 /** One code per filter, in the order of the SUBSCRIBE [MQTT-3.9.3-1]. */
 export const suback = (version: Version, packetId: number, codes: readonly number[], reason?: string): Buffer =>
   version === 4
@@ -103,6 +126,10 @@ export const pingresp: Buffer = Buffer.of(packetType.pingresp << 4, 0);
 /** DISCONNECT towards a v5 client; v3 has none from the server. */
 export const disconnect = (reasonCode: number, reason?: string): Buffer =>
   packet(packetType.disconnect, Buffer.of(reasonCode), section(reasonProperties(reason)));
+
+/** Subscription Identifiers as the properties of a PUBLISH, one after the other. */
+export const encodeIdentifiers = (identifiers: readonly number[]): Buffer =>
+  Buffer.concat(identifiers.map((identifier) => withId(property.subscriptionIdentifier, varint(identifier))));
 
 /** A v5 message property section as a publisher inside the server states it. */
 export interface MessageProperties {
