@@ -81,12 +81,18 @@ type Token = string;
 const wild = (pattern: string): Token[] => [...pattern].map((c) => (c === '*' || c === '?' ? c : `=${c}`));
 const literal = (text: string): Token[] => [...text].map((c) => `=${c}`);
 
+/** Follows all readings of the pattern at once: where in the text it may stand after each token. */
 function glob(pattern: Token[], text: string[]): boolean {
-  const [token, ...rest] = pattern;
-  if (token === undefined) return text.length === 0;
-  if (token === '*') return glob(rest, text) || (text.length > 0 && glob(pattern, text.slice(1)));
-  if (text.length === 0) return false;
-  return (token === '?' || token === `=${text[0]}`) && glob(rest, text.slice(1));
+  let places = [0];
+  for (const token of pattern) {
+    const [first] = places;
+    if (first === undefined) return false;
+    places =
+      token === '*'
+        ? Array.from({ length: text.length + 1 - first }, (_, more) => first + more)
+        : places.filter((at) => at < text.length && (token === '?' || token === `=${text[at]}`)).map((at) => at + 1);
+  }
+  return places.includes(text.length);
 }
 
 /** Sections 4.3 and 4.4. With `strict`, a variable without a value makes the whole entry unresolved; otherwise it stays as written. */

@@ -45,7 +45,6 @@ const documents = [
   }),
 ];
 const actions = ['iot:Connect', 'iot:Publish', 'iot:Subscribe', 'iot:Receive', 'iot:GetThingShadow'];
-const globsMax = 6;
 
 const contextOf = (clientId: string, name: string): PolicyContext => ({
   clientId,
@@ -58,9 +57,8 @@ const contextOf = (clientId: string, name: string): PolicyContext => ({
   now: () => 1_700_000_000_000,
 });
 
-/** The oracle takes exponential time for many globs, and believes its input well-formed: numbers of JSON are not its business. */
-const fitForOracle = (document: string, resource: string): boolean =>
-  resource.length < 200 && (document.match(/\*/g)?.length ?? 0) <= globsMax && !/Condition/.test(document);
+/** The oracle believes its input well-formed: numbers of JSON are not its business. */
+const fitForOracle = (document: string): boolean => !/Condition/.test(document);
 
 export default (): Target => ({
   corpus: documents.map((document) => Buffer.from([document, `${topic}/a/b/dev1`, 'dev1', 'a+b'].join('\0'))),
@@ -137,7 +135,7 @@ export default (): Target => ({
           'a statement decided',
         );
         missingContextValues(set, request);
-        if (fitForOracle(text, resource)) {
+        if (fitForOracle(text)) {
           hold(naiveDecision([JSON.parse(text)], [], request) === decision, 'the naive evaluator decides the same');
         }
       }
