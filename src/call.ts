@@ -1,10 +1,15 @@
 /** Builds the `Call` that a handler is given, from what a node shares between all calls. */
 import { randomUUID } from 'node:crypto';
 import type { AccountRegion } from './aws/arn.ts';
+import { Fault } from './aws/fault.ts';
 import { openMarker, sealMarker } from './aws/marker.ts';
 import type { Bus } from './bus/bus.ts';
 import { noteChange } from './bus/changes.ts';
 import type { Arrival, Call, Caller, Feature } from './feature.ts';
+import type { EventType, RecordAttempt } from './journal/record.ts';
+import type { IotAction } from './mqtt/authority.ts';
+import type { Control } from './mqtt/control.ts';
+import { denialOf } from './mqtt/rights.ts';
 import type { Store } from './store/store.ts';
 
 export interface CallServices {
@@ -15,6 +20,9 @@ export interface CallServices {
   /** 32 random bytes that all nodes of a store share. */
   readonly markerKey: Uint8Array;
   readonly now: () => number;
+  /** The broker, as one account and region sees it. */
+  readonly control: (account: AccountRegion) => Control;
+  readonly record: RecordAttempt;
 }
 
 export interface CallScope {
@@ -25,9 +33,34 @@ export interface CallScope {
   readonly operation: string;
 }
 
+/** AWS's log event type of each action that a call may be refused (spec gateway.md 8). */
+const eventTypes: { readonly [Action in IotAction]?: EventType } = {
+  'iot:Publish': 'Publish-In',
+  'iot:RetainPublish': 'Publish-In',
+  'iot:GetRetainedMessage': 'GetRetainedMessage',
+  'iot:ListRetainedMessages': 'ListRetainedMessage',
+  'iot:DeleteConnection': 'DeleteConnection',
+  'iot:GetConnection': 'GetConnection',
+  'iot:ListSubscriptions': 'ListSubscriptions',
+  'iot:SendDirectMessage': 'SendDirectMessage',
+};
+
+/** A principal that is no IAM identity. */
+const certificateIdPattern = /^[0-9a-f]{64}$/;
+
 export const makeCall = (services: CallServices, { account, caller, arrival, operation }: CallScope): Call => {
   const { store, bus, features, markerKey, now } = services;
   const scope = { account, operation };
+  const { principal } = caller;
+  const record: Call['record'] = (eventType, fields) =>
+    services.record({
+      account,
+      protocol: 'HTTP',
+      ...(principal && certificateIdPattern.test(principal.principalId) && { certificateId: principal.principalId }),
+      ...(arrival.source && { sourceIp: arrival.source.ip, sourcePort: arrival.source.port }),
+      eventType,
+      ...fields,
+    });
   return {
     account,
     caller,
@@ -47,5 +80,19 @@ export const makeCall = (services: CallServices, { account, caller, arrival, ope
     },
     sealMarker: (cursor) => sealMarker(markerKey, scope, cursor),
     openMarker: (marker) => (marker === undefined ? '' : openMarker(markerKey, scope, marker)),
+    get messages() {
+      return services.control(account);
+    },
+    async authorize(action, resource, topic) {
+      if (!principal) return;
+      for (let stale = principal.stale(); stale !== undefined; stale = principal.stale()) await stale;
+      if (principal.allows(action, resource, topic)) return;
+      record(eventTypes[action] ?? 'Publish-In', {
+        status: 'Failure',
+        ...denialOf(principal, action, resource, topic),
+      });
+      throw new Fault('ForbiddenException', `Not authorized: ${action} on ${resource}`);
+    },
+    record,
   };
 };

@@ -2,7 +2,9 @@
 import type { AccountRegion } from './aws/arn.ts';
 import type { Operations, ServiceName } from './aws/operations.ts';
 import type { ChangeKind } from './bus/changes.ts';
-import type { Authority } from './mqtt/authority.ts';
+import type { EventType, JournalRecord } from './journal/record.ts';
+import type { Authority, IotAction } from './mqtt/authority.ts';
+import type { Control } from './mqtt/control.ts';
 import type { Migration } from './store/migrate.ts';
 import type { Db, Unit } from './store/store.ts';
 
@@ -26,6 +28,8 @@ export interface Arrival {
   readonly host: string;
   /** Both ends of the TCP connection are loopback addresses. */
   readonly loopback: boolean;
+  /** The other end of the TCP connection, for the journal; absent where there is none. */
+  readonly source?: { readonly ip: string; readonly port: number };
 }
 
 /** Something that still holds on to a resource, by the ARN or name of the holder. */
@@ -57,6 +61,15 @@ export interface Call {
   sealMarker(cursor: string): string;
   /** The cursor inside a marker, '' for the first page. Faults: InvalidRequestException for one that is not ours. */
   openMarker(marker: string | undefined): string;
+  /** The broker, as far as this account and region go. */
+  readonly messages: Control;
+  /**
+   * Resolves when the caller may do this on the data plane. `resource` is what follows the account in the ARN (`topic/a/b`), or `*`; `topic` is that
+   * of a direct message (iot:Topic). Faults: ForbiddenException, with all that was weighed in the journal.
+   */
+  authorize(action: IotAction, resource: string, topic?: string): Promise<void>;
+  /** Tells the journal what became of this request; who and from where is known. */
+  record(eventType: EventType, fields: Partial<JournalRecord> & Pick<JournalRecord, 'status'>): void;
 }
 
 export type Handler<Name extends keyof Operations[Service], Service extends ServiceName = 'iot'> = (

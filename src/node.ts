@@ -239,7 +239,7 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
 
   let ready = false;
   let apiUrl = '';
-  const services = { store, bus, features, markerKey, now };
+  const services = { store, bus, features, markerKey, now, control: broker.control, record: journal.record };
   const api = await listening(
     startApi({
       host,

@@ -1,12 +1,15 @@
 /** What a handler's tests need: a real `Call` over a real store in a folder of its own, with the given features and nothing mocked. */
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import type { TestContext } from 'node:test';
 import type { AccountRegion } from '../src/aws/arn.ts';
 import type { Bus } from '../src/bus/bus.ts';
 import { type Change, onChange } from '../src/bus/changes.ts';
 import { localBus } from '../src/bus/local.ts';
 import { makeCall as makeCallOver } from '../src/call.ts';
-import type { Call, Feature } from '../src/feature.ts';
+import type { Call, Caller, Feature } from '../src/feature.ts';
+import type { JournalRecord } from '../src/journal/record.ts';
+import { awsLimits } from '../src/limits.ts';
+import { type Broker, createBroker } from '../src/mqtt/broker.ts';
 import { migrate } from '../src/store/migrate.ts';
 import type { Store } from '../src/store/store.ts';
 import { openTestStore } from './stores.ts';
@@ -22,12 +25,16 @@ export interface TestCallOptions {
   readonly account?: AccountRegion;
   /** The clock; by default one that stands at `testStartMs` and moves by `advance`. */
   readonly now?: () => number;
+  /** The broker that calls reach; by default one that nobody is connected to. */
+  readonly broker?: Broker;
 }
 
 export interface TestCall {
   readonly call: Call;
   /** The same store as another account or region sees it. */
-  callAs(account: AccountRegion): Call;
+  callAs(account: AccountRegion, caller?: Partial<Caller>): Call;
+  /** Everything that the journal was told by calls. */
+  readonly records: readonly JournalRecord[];
   readonly store: Store;
   readonly bus: Bus;
   /** Every notice of change so far, in order. */
@@ -37,6 +44,18 @@ export interface TestCall {
 }
 
 export { makeFolder } from './folder.ts';
+
+const emptyBroker = (t: TestContext, now: () => number): Broker => {
+  const broker = createBroker({
+    limits: awsLimits,
+    admit: async () => ({ refusal: 'INTERNAL_SERVER_ERROR', account: undefined }),
+    record: () => undefined,
+    now,
+    newId: randomUUID,
+  });
+  t.after(() => broker.close(0));
+  return broker;
+};
 
 export const makeCall = async (t: TestContext, options: TestCallOptions): Promise<TestCall> => {
   const { features, account: ownAccount = testAccount } = options;
@@ -51,14 +70,20 @@ export const makeCall = async (t: TestContext, options: TestCallOptions): Promis
   const bus = localBus();
   const changes: Change[] = [];
   onChange(bus, (change) => changes.push(change));
-  const services = { store, bus, features, markerKey: randomBytes(32), now };
-  const callAs = (account: AccountRegion): Call =>
+  const records: JournalRecord[] = [];
+  const record = (entry: JournalRecord): void => {
+    records.push(entry);
+  };
+  const broker = options.broker ?? emptyBroker(t, now);
+  const services = { store, bus, features, markerKey: randomBytes(32), now, control: broker.control, record };
+  const callAs = (account: AccountRegion, caller: Partial<Caller> = {}): Call =>
     makeCallOver(services, {
       account,
       caller: {
         accessKeyId: account.accountId,
         arn: `arn:aws:iam::${account.accountId}:root`,
         userId: account.accountId,
+        ...caller,
       },
       arrival: { host: 'localhost', loopback: true },
       operation: 'test',
@@ -66,6 +91,7 @@ export const makeCall = async (t: TestContext, options: TestCallOptions): Promis
   return {
     call: callAs(ownAccount),
     callAs,
+    records,
     store,
     bus,
     changes,

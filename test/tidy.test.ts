@@ -34,7 +34,7 @@ const arrows: Record<string, readonly string[]> = {
   'extras.ts': ['api', 'features', 'journal'],
   'data-folder.ts': ['start-problem.ts', 'pki'],
   'start-problem.ts': [],
-  'call.ts': ['feature.ts', 'store', 'bus', 'aws'],
+  'call.ts': ['feature.ts', 'mqtt', 'journal', 'store', 'bus', 'aws'],
   cli: ['features', 'feature.ts', 'aws'],
   gateway: ['mqtt', 'api', 'pki', 'journal'],
   api: ['feature.ts', 'aws', 'store'],

@@ -110,11 +110,13 @@ const preflight = ({ headerMap }: Incoming, origin: string | undefined): Answer 
   };
 };
 
-/** A publish is answered with a body that the model does not have. Source: spec gateway 3, observed. */
-const publishedAnswer = ({ status }: Answer, requestId: string): Answer => ({
+/** Operations that answer that a message was taken, and the request id once more; the model of Publish has no output at all. Source: spec gateway 3, 4. */
+const acknowledging: ReadonlySet<string> = new Set(['Publish', 'SendDirectMessage']);
+
+const acknowledged = ({ status }: Answer, output: Record<string, unknown> = {}, requestId: string): Answer => ({
   status,
   headers: { 'content-type': 'application/json' },
-  body: JSON.stringify({ message: 'OK', traceId: requestId }),
+  body: JSON.stringify({ message: 'OK', traceId: requestId, ...output }),
 });
 
 /** Answers requests, one call each; it keeps nothing but the accounts it has seen. */
@@ -243,8 +245,9 @@ export const createDispatch = (
     progress.service = operation.service;
     const who = await authenticated(progress);
     const parts = { query: request.query, headers: request.headerMap, body: who.body };
-    const answer = writeOutput(operation, await run(operation, who, progress.arrival, () => readInput(found, parts)));
-    return operation.name === 'Publish' ? publishedAnswer(answer, progress.requestId) : answer;
+    const output = await run(operation, who, progress.arrival, () => readInput(found, parts));
+    const answer = writeOutput(operation, output);
+    return acknowledging.has(operation.name) ? acknowledged(answer, output, progress.requestId) : answer;
   };
 
   const serve = (progress: Progress): Answer | Promise<Answer> => {
@@ -252,7 +255,12 @@ export const createDispatch = (
     const { headerMap, method, path } = request;
     const hostHeader = headerMap.get('host');
     const host = checkHost(hostHeader, hostNames, request.localAddress);
-    progress.arrival = { host, loopback: request.loopback };
+    const { remoteAddress: ip, remotePort: port } = request;
+    progress.arrival = {
+      host,
+      loopback: request.loopback,
+      ...(ip !== undefined && port !== undefined && { source: { ip: ip.replace(/^::ffff:/, ''), port } }),
+    };
     const origin = checkOrigin(headerMap.get('origin'), hostHeader ?? '', hostNames);
     if (origin !== undefined) progress.origin = origin;
     if (method === 'OPTIONS') return preflight(request, origin);

@@ -19,6 +19,9 @@ export interface Incoming {
   readonly forwarded: boolean;
   /** This end of the connection. */
   readonly localAddress: string | undefined;
+  /** The other end. */
+  readonly remoteAddress: string | undefined;
+  readonly remotePort: number | undefined;
   /** Which connection it is: the same object for all its requests. */
   readonly connection: object;
   /** The whole body. Faults: RequestEntityTooLargeException. Rejects with ClientGone when the client leaves before its end. */
@@ -108,7 +111,7 @@ export const incoming = (message: IncomingMessage, bodyBytesMax: number): Incomi
   const mark = target.indexOf('?');
   const headers = headerList(message.rawHeaders);
   const headerMap = joined(headers);
-  const { remoteAddress, localAddress } = message.socket;
+  const { remoteAddress, remotePort, localAddress } = message.socket;
   return {
     method: message.method ?? '',
     path: mark < 0 ? target : target.slice(0, mark),
@@ -118,6 +121,8 @@ export const incoming = (message: IncomingMessage, bodyBytesMax: number): Incomi
     loopback: isLoopbackAddress(remoteAddress) && isLoopbackAddress(localAddress),
     forwarded: [...headerMap.keys()].some((name) => forwardingHeader.test(name)),
     localAddress,
+    remoteAddress,
+    remotePort,
     connection: message.socket,
     body: () => readBody(message, bodyBytesMax),
   };

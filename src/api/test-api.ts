@@ -97,6 +97,11 @@ const callOf = (account: Call['account'], caller: Caller, arrival: Arrival): Cal
     release: absent,
     sealMarker: absent,
     openMarker: absent,
+    get messages(): never {
+      return absent();
+    },
+    authorize: absent,
+    record: absent,
   };
 };
 

@@ -81,6 +81,7 @@ export class TlsPeer implements Peer {
   readonly certificate: Peer['certificate'];
   readonly remoteAddress: string;
   readonly remotePort: number;
+  readonly local: { readonly address: string; readonly port: number };
   readonly #leaf: X509Certificate | undefined;
   readonly #facts: TlsFacts;
 
@@ -89,6 +90,7 @@ export class TlsPeer implements Peer {
     this.serverName = facts.serverName;
     this.remoteAddress = facts.remoteAddress;
     this.remotePort = facts.remotePort;
+    this.local = { address: tlsSocket.localAddress ?? '', port: tlsSocket.localPort ?? 0 };
     this.certificate = leaf && { certificateId: certificateIdOf(leaf), der: leaf.raw };
     this.#leaf = leaf;
     const version = tlsSocket.getProtocol() ?? undefined;

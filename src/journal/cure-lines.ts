@@ -88,7 +88,10 @@ export const allowExactly = (action: string, resource: string, target: string): 
   allow(
     {
       Version: '2012-10-17',
-      Statement: [{ Effect: 'Allow', Action: action, Resource: literalResource(resource) }],
+      // an action without a resource is allowed on everything or not at all
+      Statement: [
+        { Effect: 'Allow', Action: action, Resource: resource === '*' ? resource : literalResource(resource) },
+      ],
     },
     quote(target),
   );

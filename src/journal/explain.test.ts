@@ -96,6 +96,8 @@ const reasons: Readonly<Record<Reason, [sentence: RegExp, command: string | unde
   DUPLICATE_CLIENT_ID: [/same client id/, undefined],
   CERTIFICATE_NO_LONGER_ACTIVE: [/ab12cd34 is no longer ACTIVE/, 'aws iot update-certificate'],
   SLOW_CONSUMER: [/too slowly/, undefined],
+  CLIENT_NOT_CONNECTED: [/named the client id/, undefined],
+  CONFIRMATION_TIMEOUT: [/did not acknowledge/, undefined],
   INTERNAL_SERVER_ERROR: [/This server failed/, undefined],
 };
 // The keys of a Record<Reason, ...> are Reasons.
@@ -135,6 +137,24 @@ test('a policy that the certificate was last seen with is attached again rather 
 test('what a policy would read as a pattern is allowed literally (spec policy.md 4.3)', () => {
   const { commands } = denied({ resource: 'arn:aws:iot:us-east-1:000000000000:client/a*b?c${iot:ClientId}$d' });
   assert.ok((commands[0] ?? '').includes('client/a${*}b${?}c${$}{iot:ClientId}$d"'), commands[0] ?? '');
+});
+
+test('an action without a resource is allowed on everything: a literal * would allow nothing (spec policy.md 3)', () => {
+  const { commands } = denied({ action: 'iot:ListRetainedMessages', resource: '*' });
+  assert.ok((commands[0] ?? '').includes('"Action":"iot:ListRetainedMessages","Resource":"*"'), commands[0] ?? '');
+});
+
+test('a call that names a client is explained by that name, and a broken rule of a call as one', () => {
+  const called = { protocol: 'HTTP', eventType: 'DeleteConnection', facts: { clientId: 'lamp' } } as const;
+  const absent = explained({ ...called, reason: 'CLIENT_NOT_CONNECTED', detail: 'nobody' });
+  assert.equal(absent.sentence, 'DeleteConnection named the client id "lamp": nobody.');
+  const broken = explained({
+    ...called,
+    eventType: 'Publish-In',
+    reason: 'CLIENT_ERROR',
+    detail: 'userProperties is not JSON',
+  });
+  assert.equal(broken.sentence, 'The request broke a rule of AWS IoT Core: userProperties is not JSON.');
 });
 
 test('the nearest statement is the cause: unresolved before condition before resource before action', () => {

@@ -242,6 +242,12 @@ export const explain = (record: StoredRecord, surroundings: Surroundings): Expla
     case 'AUTHORIZATION_FAILURE':
       return explainAuthorization(record, surroundings);
     case 'CLIENT_ERROR':
+      if (record.protocol === 'HTTP') {
+        return told(
+          `The request broke a rule of AWS IoT Core${detail(record)}.`,
+          'Correct the request: AWS would refuse it too.',
+        );
+      }
       return told(
         `${client(record)} broke a rule of MQTT or of AWS IoT Core${detail(record)}.`,
         'Correct the client: AWS would close this connection too.',
@@ -285,6 +291,16 @@ export const explain = (record: StoredRecord, surroundings: Surroundings): Expla
       return told(
         `${client(record)} read too slowly, and messages for it were dropped${detail(record)}.`,
         'Let the client read faster, subscribe to less, or use QoS 1.',
+      );
+    case 'CLIENT_NOT_CONNECTED':
+      return told(
+        `${record.eventType} named the client id "${record.facts?.['clientId'] ?? ''}"${detail(record)}.`,
+        'Compare it with the client id that the device connects with, and wait until it is connected; what must reach a device that is away is published with QoS 1 to a topic of its persistent session.',
+      );
+    case 'CONFIRMATION_TIMEOUT':
+      return told(
+        `The client "${record.facts?.['clientId'] ?? ''}" was sent a direct message and did not acknowledge it${detail(record)}.`,
+        'Let the client acknowledge QoS 1 messages (PUBACK) without delay, or wait longer: timeout may be up to 15 seconds.',
       );
     case 'INTERNAL_SERVER_ERROR':
       return told(

@@ -51,7 +51,7 @@ export const logEvent = (record: StoredRecord): Readonly<Record<string, unknown>
   accountId: record.account?.accountId,
   status: record.status,
   eventType: record.eventType,
-  protocol: 'MQTT',
+  protocol: record.protocol ?? 'MQTT',
   ...(record.eventType === 'Connection.AuthNError' && {
     authenticationType: 'AWS_X509',
     serverNameIndication: record.tls?.serverName,

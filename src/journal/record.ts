@@ -6,7 +6,20 @@ import type { AccountRegion } from '../aws/arn.ts';
 import type { AuthDecision, WeighedStatement } from '../aws/decision.ts';
 
 /** AWS's log event types that the journal uses (spec gateway.md 8). */
-export type EventType = 'Connection.AuthNError' | 'Connect' | 'Disconnect' | 'Publish-In' | 'Publish-Out' | 'Subscribe';
+export type EventType =
+  | 'Connection.AuthNError'
+  | 'Connect'
+  | 'Disconnect'
+  | 'Publish-In'
+  | 'Publish-Out'
+  | 'Subscribe'
+  // operations of the data plane
+  | 'GetRetainedMessage'
+  | 'ListRetainedMessage'
+  | 'DeleteConnection'
+  | 'GetConnection'
+  | 'ListSubscriptions'
+  | 'SendDirectMessage';
 
 /**
  * The first cause of a refusal. Upper-case names with an AWS equal are AWS's own (gateway.md 8); the rest say more precisely what AWS would
@@ -41,6 +54,9 @@ export type Reason =
   | 'DUPLICATE_CLIENT_ID'
   | 'CERTIFICATE_NO_LONGER_ACTIVE' // closed while connected
   | 'SLOW_CONSUMER' // messages for it were dropped at the outbound bound
+  // operations of the data plane
+  | 'CLIENT_NOT_CONNECTED' // asked about, or a message sent to, a client id that nobody holds; `detail` says whether a session is kept
+  | 'CONFIRMATION_TIMEOUT' // a direct message was sent, and no PUBACK came in time
   | 'INTERNAL_SERVER_ERROR';
 
 /** One certificate of the chain that the peer sent. */
@@ -77,6 +93,8 @@ export interface JournalRecord {
   readonly reason?: Reason;
   /** What exactly, where the reason alone does not say it, e.g. `QoS 2`. */
   readonly detail?: string;
+  /** Absent: MQTT. */
+  readonly protocol?: 'HTTP';
   readonly sourceIp?: string;
   readonly sourcePort?: number;
   readonly tls?: TlsFacts;

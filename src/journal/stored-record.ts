@@ -160,6 +160,7 @@ export const storedRecord = (record: JournalRecord, stamp: Stamp): StoredRecord 
     status: record.status,
     reason: record.reason,
     detail: plain('detail', record.detail),
+    protocol: record.protocol,
     sourceIp: plain('sourceIp', record.sourceIp),
     sourcePort: record.sourcePort,
     tls: record.tls && plainTls(record.tls),

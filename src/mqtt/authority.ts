@@ -18,6 +18,8 @@ export interface Peer {
   readonly tls: TlsFacts;
   readonly remoteAddress: string;
   readonly remotePort: number;
+  /** This end of the connection, where the listener tells it. */
+  readonly local?: { readonly address: string; readonly port: number };
 }
 
 /** An IAM identity, as a verified signature proves it. */
@@ -64,10 +66,13 @@ export interface Authority {
    * read again. Nothing may be decided before that.
    */
   stale(): Promise<void> | undefined;
-  /** `resource` is what follows the account in the ARN: `client/dev1`, `topic/a/b`, `topicfilter/a/#`. */
-  allows(action: IotAction, resource: string): boolean;
+  /**
+   * `resource` is what follows the account in the ARN: `client/dev1`, `topic/a/b`, `topicfilter/a/#`; or `*` for an action without a resource.
+   * `topic` is that of a direct message (iot:Topic); no other action has one.
+   */
+  allows(action: IotAction, resource: string, topic?: string): boolean;
   /** The same decision with all that was weighed, for the journal. */
-  weigh(action: IotAction, resource: string): Weighing;
+  weigh(action: IotAction, resource: string, topic?: string): Weighing;
   /** Names a cure may need, e.g. the thing that is attached. */
   facts(): Readonly<Record<string, string>>;
   /** `close` is called once, when the certificate is no longer ACTIVE, is deleted or has expired. */

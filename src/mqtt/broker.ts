@@ -12,6 +12,7 @@ import { connect } from './admission.ts';
 import type { Admit, Peer } from './authority.ts';
 import { Connection, closeGraceMs, type Rules } from './connection.ts';
 import type { BrokerContext } from './context.ts';
+import { type Control, createControl } from './control.ts';
 import { deliver } from './delivery.ts';
 import { type Ending, endings } from './ending.ts';
 import { createEvents } from './events.ts';
@@ -83,6 +84,8 @@ export interface Broker {
   accept(socket: Duplex, peer: Peer): void;
   /** Resolves when the message is durable where it must be; undefined = there is nothing to wait for. */
   publish(account: AccountRegion, message: ServiceMessage): Promise<void> | undefined;
+  /** What calls may do in one account and region. */
+  control(account: AccountRegion): Control;
   /** Clients whose CONNECT was accepted, of one account or of all. */
   connections(account?: AccountRegion): ConnectedClient[];
   /** Acts on every time-out that is due at `nowMs`. The broker calls it each second; whoever moves the clock calls it too. */
@@ -161,7 +164,7 @@ export const createBroker = ({
   const timer = setInterval(() => context.wheel.tick(context.now()), tickMs);
   timer.unref();
 
-  return {
+  const broker: Broker = {
     metrics,
     httpMetrics,
     accept(socket, peer) {
@@ -188,6 +191,12 @@ export const createBroker = ({
       });
       return deliver(context, scope.subscriptions.route(topic), message);
     },
+    control: (account) =>
+      createControl({
+        context,
+        scope: () => scopes.get(accountKey(account)),
+        publish: (message) => broker.publish(account, message),
+      }),
     connections: (account) => [...connections].flatMap((connection) => describe(connection, account)),
     tick: (nowMs) => context.wheel.tick(nowMs),
     async close(graceMs = closeGraceMs) {
@@ -206,6 +215,7 @@ export const createBroker = ({
       for (const socket of sockets) socket.destroy();
     },
   };
+  return broker;
 };
 
 /** Looked up past the remembered routes: each client has event topics of its own, and hardly any is used twice. */

@@ -46,5 +46,6 @@ export const endings = {
     failure: 'MQTT_KEEP_ALIVE_TIMEOUT',
   },
   unauthorized: { disconnectReason: 'AUTH_ERROR', code: code.notAuthorized },
+  byCall: { disconnectReason: 'API_INITIATED_DISCONNECT', code: code.administrativeAction },
   shutDown: { disconnectReason: 'SERVER_INITIATED_DISCONNECT', code: code.serverShuttingDown },
 } as const satisfies Record<string, Ending>;

@@ -1,5 +1,4 @@
 /** Asks a connection's authority, and says in the journal what was denied and why: every statement weighed, and facts for a cure. */
-import { iotArn } from '../aws/arn.ts';
 import type { EventType, JournalRecord } from '../journal/record.ts';
 import type { Authority, IotAction } from './authority.ts';
 
@@ -22,17 +21,16 @@ type NamedAction = Exclude<IotAction, 'iot:ListRetainedMessages'>;
 export const allows = (authority: Authority, action: NamedAction, name: string): boolean =>
   authority.allows(action, `${types[action]}/${name}`);
 
-/** The journal's fields of a denied action. */
-export const denial = (
-  authority: Authority,
-  action: NamedAction,
-  name: string,
-): Partial<JournalRecord> & { reason: 'AUTHORIZATION_FAILURE' } => {
-  const { decision, statements, decidedBy, unresolved } = authority.weigh(action, `${types[action]}/${name}`);
+type Denial = Partial<JournalRecord> & { reason: 'AUTHORIZATION_FAILURE' };
+
+/** The journal's fields of a denied action on a resource as `Authority.allows` takes it. */
+export const denialOf = (authority: Authority, action: IotAction, resource: string, topic?: string): Denial => {
+  const { decision, statements, decidedBy, unresolved } = authority.weigh(action, resource, topic);
+  const { accountId, region } = authority.account;
   return {
     reason: 'AUTHORIZATION_FAILURE',
     action,
-    resource: iotArn(authority.account, types[action], name),
+    resource: resource === '*' ? '*' : `arn:aws:iot:${region}:${accountId}:${resource}`,
     decision,
     statements,
     ...(decidedBy !== undefined && { decidedBy }),
@@ -40,6 +38,10 @@ export const denial = (
     facts: authority.facts(),
   };
 };
+
+/** The journal's fields of a denied action. */
+export const denial = (authority: Authority, action: NamedAction, name: string): Denial =>
+  denialOf(authority, action, `${types[action]}/${name}`);
 
 /** Something with a journal: a connection. */
 interface Recorder {

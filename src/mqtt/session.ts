@@ -2,6 +2,7 @@
  * Sessions of one account and region, by client id. A session is what outlives a connection; in this version none does, so a session
  * ends with its connection. `epoch` grows with every take-over of a client id: whoever holds a session of an older epoch has lost it.
  */
+import type { Authority, Peer } from './authority.ts';
 import type { DisconnectReason, Ending } from './ending.ts';
 import type { Version } from './packets/writer.ts';
 import type { Receiver } from './receiver.ts';
@@ -10,6 +11,8 @@ import { parseShared } from './topic.ts';
 
 /** The connection that holds a session, as far as the session knows it. */
 export interface Holder {
+  readonly peer: Peer;
+  readonly authority: Authority | undefined;
   end(ending: Ending): void;
 }
 

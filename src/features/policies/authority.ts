@@ -9,9 +9,11 @@ import type { Bus } from '../../bus/bus.ts';
 import { onChange } from '../../bus/changes.ts';
 import type { Reason } from '../../journal/record.ts';
 import type { Admission, Admit, Authority, ConnectFacts, Peer } from '../../mqtt/authority.ts';
+import type { PolicyRequest } from '../../policy/context.ts';
 import { evaluate } from '../../policy/evaluate.ts';
 import { weigh } from '../../policy/weigh.ts';
 import type { Db } from '../../store/store.ts';
+import { signerAuthority } from '../accounts/signer.ts';
 import { type CertificateStatus, findHoldersOfCertificate } from '../certificates/certificate.ts';
 import { findTwin } from '../certificates/standing.ts';
 import type { ConnectionThings } from '../things/thing-principal.ts';
@@ -105,6 +107,7 @@ export const createAuthorities = (options: AuthoritiesOptions): Authorities => {
   };
 
   const admit: Admit = async (peer, connect) => {
+    if (peer.signer) return { authority: signerAuthority(peer.signer) };
     if (!peer.certificate) return { refusal: 'CLIENT_CERTIFICATE_MISSING', account: peer.account };
     const { certificateId, der } = peer.certificate;
     const account = await accountOf(peer, certificateId);
@@ -168,6 +171,7 @@ const authorityOf = ({ connection, live, peer, connect, now }: AuthorityParts): 
     certificateId,
     der: peer.certificate?.der,
     clientId: connect.clientId,
+    ...(connect.clientId === undefined && { protocol: 'https' }),
     sourceIp: peer.remoteAddress,
     domainName: peer.serverName,
     connectAttributes: connect.connectAttributes,
@@ -177,14 +181,14 @@ const authorityOf = ({ connection, live, peer, connect, now }: AuthorityParts): 
   // one object for all decisions: evaluate and weigh are done with it when they return
   const request = { action: '', resource: '', context: fixed };
   let contextThings: ConnectionThings | undefined;
-  const ask = (action: string, resource: string): typeof request => {
+  const ask = (action: string, resource: string, topic: string | undefined): PolicyRequest => {
     if (contextThings !== connection.things) {
       contextThings = connection.things;
       request.context = withThing(fixed, contextThings);
     }
     request.action = action;
-    request.resource = resourcePrefix + resource;
-    return request;
+    request.resource = resource === '*' ? resource : resourcePrefix + resource;
+    return topic === undefined ? request : { ...request, context: { ...request.context, topic } };
   };
   let decidingDocument: string | undefined;
   let waiting: Promise<void> | undefined;
@@ -204,11 +208,11 @@ const authorityOf = ({ connection, live, peer, connect, now }: AuthorityParts): 
       });
       return waiting;
     },
-    allows(action, resource) {
-      return !connection.isOver && evaluate(principal.rights.set, ask(action, resource)) === 'ALLOWED';
+    allows(action, resource, topic) {
+      return !connection.isOver && evaluate(principal.rights.set, ask(action, resource, topic)) === 'ALLOWED';
     },
-    weigh(action, resource) {
-      const weighing = connection.isOver ? nothingWeighed : weigh(principal.rights.set, ask(action, resource));
+    weigh(action, resource, topic) {
+      const weighing = connection.isOver ? nothingWeighed : weigh(principal.rights.set, ask(action, resource, topic));
       const deciding = weighing.statements[weighing.decidedBy ?? -1];
       decidingDocument =
         weighing.decision === 'EXPLICIT_DENY' && deciding
