@@ -96,6 +96,7 @@ export interface Feature {
   readonly name: string;
   readonly migrations: readonly Migration[];
   readonly operations?: Handlers;
+  readonly tasks?: readonly Task[];
   /** What of this slice is attached to `arn`. */
   readonly holders?: (db: Db, account: AccountRegion, arn: string) => Promise<readonly Holder[]>;
   /** Forgets what of this slice is attached to `arn`, which is being deleted. */

@@ -18,6 +18,7 @@ import { openAccounts } from './features/accounts/account.ts';
 import { isLoopbackHost, openCredentials } from './features/accounts/credentials.ts';
 import { openEndpoints } from './features/domains/endpoint.ts';
 import { allFeatures } from './features/index.ts';
+import { allMigrations } from './features/migrations.ts';
 import { createAuthorities } from './features/policies/authority.ts';
 import { startGateway } from './gateway/listener.ts';
 import { openJournal } from './journal/journal.ts';
@@ -30,6 +31,7 @@ import { openOwnCa } from './pki/own-ca.ts';
 import { StartProblem } from './start-problem.ts';
 import { migrate } from './store/migrate.ts';
 import { openStores, storeFiles } from './store/open.ts';
+import { startTasks } from './tasks.ts';
 
 /** Time as the node sees it. Moving it moves expiry and time-outs, not signatures and not our own certificates. */
 export interface Clock {
@@ -182,10 +184,7 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
   const accounts = openAccounts({ store, accountsMax: limits.accountsMax, now });
   const endpoints = openEndpoints({ domain, names, hostName: hostname(), accountId, region }, accounts);
   const features = allFeatures({ issue: deviceIssuance(ownCa.deviceIssuer), takeKeyPair: keyPool.take, endpoints });
-  await migrate(
-    store,
-    features.flatMap(({ migrations }) => migrations),
-  );
+  await migrate(store, allMigrations);
   await accounts.ensure(account)?.catch((cause: Error) => {
     throw new StartProblem(
       `Account ${accountId} can not be served in ${region}: ${cause.message.replace(/\.$/, '')}.`,
@@ -218,6 +217,15 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
     now,
     newId: randomUUID,
   });
+  const tasks = startTasks({
+    store,
+    tasks: features.flatMap((feature) => feature.tasks ?? []),
+    now,
+    newId: randomUUID,
+    failed: (task, error) => log.server.error({ task, err: error }, 'a periodic task failed; it is tried again'),
+  });
+  let graceMs = graceMsDefault;
+  opened.add(() => tasks.close(graceMs));
   const gateway = await listening(
     startGateway({
       host,
@@ -234,7 +242,6 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
     config.mqttPort,
     '--mqtt-port',
   );
-  let graceMs = graceMsDefault;
   opened.add(() => Promise.all([gateway.close(graceMs), broker.close(graceMs)]));
 
   let ready = false;
@@ -297,6 +304,7 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
         offsetMs += ms;
         await authorities.recheck();
         broker.tick(now());
+        await tasks.turn();
       },
     },
     async close(grace = graceMsDefault) {
