@@ -224,7 +224,6 @@ const publishEvent = (
   scope: Scope | undefined,
   { topic, payload }: { readonly topic: string; payload(): Buffer },
 ): void => {
-  return broker;
   const receivers = scope?.subscriptions.match(topic);
   if (receivers === undefined || (receivers.matches.length === 0 && receivers.groups.length === 0)) return;
   const source = payload();

@@ -37,11 +37,11 @@ export interface Session {
   disconnectReason: DisconnectReason | undefined;
   /** By filter, as the client wrote it. At most `subscriptionsPerConnectionMax`. */
   readonly subscriptions: Map<string, Granted>;
+  /** Packet identifiers of QoS 2 messages that were taken from this client and not released by it yet; at most 65535. */
+  received: Set<number> | undefined;
   /** Where deliveries go; undefined while nothing is connected. */
   receiver: Receiver | undefined;
   /** Undefined while nothing is connected. */
-  /** Packet identifiers of QoS 2 messages that were taken from this client and not released by it yet; at most 65535. */
-  received: Set<number> | undefined;
   holder: Holder | undefined;
 }
 
@@ -63,13 +63,13 @@ export class Scope {
   readonly subscriptions: Subscriptions<Session>;
   readonly #sessions = new Map<string, Session>();
 
-  get isEmpty(): boolean {
-    return this.#sessions.size === 0;
-  }
   constructor(rules: MatchingRules) {
     this.subscriptions = new Subscriptions(rules);
   }
 
+  get isEmpty(): boolean {
+    return this.#sessions.size === 0;
+  }
 
   /** The session of a client that is connected, or that is kept for it. */
   session(clientId: string): Session | undefined {
@@ -93,10 +93,10 @@ export class Scope {
       disconnectedAtMs: undefined,
       disconnectReason: undefined,
       subscriptions: new Map(),
+      received: undefined,
       receiver: undefined,
       holder,
     };
-      received: undefined,
     this.#sessions.set(clientId, session);
     former?.holder?.end(takenOver);
     return session;
