@@ -31,6 +31,9 @@ const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 const asList = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
 
+const isBase64 = (value: unknown): boolean =>
+  typeof value === 'string' && Buffer.from(value, 'base64').toString('base64') === value;
+
 /** JSON types by kind of schema; the first that applies. */
 const jsonTypes: readonly [
   is: (schema: NormalizedSchema) => boolean,
@@ -44,6 +47,7 @@ const jsonTypes: readonly [
   [(schema) => schema.isNumericSchema(), (value) => Number.isSafeInteger(value), 'an integer'],
   [(schema) => schema.isBooleanSchema(), (value) => typeof value === 'boolean', 'a boolean'],
   [(schema) => schema.isStringSchema(), (value) => typeof value === 'string', 'a string'],
+  [(schema) => schema.isBlobSchema(), (value) => isBase64(value), 'base64'],
 ];
 
 /** What a value should have been; undefined when it is. */
@@ -104,10 +108,11 @@ export const placesOf = ({ output }: OperationSchema): readonly string[] => {
   return schema.isUnitSchema() ? [] : places(schema, '');
 };
 
-/** The body as the SDK must give it to its caller: epoch seconds as Dates, everything else as it came. */
+/** The body as the SDK must give it to its caller: epoch seconds as Dates, base64 as bytes, everything else as it came. */
 export const revived = (operation: OperationSchema, body: unknown): unknown => {
   const revive = (schema: NormalizedSchema, value: unknown): unknown => {
     if (schema.isTimestampSchema()) return new Date(Math.round(Number(value) * 1000));
+    if (schema.isBlobSchema()) return Uint8Array.from(Buffer.from(String(value), 'base64'));
     if (schema.isListSchema() && Array.isArray(value)) {
       return value.map((item) => revive(schema.getValueSchema(), item));
     }

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import * as iot from '@aws-sdk/client-iot';
+import * as iotData from '@aws-sdk/client-iot-data-plane';
 import type { MiddlewareStack } from '@smithy/types';
 import { type Findings, inspect, isVoid, type OperationSchema, operationSchema, revived } from './answer-schema.ts';
 import { bootNode } from './harness.ts';
@@ -67,11 +68,18 @@ export interface Command {
   readonly input: object;
 }
 
+/** The services that speak REST-JSON. */
+const restSdks = { iot, 'iot-data': iotData };
+
 /** Boots a node with a client of each service. */
 export const bootChecked = async (t: TestContext) => {
   const booted = await bootNode(t);
-  const clients = { iot: booted.iot(), sts: booted.sts() };
-  const raw = { iot: keepAnswers(clients.iot), sts: keepAnswers(clients.sts) };
+  const clients = { iot: booted.iot(), sts: booted.sts(), 'iot-data': booted.iotData() };
+  const raw = {
+    iot: keepAnswers(clients.iot),
+    sts: keepAnswers(clients.sts),
+    'iot-data': keepAnswers(clients['iot-data']),
+  };
   const shown = new Map<string, Findings>();
   const startedAt = booted.node.clock.now() / 1000;
 
@@ -80,7 +88,7 @@ export const bootChecked = async (t: TestContext) => {
     shown.set(name, findings);
     return findings;
   };
-  const send = async (service: 'iot' | 'sts', command: Command) => {
+  const send = async (service: keyof typeof clients, command: Command) => {
     const client: { send(command: never): Promise<object> } = clients[service];
     // a table of many commands, and `send` is overloaded by them
     const { $metadata, ...output } = (await client.send(command as never)) as { $metadata: { requestId?: string } };
@@ -97,9 +105,9 @@ export const bootChecked = async (t: TestContext) => {
     findingsOf,
     send,
     /** Sends a command and holds the answer against the schema; the JSON body comes back, undefined for none. */
-    async json(command: Command): Promise<Body> {
-      const operation = operationSchema(iot, command.constructor.name.replace(/Command$/, ''));
-      const { answer, output } = await send('iot', command);
+    async json(command: Command, service: keyof typeof restSdks = 'iot'): Promise<Body> {
+      const operation = operationSchema(restSdks[service], command.constructor.name.replace(/Command$/, ''));
+      const { answer, output } = await send(service, command);
       assert.equal(answer.status, operation.status);
       return readJson(operation, answer, { output, findings: findingsOf(operation.name) });
     },

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { IoTClient } from '@aws-sdk/client-iot';
+import { IoTDataPlaneClient } from '@aws-sdk/client-iot-data-plane';
 import { STSClient } from '@aws-sdk/client-sts';
 import type { FleetNode, StartOptions } from '../src/index.ts';
 import { start } from '../src/index.ts';
@@ -58,6 +59,7 @@ export interface Booted {
   /** SDK clients as an account (the default one without argument) sees the node. */
   iot(accountId?: string, region?: string): IoTClient;
   sts(accountId?: string): STSClient;
+  iotData(accountId?: string, region?: string): IoTDataPlaneClient;
   /** Runs a script in which `aws` and `fleetgate` mean this node, as `eval "$(fleetgate env)"` leaves them. */
   shell(script: string, options?: ShellOptions): Promise<Shelled>;
 }
@@ -87,6 +89,11 @@ export const bootNode = async (t: TestContext, options: StartOptions = {}): Prom
     folder,
     iot(accountId, region) {
       const client = new IoTClient(settings(accountId, region));
+      clients.push(client);
+      return client;
+    },
+    iotData(accountId, region) {
+      const client = new IoTDataPlaneClient(settings(accountId, region));
       clients.push(client);
       return client;
     },

@@ -5,9 +5,10 @@
 import type { Limits } from '../limits.ts';
 import type { BrokerContext } from './context.ts';
 import { type DisconnectReason, endings } from './ending.ts';
-import type { Qos } from './message.ts';
+import { Message, type Qos } from './message.ts';
 import type { Metrics } from './metrics.ts';
-import type { MessageProperties } from './packets/writer.ts';
+import { encodeMessageProperties, type MessageProperties } from './packets/writer.ts';
+import type { DirectDelivery } from './receiver.ts';
 import type { Scope, Session } from './session.ts';
 
 /** A message that comes in by a call. Its topic is well formed and not reserved. */
@@ -73,15 +74,7 @@ export interface SubscriptionState {
  * on this topic. `offline`: nobody is connected by that id; `dormant`: nobody is, but its session is kept. `unconfirmed`: no acknowledgement in time,
  * or the connection ended before it. `tooLarge`: larger than the client takes. `congested`: the client reads too slowly.
  */
-export type DirectOutcome =
-  | 'sent'
-  | 'acknowledged'
-  | 'forbidden'
-  | 'offline'
-  | 'dormant'
-  | 'unconfirmed'
-  | 'tooLarge'
-  | 'congested';
+export type DirectOutcome = DirectDelivery | 'offline' | 'dormant';
 
 /** The broker as the calls of one account and region see it: nothing of another is within reach. */
 export interface Control {
@@ -143,10 +136,26 @@ export const createControl = ({ context, scope, publish }: ControlParts): Contro
       if (cleanSession && session.persistent) await scope()?.end(session);
       return true;
     },
-    async send(clientId) {
-      return find(clientId) === undefined ? 'offline' : 'dormant';
+    async send(clientId, message, confirmMs) {
+      const session = find(clientId);
+      if (session === undefined) return 'offline';
+      return session.receiver?.direct(messageOf(message), confirmMs) ?? 'dormant';
     },
   };
+};
+
+/** A direct message does not expire for its receiver, who gets it now or never. */
+const messageOf = ({ topic, payload, properties }: Omit<CalledMessage, 'qos' | 'retain'>): Message => {
+  const source = Buffer.from(payload);
+  return new Message({
+    topic,
+    qos: 1,
+    source,
+    payloadStart: 0,
+    payloadEnd: source.length,
+    properties: encodeMessageProperties(properties),
+    expiresAtMs: Number.POSITIVE_INFINITY,
+  });
 };
 
 const stateOf = (session: Session): ClientState => {

@@ -53,13 +53,14 @@ export class Inflight implements Timed {
     else this.#waiting.push(encoded);
   }
 
-  /** A PUBACK or PUBCOMP arrived, or a PUBREC that refuses; an unknown identifier is ignored. */
-  acknowledge(packetId: number): void {
+  /** A PUBACK or PUBCOMP arrived, or a PUBREC that refuses: the message that is done; undefined for an unknown identifier. */
+  acknowledge(packetId: number): EncodedPublish | undefined {
     const sent = this.#sent.get(packetId);
-    if (sent === undefined) return;
+    if (sent === undefined) return undefined;
     this.#sent.delete(packetId);
     this.bytes -= keptBytes(sent.encoded);
     this.proceed();
+    return sent.encoded;
   }
 
   /** A PUBREC arrived: the PUBREL is sent; false when no QoS 2 message has this identifier. */
@@ -94,7 +95,7 @@ export class Inflight implements Timed {
         this.#sent.delete(packetId);
         this.#sent.set(packetId, { ...sent, sentAtMs: nowMs });
         if (sent.released) this.#release(packetId);
-        else this.#writeAgain(sent.encoded, packetId);
+        else if (!isExpired(sent.encoded, this.#context.now)) this.#writeAgain(sent.encoded, packetId);
       }
     }
     this.#appoint(nowMs);

@@ -9,6 +9,7 @@
  */
 import type { JournalRecord } from '../journal/record.ts';
 import type { Authority } from './authority.ts';
+import { Confirmations } from './confirmations.ts';
 import { type BrokerContext, effortPerLook } from './context.ts';
 import { Inflight } from './inflight.ts';
 import {
@@ -55,6 +56,9 @@ export interface ReceiverPlan {
   failed(error: unknown): void;
 }
 
+/** What became of a direct message at its receiver (control.ts says what each means). */
+export type DirectDelivery = 'sent' | 'acknowledged' | 'forbidden' | 'unconfirmed' | 'tooLarge' | 'congested';
+
 interface Undecided {
   readonly topic: string;
   readonly qos: Qos;
@@ -82,6 +86,8 @@ export class Receiver {
   #stuck = false;
   #dropped = 0;
   #closed = false;
+  /** Made with the first message that wants one. */
+  #confirmations: Confirmations | undefined;
 
   constructor(context: BrokerContext, plan: ReceiverPlan) {
     this.#context = context;
@@ -125,8 +131,30 @@ export class Receiver {
     if (!this.#closed) this.#plan.failed(error);
   }
 
+  /**
+   * Sends a message to this client alone, subscribed or not: QoS 0, or QoS 1 when its acknowledgement is awaited for `confirmMs`. It is given up after
+   * that time, sent or not, and never outlives the connection.
+   */
+  async direct(message: Message, confirmMs: number | undefined): Promise<DirectDelivery> {
+    const { authority, version, packetBytesMax } = this.#plan;
+    for (let stale = authority.stale(); stale !== undefined; stale = authority.stale()) await stale;
+    if (this.#closed) return 'unconfirmed';
+    if (!this.#mayReceive(message.topic)) {
+      this.#context.metrics['PublishOut.AuthError']++;
+      return 'forbidden';
+    }
+    const encoded = message.encoded(version, confirmMs === undefined ? 0 : 1);
+    if (encoded.bytes.length > packetBytesMax) return 'tooLarge';
+    if (confirmMs === undefined) return this.#sendQos0(encoded) ? 'sent' : 'congested';
+    const bounded = { ...encoded, expiresAtMs: this.#context.now() + confirmMs };
+    this.#confirmations ??= new Confirmations(this.#context);
+    if (!this.#confirmations.hasRoom || !this.#sendKept(bounded, undefined)) return 'congested';
+    return (await this.#confirmations.wait(bounded, confirmMs)) ? 'acknowledged' : 'unconfirmed';
+  }
+
   acknowledge(packetId: number): void {
-    this.#inflight.acknowledge(packetId);
+    const done = this.#inflight.acknowledge(packetId);
+    if (done !== undefined) this.#confirmations?.acknowledged(done);
     this.#recover();
   }
 
@@ -147,6 +175,7 @@ export class Receiver {
     this.#closed = true;
     this.#undecided = undefined;
     this.#inflight.close();
+    this.#confirmations?.close();
     this.#release();
     this.#reportDropped();
   }
