@@ -77,7 +77,8 @@ export interface FleetgatePeer extends Peer {
 export const startFleetgate = async ({ folder, core, identities }: Place): Promise<FleetgatePeer> => {
   const { serverCertFile, serverKeyFile, devices } = identities;
   const data = join(folder, `fleetgate-${process.hrtime.bigint()}`);
-  const flags = ['--data', data, '--api-port', '0', '--mqtt-port', '0', '--log-level', 'error'];
+  const ports = ['--api-port', '0', '--mqtt-port', '0', '--https-port', '0', '--metrics-port', '0'];
+  const flags = ['--data', data, ...ports, '--log-level', 'error'];
   const chain = ['--server-cert', serverCertFile, '--server-key', serverKeyFile];
   const child = startPinned(core, [process.execPath, pathOf('../bin/fleetgate.js'), 'start', ...flags, ...chain]);
   const mqtt = saidBy(child, /^ +MQTT over TLS +\S+:(\d+)$/);

@@ -4,14 +4,14 @@ import type { Accounts } from './features/accounts/account.ts';
 import { hostsLines } from './features/domains/hosts.ts';
 import { answerJournal } from './journal/endpoint.ts';
 import type { Journal } from './journal/journal.ts';
+import { type Health, healthAnswers } from './metrics/health.ts';
 
 export interface ExtrasOptions {
   readonly journal: Journal;
   readonly accounts: Pick<Accounts, 'list'>;
   readonly rootPem: string;
   readonly domain: string;
-  /** Whether operations can be served just now: the store takes writes and all listeners are open. */
-  readonly ready: () => boolean;
+  readonly health: Health;
   /** Where cures tell the reader to fetch things from. */
   readonly apiUrl: () => string;
   readonly version: string;
@@ -32,7 +32,8 @@ const isDevelopment = ({ arrival, forwarded, caller }: ExtraRequest): boolean =>
   arrival.loopback && !forwarded && /^(test|[0-9]{12})$/.test(caller?.accessKeyId ?? '');
 
 export const extras = (options: ExtrasOptions): readonly Extra[] => {
-  const { journal, accounts, rootPem, domain, ready, apiUrl, version, mqttPort } = options;
+  const { journal, accounts, rootPem, domain, health, apiUrl, version, mqttPort } = options;
+  const ready = (): boolean => health.causes().length === 0;
   const root: ExtraAnswer = { status: 200, contentType: 'application/x-pem-file', body: rootPem };
   return [
     ...rootPaths.map((path): Extra => ({ method: 'GET', path, signed: false, handle: () => root })),
@@ -42,6 +43,17 @@ export const extras = (options: ExtrasOptions): readonly Extra[] => {
       signed: false,
       handle: () => json({ alive: true, ready: ready(), version, mqttPort }, ready() ? 200 : 503),
     },
+    ...Object.entries(healthAnswers).map(
+      ([path, answer]): Extra => ({
+        method: 'GET',
+        path,
+        signed: false,
+        handle() {
+          const { status, body } = answer(health);
+          return json(body, status);
+        },
+      }),
+    ),
     {
       method: 'GET',
       path: '/_fleetgate/journal',

@@ -20,10 +20,18 @@ import { openEndpoints } from './features/domains/endpoint.ts';
 import { allFeatures } from './features/index.ts';
 import { allMigrations } from './features/migrations.ts';
 import { createAuthorities } from './features/policies/authority.ts';
+import { followLogging } from './features/settings/live-logging.ts';
 import { startGateway } from './gateway/listener.ts';
+import { createEventLogs, droppedLine } from './journal/event-logs.ts';
 import { openJournal } from './journal/journal.ts';
 import { openLog } from './journal/log.ts';
+import { openLogFiles } from './journal/log-files.ts';
+import type { RecordAttempt } from './journal/record.ts';
 import { journalMigrations } from './journal/ring.ts';
+import { startMetrics } from './metrics/listener.ts';
+import { nodeFamilies } from './metrics/node-families.ts';
+import { watchProcess } from './metrics/process.ts';
+import { awsFamilies } from './metrics/prometheus.ts';
 import { createBroker } from './mqtt/broker.ts';
 import { deviceIssuance } from './pki/issue.ts';
 import { createKeyPool } from './pki/key-pool.ts';
@@ -45,6 +53,8 @@ export interface FleetNode {
   readonly apiUrl: string;
   readonly apiPort: number;
   readonly mqttPort: number;
+  /** Of `/metrics`, always on 127.0.0.1. */
+  readonly metricsPort: number;
   /** What clients are told to trust, and the file that holds it. */
   readonly rootPem: string;
   readonly rootFile: string;
@@ -199,6 +209,29 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
     trouble: (error) => log.server.error({ err: error }, 'the journal could not be written'),
   });
   opened.add(journal.close);
+  const logFiles = openLogFiles({
+    folder: join(folder, 'logs'),
+    trouble: (error) => log.server.error({ err: error }, 'log events could not be written'),
+    droppedLine: droppedLine({ now, newId: randomUUID }),
+  });
+  opened.add(logFiles.close);
+  const logs = createEventLogs({
+    write: logFiles.write,
+    now,
+    newId: randomUUID,
+    trouble: (error) => log.server.error({ err: error }, 'a log event could not be told'),
+  });
+  const logging = await followLogging({
+    db: store.db,
+    bus,
+    set: logs.setLevels,
+    failed: (error) => log.server.error({ err: error }, 'logging levels could not be read again'),
+  });
+  opened.add(logging.close);
+  const record: RecordAttempt = (attempt) => {
+    journal.record(attempt);
+    logs.attempt(attempt);
+  };
   const authorities = createAuthorities({
     db: store.db,
     bus,
@@ -212,7 +245,8 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
   const broker = createBroker({
     limits,
     admit: authorities.admit,
-    record: journal.record,
+    record,
+    logs,
     trouble: (error) => log.server.error({ err: error }, 'a connection was ended by a fault of the server'),
     now,
     newId: randomUUID,
@@ -235,7 +269,7 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
       resolve: endpoints.resolve,
       serverCertificates: (endpoint, kind) => ownCa.serverCertificate(endpoint.account?.region ?? region, kind),
       accept: broker.accept,
-      record: journal.record,
+      record,
       now: Date.now,
     }),
     host,
@@ -244,9 +278,16 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
   );
   opened.add(() => Promise.all([gateway.close(graceMs), broker.close(graceMs)]));
 
-  let ready = false;
+  /** What else keeps the node from serving. */
+  let notYet: string | undefined = 'The listeners are not all open yet.';
+  const health = {
+    causes: () => [
+      ...(store.writable ? [] : ['The store takes no writes.']),
+      ...(notYet === undefined ? [] : [notYet]),
+    ],
+  };
   let apiUrl = '';
-  const services = { store, bus, features, markerKey, now, control: broker.control, record: journal.record };
+  const services = { store, bus, features, markerKey, now, control: broker.control, record };
   const api = await listening(
     startApi({
       host,
@@ -265,7 +306,7 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
         accounts,
         rootPem: ownCa.rootPem,
         domain,
-        ready: () => ready && store.writable,
+        health,
         apiUrl: () => apiUrl,
         version,
         mqttPort: gateway.port,
@@ -284,15 +325,47 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
   const reachable = isWildcard(host) ? '127.0.0.1' : host;
   apiUrl = `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${api.port}`;
   await credentials.keepGenerated().catch(cannotStart);
-  ready = true;
+  const processMetrics = watchProcess();
+  opened.add(processMetrics.close);
+  const metrics = await listening(
+    startMetrics({
+      port: config.metricsPort,
+      health,
+      families: () => {
+        const { connections, sessions } = broker.sizes();
+        return [
+          ...awsFamilies({ MQTT: broker.metrics, HTTP: broker.httpMetrics }),
+          ...nodeFamilies({
+            version,
+            gauges: {
+              ready: { help: '1 while the node can serve.', value: health.causes().length === 0 ? 1 : 0 },
+              store_writable: { help: '1 while the store takes writes.', value: store.writable ? 1 : 0 },
+              connections: { help: 'MQTT connections, those being admitted among them.', value: connections },
+              sessions: { help: 'MQTT sessions, with and without a connection.', value: sessions },
+            },
+            counters: {
+              journal_dropped_records: { help: 'Records that the journal gave up.', value: journal.dropped },
+            },
+          }),
+          ...processMetrics.families(),
+        ];
+      },
+    }),
+    '127.0.0.1',
+    config.metricsPort,
+    '--metrics-port',
+  );
+  opened.add(metrics.close);
+  notYet = undefined;
   opened.add(() => {
-    ready = false;
+    notYet = 'The node is shutting down.';
   });
 
   return {
     apiUrl,
     apiPort: api.port,
     mqttPort: gateway.port,
+    metricsPort: metrics.port,
     rootPem: ownCa.rootPem,
     rootFile,
     mqttHost: endpoints.hasOwnDomain ? endpoints.hostNames(account)['iot:Data-ATS'] : plainNameOf(host, hostname()),

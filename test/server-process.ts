@@ -16,7 +16,8 @@ export interface ServerProcess {
 /** `fleetgate start` on free ports, over the engine that the tests run on. It does not outlive the test. */
 export const spawnServer = async (t: TestContext, dataFolder: string): Promise<ServerProcess> => {
   const { store } = await storeOption(dataFolder);
-  const ports = ['--api-port', '0', '--mqtt-port', '0', '--log-level', 'error'];
+  const flags = ['--https-port', '0', '--metrics-port', '0', '--log-level', 'error'];
+  const ports = ['--api-port', '0', '--mqtt-port', '0', ...flags];
   const child = spawn(process.execPath, [fleetgateCommand, 'start', '--data', dataFolder, ...ports], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'], ...(store !== undefined && { FLEETGATE_STORE: store }) },

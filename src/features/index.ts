@@ -4,6 +4,7 @@ import { accounts } from './accounts/feature.ts';
 import { certificates } from './certificates/feature.ts';
 import { domains } from './domains/feature.ts';
 import { policies } from './policies/feature.ts';
+import { settings } from './settings/feature.ts';
 import { things } from './things/feature.ts';
 
 /** What slices need beyond a `Call`. */
@@ -17,4 +18,5 @@ export const allFeatures = (services: FeatureServices): readonly Feature[] => [
   certificates(services),
   things(),
   policies(),
+  settings(),
 ];

@@ -4,6 +4,14 @@ import { migrations as tasks } from '../tasks.ts';
 import { migrations as accounts } from './accounts/migrations.ts';
 import { migrations as certificates } from './certificates/migrations.ts';
 import { migrations as policies } from './policies/migrations.ts';
+import { migrations as settings } from './settings/migrations.ts';
 import { migrations as things } from './things/migrations.ts';
 
-export const allMigrations: readonly Migration[] = [...tasks, ...accounts, ...certificates, ...things, ...policies];
+export const allMigrations: readonly Migration[] = [
+  ...tasks,
+  ...accounts,
+  ...certificates,
+  ...things,
+  ...policies,
+  ...settings,
+];

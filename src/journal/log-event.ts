@@ -21,7 +21,6 @@ export type LogEventType =
   | 'Publish-In'
   | 'Publish-Out'
   | 'Queued'
-  | 'RuleNotFound'
   | 'SendDirectMessage'
   | 'Subscribe'
   | 'Unsubscribe';

@@ -62,6 +62,14 @@ export interface ServiceMessage {
   readonly properties?: MessageProperties & { readonly messageExpirySeconds?: number };
 }
 
+/** What the broker holds at this moment, of all accounts. */
+export interface BrokerSizes {
+  /** Those being admitted among them. */
+  readonly connections: number;
+  /** Of clients that are connected, or kept for clients that are not. */
+  readonly sessions: number;
+}
+
 /** What the broker says about a connected client. */
 export interface ConnectedClient {
   readonly account: AccountRegion;
@@ -88,6 +96,7 @@ export interface Broker {
   control(account: AccountRegion): Control;
   /** Clients whose CONNECT was accepted, of one account or of all. */
   connections(account?: AccountRegion): ConnectedClient[];
+  sizes(): BrokerSizes;
   /** Acts on every time-out that is due at `nowMs`. The broker calls it each second; whoever moves the clock calls it too. */
   tick(nowMs: number): void;
   /** Says goodbye to all clients, publishes their wills, and resolves when the sockets are closed, after `graceMs` at the latest. */
@@ -198,6 +207,10 @@ export const createBroker = ({
         publish: (message) => broker.publish(account, message),
       }),
     connections: (account) => [...connections].flatMap((connection) => describe(connection, account)),
+    sizes: () => ({
+      connections: connections.size,
+      sessions: [...scopes.values()].reduce((sum, { size }) => sum + size, 0),
+    }),
     tick: (nowMs) => context.wheel.tick(nowMs),
     async close(graceMs = closeGraceMs) {
       closing = true;

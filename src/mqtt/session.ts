@@ -67,6 +67,11 @@ export class Scope {
     this.subscriptions = new Subscriptions(rules);
   }
 
+  /** Sessions of clients that are connected, or kept for clients that are not. */
+  get size(): number {
+    return this.#sessions.size;
+  }
+
   get isEmpty(): boolean {
     return this.#sessions.size === 0;
   }

@@ -20,7 +20,7 @@ interface Started {
 
 const run = (args: readonly string[], env: Readonly<Record<string, string>> = {}): ChildProcess =>
   spawn(process.execPath, [fleetgateCommand, ...args], {
-    env: { ...process.env, ...env },
+    env: { ...process.env, FLEETGATE_HTTPS_PORT: '0', FLEETGATE_METRICS_PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
 

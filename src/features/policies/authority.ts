@@ -146,6 +146,7 @@ export const createAuthorities = (options: AuthoritiesOptions): Authorities => {
 const registryFacts = ({ principal, things }: Connection): Record<string, string> => ({
   policyNames: principal.rights.policyNames.join(' '),
   ...(things.attachedThingName !== undefined && { thingName: things.attachedThingName }),
+  ...(things.thing?.exclusive && { exclusiveThingName: things.thing.thingName }),
 });
 
 /** Nothing applies: the connection is over. */

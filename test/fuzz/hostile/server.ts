@@ -27,7 +27,8 @@ const field = (json: unknown, name: string): unknown =>
 /** Starts `fleetgate start` on free ports, with the bounds of every installation. */
 export const startServer = async (): Promise<Server> => {
   const folder = await mkdtemp(join(tmpdir(), 'fleetgate-hostile-'));
-  const flags = ['--data', folder, '--api-port', '0', '--mqtt-port', '0', '--log-level', 'error'];
+  const ports = ['--api-port', '0', '--mqtt-port', '0', '--https-port', '0', '--metrics-port', '0'];
+  const flags = ['--data', folder, ...ports, '--log-level', 'error'];
   const child = spawn(process.execPath, [fleetgateCommand, 'start', ...flags], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'] },
