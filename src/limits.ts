@@ -25,6 +25,8 @@ export interface Dialect {
   readonly outboundTopicAliases: boolean;
   /** Topics that begin with `$` are ordinary ones, but for `$aws`, `$SYS` and `$share`; on AWS all are reserved (6). */
   readonly dollarTopics: boolean;
+  /** v5: a filter that is not allowed gets 0x87; without it 0x80, which tells the client nothing (MQTT 5.0 3.9.3). */
+  readonly namesDenials: boolean;
 }
 
 /** Bounds of one node's gateway and broker. Sizes in bytes, times in seconds or milliseconds as named. */
@@ -82,6 +84,7 @@ export const awsDialect: Dialect = Object.freeze({
   keepAliveMayBeOff: false,
   outboundTopicAliases: false,
   dollarTopics: false,
+  namesDenials: true,
 });
 
 export const openDialect: Dialect = Object.freeze({
@@ -95,6 +98,7 @@ export const openDialect: Dialect = Object.freeze({
   keepAliveMayBeOff: true,
   outboundTopicAliases: true,
   dollarTopics: true,
+  namesDenials: true,
 });
 
 export const awsLimits: Limits = Object.freeze({

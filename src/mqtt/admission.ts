@@ -5,11 +5,13 @@
  */
 import type { AccountRegion } from '../aws/arn.ts';
 import type { JournalRecord, Reason } from '../journal/record.ts';
+import { AliasingOutbox } from './aliasing-outbox.ts';
 import type { ConnectFacts } from './authority.ts';
 import type { Client } from './client.ts';
 import type { Connection } from './connection.ts';
 import { endings } from './ending.ts';
 import { connected, connectFailed } from './lifecycle.ts';
+import type { Outlet } from './outbox.ts';
 import { code } from './packets/codes.ts';
 import { type ConnectPacket, type ConnectWill, readConnect, UnsupportedVersion } from './packets/connect.ts';
 import { connackAccepted, connackRefused } from './packets/writer.ts';
@@ -181,6 +183,13 @@ const open = (
   packet: ConnectPacket,
   { assigned, scopeOf }: { assigned: boolean; scopeOf: ScopeOf },
 ): void => {
+/** Where messages for the client go: with topic aliases if it allows them and the dialect has them. */
+const outletOf = ({ outbox, packetBytesMax, context }: Connection, { properties }: ConnectPacket): Outlet => {
+  const { dialect, topicAliasMax } = context.limits;
+  const aliasesMax = dialect.outboundTopicAliases ? Math.min(properties.topicAliasMaximum ?? 0, topicAliasMax) : 0;
+  return aliasesMax === 0 ? outbox : new AliasingOutbox(outbox, { aliasesMax, packetBytesMax });
+};
+
   const { context, clientId } = connection;
   const { limits } = context;
   const authority = connection.authority!;
@@ -203,7 +212,7 @@ const open = (
   const receiver = new Receiver(context, {
     version: packet.version,
     authority,
-    outbox: connection.outbox,
+    outbox: outletOf(connection, packet),
     packetBytesMax: connection.packetBytesMax,
     sentMax: Math.min(packet.properties.receiveMaximum ?? 65_535, limits.inflightMax),
     record: (fields) => connection.record('Publish-Out', { status: 'Failure', ...fields }),

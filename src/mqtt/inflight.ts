@@ -6,7 +6,7 @@
  */
 import type { BrokerContext } from './context.ts';
 import { atSending, type EncodedPublish, isExpired, keptBytes } from './message.ts';
-import type { Outbox } from './outbox.ts';
+import type { Outlet } from './outbox.ts';
 import { acknowledgementIdAt, acknowledgements } from './packets/writer.ts';
 import type { Timed } from './wheel.ts';
 
@@ -29,7 +29,7 @@ export class Inflight implements Timed {
   /** What all messages cost that are unacknowledged or waiting. */
   bytes = 0;
   readonly #context: BrokerContext;
-  readonly #outbox: Outbox;
+  readonly #outbox: Outlet;
   readonly #sentMax: number;
   readonly #retries: boolean;
   /** By packet identifier, the longest unsent-again first. */
@@ -39,7 +39,7 @@ export class Inflight implements Timed {
   #first = 0;
   #lastId = 0;
 
-  constructor(context: BrokerContext, outbox: Outbox, window: { sentMax: number; retries: boolean }) {
+  constructor(context: BrokerContext, outbox: Outlet, window: { sentMax: number; retries: boolean }) {
     this.#context = context;
     this.#outbox = outbox;
     this.#sentMax = window.sentMax;

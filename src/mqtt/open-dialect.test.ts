@@ -268,3 +268,39 @@ test('a will of QoS 2 is published at QoS 2 (MQTT 3.1.2.6)', async () => {
   assert.deepEqual(brief([await reader.next()]), [['publish', 'gone', 2, false, false]]);
   await bed.broker.close(0);
 });
+
+const aliased = (packet: Packet): unknown =>
+  packet.cmd === 'publish' && [packet.topic, packet.properties?.topicAlias, packet.qos, packet.payload.toString()];
+
+test('v5 topic aliases out: as many as the client allows, the topic once, at every QoS; others keep their topics [MQTT-3.1.2-26, 3.1.2-27]', async () => {
+  const bed = open();
+  const client = await bed.connect(5, 'c', { properties: { topicAliasMaximum: 1 } });
+  await subscribe(client, 'device/#');
+  for (const qos of [0, 1, 2]) client.send(publish('device/1', { qos, messageId: qos + 1 }));
+  client.send(publish('device/2'));
+  client.send(publish('device/1', { properties: { contentType: 't' } }));
+  const got = (await client.settled()).filter((packet) => packet.cmd === 'publish');
+  assert.deepEqual(got.map(aliased), [
+    ['device/1', 1, 0, 'p'],
+    ['', 1, 1, 'p'],
+    ['', 1, 2, 'p'],
+    ['device/2', undefined, 0, 'p'],
+    ['', 1, 0, 'p'],
+  ]);
+  assert.equal(got.at(-1)?.properties?.contentType, 't');
+  await bed.broker.close(0);
+});
+
+test('v5 topic aliases out: none in aws, none for a client that allows none, none where the packet would become too large', async () => {
+  const beds = [createBed(), open(), open()] as const;
+  const properties = [{ topicAliasMaximum: 5 }, {}, { topicAliasMaximum: 5, maximumPacketSize: 40 }];
+  for (const [index, bed] of beds.entries()) {
+    const client = await bed.connect(5, 'c', { properties: properties[index] });
+    await subscribe(client, 'device/1', { qos: 1 });
+    client.send(publish('device/1', { payload: Buffer.from('exactly 27 bytes of payload') }));
+    assert.deepEqual((await client.settled()).map(aliased), [
+      ['device/1', undefined, 0, 'exactly 27 bytes of payload'],
+    ]);
+    await bed.broker.close(0);
+  }
+});

@@ -33,7 +33,19 @@ const shortBytes = 16;
 /** `idAt` of a segment without packet identifier. */
 const noId = -1;
 
-export class Outbox {
+/** Where packets for one client go. */
+export interface Outlet {
+  /** Bytes that wait. */
+  readonly queuedBytes: number;
+  /** Whether `bytes` more stay within `bytesMax`. */
+  hasRoom(bytes: number, bytesMax: number): boolean;
+  /** Whole packets `source[start, end)`; the bytes must not change any more. */
+  append(source: Buffer, start: number, end: number): void;
+  /** One packet, with `packetId` written at `idAt` of the copy that leaves. */
+  appendWithId(source: Buffer, idAt: number, packetId: number): void;
+}
+
+export class Outbox implements Outlet {
   /** Bytes that wait here or that the socket reported as too much; without what a ready socket holds by itself. */
   queuedBytes = 0;
   readonly #socket: Duplex;

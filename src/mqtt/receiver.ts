@@ -21,7 +21,7 @@ import {
   type Message,
   type Qos,
 } from './message.ts';
-import type { Outbox } from './outbox.ts';
+import type { Outlet } from './outbox.ts';
 import type { Version } from './packets/writer.ts';
 import type { Match, MatchExtras } from './subscriptions.ts';
 import type { Timed } from './wheel.ts';
@@ -42,7 +42,7 @@ export interface Publisher {
 export interface ReceiverPlan {
   readonly version: Version;
   readonly authority: Authority;
-  readonly outbox: Outbox;
+  readonly outbox: Outlet;
   /** Largest packet that the client accepts. */
   readonly packetBytesMax: number;
   /** Most unacknowledged QoS 1 messages. */

@@ -90,6 +90,8 @@ export interface Properties {
   requestProblemInformation?: number;
   receiveMaximum?: number;
   topicAlias?: number;
+  topicAliasMaximum?: number;
+  willDelay?: number;
   maximumPacketSize?: number;
   /** Bytes that travel on with a message: all but topic alias, message expiry and will delay; undefined = none. */
   forwarded?: Buffer;
@@ -186,6 +188,12 @@ const assign = (found: Properties, id: number, rule: Rule, fields: Cursor): void
     case property.topicAlias:
       if (value === 0) throw new PacketFault(code.topicAliasInvalid, 'topic alias 0');
       found.topicAlias = value;
+      break;
+    case property.topicAliasMaximum:
+      found.topicAliasMaximum = value;
+      break;
+    case property.willDelay:
+      found.willDelay = value;
       break;
     case property.maximumPacketSize:
       found.maximumPacketSize = value;

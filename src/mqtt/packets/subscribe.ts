@@ -32,6 +32,7 @@ export interface Request {
 export const subscribe = (connection: Connection): void => {
   const { packetId, requests } = readSubscribe(connection);
   const client = connection.client!;
+  const { namesDenials } = connection.context.limits.dialect;
   const codes: number[] = [];
   let excess = false;
   for (const request of requests) {
@@ -41,7 +42,7 @@ export const subscribe = (connection: Connection): void => {
       continue;
     }
     const { v5, ...why } = refusal;
-    codes.push(connection.version === 5 ? v5 : 0x80);
+    codes.push(connection.version === 5 && (namesDenials || v5 !== code.notAuthorized) ? v5 : code.unspecified);
     excess ||= why.detail === 'subscriptionsPerConnectionMax';
     connection.context.metrics[v5 === code.notAuthorized ? 'Subscribe.AuthError' : 'Subscribe.ClientError']++;
     connection.record('Subscribe', { status: 'Failure', ...why });
