@@ -178,11 +178,6 @@ const effectiveKeepAlive = (asked: number, { limits }: Connection['context']): n
   return Math.min(Math.max(asked, limits.keepAliveSecondsMin), limits.keepAliveSecondsMax);
 };
 
-const open = (
-  connection: Connection,
-  packet: ConnectPacket,
-  { assigned, scopeOf }: { assigned: boolean; scopeOf: ScopeOf },
-): void => {
 /** Where messages for the client go: with topic aliases if it allows them and the dialect has them. */
 const outletOf = ({ outbox, packetBytesMax, context }: Connection, { properties }: ConnectPacket): Outlet => {
   const { dialect, topicAliasMax } = context.limits;
@@ -190,6 +185,11 @@ const outletOf = ({ outbox, packetBytesMax, context }: Connection, { properties 
   return aliasesMax === 0 ? outbox : new AliasingOutbox(outbox, { aliasesMax, packetBytesMax });
 };
 
+const open = (
+  connection: Connection,
+  packet: ConnectPacket,
+  { assigned, scopeOf }: { assigned: boolean; scopeOf: ScopeOf },
+): void => {
   const { context, clientId } = connection;
   const { limits } = context;
   const authority = connection.authority!;
