@@ -244,6 +244,7 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
   opened.add(authorities.close);
   const broker = createBroker({
     limits,
+    rateQuotas: config.rateQuotas,
     admit: authorities.admit,
     record,
     logs,

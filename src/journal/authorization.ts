@@ -158,8 +158,16 @@ const explicitDeny = (record: StoredRecord, surroundings: Surroundings): Explana
   return { sentence, cure: `If the Deny is not meant, ${reach}:${also}`, commands };
 };
 
+/** Refused whatever the policies say: nothing was weighed. Source: spec gateway.md 6. */
+const ofTheService = (record: StoredRecord): Explanation => ({
+  sentence: `${subject(record)} was refused to publish on "${record.facts?.['topic'] ?? ''}": ${record.detail}.`,
+  cure: 'No policy can allow it: publish to the request topic in front of it, and subscribe to this one.',
+  commands: [],
+});
+
 /** Explains a refusal by policy: the first cause among what was weighed. */
 export const explainAuthorization = (record: StoredRecord, surroundings: Surroundings): Explanation => {
+  if (record.action === undefined && record.detail !== undefined) return ofTheService(record);
   if (record.decision === 'EXPLICIT_DENY') return explicitDeny(record, surroundings);
   const statements = record.statements ?? [];
   const allows = statements.filter(({ effect }) => effect === 'Allow');

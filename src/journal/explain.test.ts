@@ -91,6 +91,7 @@ const reasons: Readonly<Record<Reason, [sentence: RegExp, command: string | unde
   PROTOCOL_VERSION_UNSUPPORTED: [/version of MQTT/, undefined],
   NOT_AVAILABLE: [/does not have/, undefined],
   LIMIT_EXCEEDED: [/over a limit/, undefined],
+  THROTTLED: [/over a limit per unit of time/, undefined],
   MQTT_KEEP_ALIVE_TIMEOUT: [/silent/, undefined],
   CONNECT_PACKET_TIMEOUT: [/no CONNECT/, undefined],
   DUPLICATE_CLIENT_ID: [/same client id/, undefined],

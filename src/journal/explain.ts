@@ -24,6 +24,7 @@ import {
   shortId,
   successorIdentity,
 } from './cure-lines.ts';
+import { explainAbsent, explainLimit, explainRate, explainRule } from './explain-mqtt.ts';
 import { script } from './shell.ts';
 import type { StoredRecord } from './stored-record.ts';
 
@@ -248,10 +249,7 @@ export const explain = (record: StoredRecord, surroundings: Surroundings): Expla
           'Correct the request: AWS would refuse it too.',
         );
       }
-      return told(
-        `${client(record)} broke a rule of MQTT or of AWS IoT Core${detail(record)}.`,
-        'Correct the client: AWS would close this connection too.',
-      );
+      return explainRule(record);
     case 'CLIENT_ID_INVALID':
       return told(
         `The client id is not allowed${detail(record)}.`,
@@ -263,15 +261,11 @@ export const explain = (record: StoredRecord, surroundings: Surroundings): Expla
         'Use MQTT 3.1.1 or 5; for mosquitto that is -V 311 or -V 5.',
       );
     case 'NOT_AVAILABLE':
-      return told(
-        `${client(record)} asked for something that this version of Fleetgate does not have${detail(record)}.`,
-        'Do without it for now; docs/divergences.md lists what is missing.',
-      );
+      return explainAbsent(record);
     case 'LIMIT_EXCEEDED':
-      return told(
-        `${client(record)} went over a limit${detail(record)}.`,
-        'Stay below the limit; it has the value that AWS documents unless it was configured otherwise.',
-      );
+      return explainLimit(record);
+    case 'THROTTLED':
+      return explainRate(record);
     case 'MQTT_KEEP_ALIVE_TIMEOUT':
       return told(
         `${client(record)} was silent for more than one and a half times its keep-alive interval.`,

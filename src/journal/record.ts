@@ -49,6 +49,7 @@ export type Reason =
   | 'PROTOCOL_VERSION_UNSUPPORTED'
   | 'NOT_AVAILABLE' // a feature this version does not have; `detail` names it
   | 'LIMIT_EXCEEDED' // `detail` names the limit
+  | 'THROTTLED' // a limit per unit of time, which `detail` names
   | 'MQTT_KEEP_ALIVE_TIMEOUT'
   | 'CONNECT_PACKET_TIMEOUT'
   | 'DUPLICATE_CLIENT_ID'

@@ -3,7 +3,7 @@
  * features), may this principal (policies), and only then is a former owner of the client id dropped. v5 is refused with a CONNACK, v3
  * mostly by a close. Source: spec gateway.md 1.5, 5.1 to 5.4.
  */
-import type { AccountRegion } from '../aws/arn.ts';
+import { type AccountRegion, accountKey } from '../aws/arn.ts';
 import type { JournalRecord, Reason } from '../journal/record.ts';
 import { AliasingOutbox } from './aliasing-outbox.ts';
 import type { ConnectFacts } from './authority.ts';
@@ -15,6 +15,7 @@ import type { Outlet } from './outbox.ts';
 import { code } from './packets/codes.ts';
 import { type ConnectPacket, type ConnectWill, readConnect, UnsupportedVersion } from './packets/connect.ts';
 import { connackAccepted, connackRefused } from './packets/writer.ts';
+import { connectionRates } from './quotas.ts';
 import { Receiver } from './receiver.ts';
 import { isReserved } from './reserved.ts';
 import { allows, denial, recordDenial } from './rights.ts';
@@ -142,6 +143,10 @@ const judged = async (
   if (will?.retain && !allows(authority, 'iot:RetainPublish', will.topic)) {
     return { ...denial(authority, 'iot:RetainPublish', will.topic), v5: code.notAuthorized };
   }
+  // Assumed: v3 is told to come back later.
+  if (context.quotas?.connects.take(`${accountKey(authority.account)} ${clientId}`, context.now()) === false) {
+    return { reason: 'THROTTLED', detail: 'connectIntervalMs', v5: code.quotaExceeded, v3: v3ServerUnavailable };
+  }
   if (will?.retain) return { reason: 'NOT_AVAILABLE', detail: 'retained messages', v5: code.retainNotSupported };
   return undefined;
 };
@@ -249,6 +254,7 @@ const open = (
     lastRight: undefined,
     aliases: [],
   };
+  if (context.quotas !== undefined) connection.rates = connectionRates(context.now());
   connection.send(accepted);
   connection.opened(client);
   connected(connection);

@@ -32,6 +32,7 @@ import { pubrec } from './packets/pubrec.ts';
 import { pubrel } from './packets/pubrel.ts';
 import { unsubscribe } from './packets/unsubscribe.ts';
 import { encodeMessageProperties, type MessageProperties } from './packets/writer.ts';
+import { createQuotas } from './quotas.ts';
 import { Scope } from './session.ts';
 import { VersionNumbers } from './version-numbers.ts';
 import { Wheel } from './wheel.ts';
@@ -50,6 +51,8 @@ export interface BrokerOptions {
   newId(): string;
   /** Default Math.random. */
   random?(): number;
+  /** AWS's limits per unit of time are kept; default: not. */
+  readonly rateQuotas?: boolean;
   /** AWS's log events; default: none. */
   readonly logs?: EventLogs;
 }
@@ -107,6 +110,7 @@ export const createBroker = ({
   random = Math.random,
   trouble = () => undefined,
   logs = noLogs,
+  rateQuotas = false,
   ...options
 }: BrokerOptions): Broker => {
   const metrics = createMetrics();
@@ -124,6 +128,7 @@ export const createBroker = ({
         publishEvent(context, scopes.get(accountKey(account)), { topic, payload }),
     }),
     versionNumbers: new VersionNumbers(),
+    quotas: rateQuotas ? createQuotas() : undefined,
     wheel: new Wheel(),
     turn: new Turn(),
     effort: { units: 0 },

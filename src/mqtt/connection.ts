@@ -14,6 +14,7 @@ import { Outbox } from './outbox.ts';
 import { code, PacketFault, packetType } from './packets/codes.ts';
 import { PacketReader } from './packets/reader.ts';
 import { disconnect, type Version } from './packets/writer.ts';
+import { type ConnectionRates, throttled } from './quotas.ts';
 import type { Publisher, Receiver } from './receiver.ts';
 import { TrafficLog } from './traffic-log.ts';
 import type { Timed } from './wheel.ts';
@@ -31,7 +32,7 @@ export const readSliceMs = 5;
 export type Rules = (connection: Connection) => void;
 
 /** What makes reading stop, as bits. */
-const pause = { admission: 1, rights: 2, receivers: 4, answers: 8, turn: 16 } as const;
+const pause = { admission: 1, rights: 2, receivers: 4, answers: 8, turn: 16, rate: 32 } as const;
 type Pause = (typeof pause)[keyof typeof pause];
 
 export class Connection implements Publisher {
@@ -64,6 +65,9 @@ export class Connection implements Publisher {
   #keepAliveMs = 0;
   readonly #silence: Timed = { slot: 0, due: (nowMs) => this.#silent(nowMs) };
   #heldBy: Set<Receiver> | undefined;
+  /** Limits per unit of time; undefined: none is kept. */
+  rates: ConnectionRates | undefined;
+  #delay: Timed | undefined;
 
   constructor(
     context: BrokerContext,
@@ -162,6 +166,7 @@ export class Connection implements Publisher {
       else this.reply((reason) => disconnect(reasonCode, reason), text);
     }
     this.outbox.end();
+    if (this.#delay !== undefined) this.context.wheel.cancel(this.#delay);
     for (const receiver of this.#heldBy ?? []) receiver.forget(this);
     this.#heldBy = undefined;
     this.#onEnd(this, ending);
@@ -219,6 +224,7 @@ export class Connection implements Publisher {
         this.#pending = false;
         packets++;
         this.#rules(this);
+        if (this.rates !== undefined) this.#slow(this.rates);
         if (!this.outbox.hasRoom(0, this.context.limits.outboundBytesMax)) this.#pause(pause.answers);
         effort.units += 1 + ((this.reader.end - this.reader.start) >> effortBytesShift);
         if (effort.units < lookAt || this.isEnded) continue;
@@ -233,6 +239,18 @@ export class Connection implements Publisher {
       else this.failed(error);
     }
     if (packets > 0) this.#lastPacketMs = this.context.now();
+  }
+
+  /** What comes faster than the quota is read later, not dropped (spec gateway.md 5.5). */
+  #slow(rates: ConnectionRates): void {
+    const nowMs = this.context.now();
+    const waitMs = rates.bytesIn.spend(this.reader.end - this.reader.start, nowMs);
+    if (waitMs === 0 || this.isEnded) return;
+    const told = throttled(rates, 'bytesPerSecondMax', nowMs);
+    if (told !== undefined) this.record('Publish-In', told);
+    this.#delay ??= { slot: 0, due: () => this.#resume(pause.rate) };
+    this.#pause(pause.rate);
+    this.context.wheel.schedule(this.#delay, nowMs + waitMs);
   }
 
   /** A packet broke a rule that ends the connection. */

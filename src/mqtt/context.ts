@@ -6,6 +6,7 @@ import type { Limits } from '../limits.ts';
 import type { Admit } from './authority.ts';
 import type { Events } from './events.ts';
 import type { Metrics } from './metrics.ts';
+import type { Quotas } from './quotas.ts';
 import type { Turn } from './outbox.ts';
 import type { VersionNumbers } from './version-numbers.ts';
 import type { Wheel } from './wheel.ts';
@@ -43,6 +44,8 @@ export interface BrokerContext {
   /** Life-cycle events. */
   readonly events: Events;
   readonly versionNumbers: VersionNumbers;
+  /** Limits per unit of time; undefined: none is kept. */
+  readonly quotas: Quotas | undefined;
   readonly wheel: Wheel;
   readonly turn: Turn;
   readonly effort: Effort;

@@ -90,7 +90,8 @@ export const connectFailed = (
 ): void => {
   const { context, peer } = connection;
   const denied = why.reason === 'AUTHORIZATION_FAILURE';
-  context.metrics[denied ? 'Connect.AuthError' : 'Connect.ClientError']++;
+  const refused = why.reason === 'THROTTLED' ? 'Connect.ClientIDThrottle' : 'Connect.ClientError';
+  context.metrics[denied ? 'Connect.AuthError' : refused]++;
   connection.record('Connect', { status: 'Failure', tls: peer.tls, ...why });
   if (denied) context.events.connectFailed(subjectOf(connection), { ipAddress: peer.remoteAddress });
 };

@@ -12,6 +12,7 @@ import { effortPerLook } from '../context.ts';
 import { deliver } from '../delivery.ts';
 import { endings } from '../ending.ts';
 import { expiresAt, Message, messageExpirySecondsMax, messageExpirySecondsMin, type Qos } from '../message.ts';
+import { throttled } from '../quotas.ts';
 import { isReserved, useOfTopic } from '../reserved.ts';
 import { allows, recordDenial } from '../rights.ts';
 import { faultOfTopic, limitOf } from '../topic.ts';
@@ -90,7 +91,7 @@ export const publish = (connection: Connection): void => {
   }
   if (packet.qos === 2) checkReceiveMaximum(connection, client);
   const right = recognised(client, packet, reader) ?? decide(connection, client, packet);
-  if (right === undefined) return;
+  if (right === undefined || (connection.rates !== undefined && isThrottled(connection, packet))) return;
 
   const payloadBytes = reader.end - packet.payloadStart;
   if (payloadBytes > context.limits.payloadBytesMax || packet.retain) {
@@ -274,6 +275,23 @@ const refuseMessage = (connection: Connection, { authority }: Client, topic: str
   unauthorized(connection, view, () =>
     recordDenial(connection, 'Publish-In', { authority, action: 'iot:RetainPublish', name: topic }),
   );
+};
+
+/** More PUBLISH packets per second than the quota are discarded, as `discard` says (spec gateway.md 5.5). */
+const isThrottled = (connection: Connection, packet: PublishView): boolean => {
+  const { rates, context } = connection;
+  const nowMs = context.now();
+  if (rates === undefined || rates.publishesIn.take(nowMs)) return false;
+  const told = throttled(rates, 'publishesPerSecondMax', nowMs);
+  if (told !== undefined) connection.record('Publish-In', told);
+  discard(connection, packet, 'publishesPerSecondMax');
+  return true;
+};
+
+/** Throttled: the message is lost and the connection stays. v5 is told with QoS 1, v3 gets no acknowledgement. */
+const discard = (connection: Connection, packet: PublishView, limit: string): void => {
+  connection.context.metrics['PublishIn.Throttle']++;
+  if (connection.version === 5 && packet.qos !== 0) answerRefused(connection, packet, code.quotaExceeded, limit);
 };
 
 /** Tells a v5 client that its message was not accepted: PUBACK of QoS 1, PUBREC of QoS 2, after which there is no PUBREL. */
