@@ -3,6 +3,7 @@ import { type Duplex, duplexPair } from 'node:stream';
 import mqttPacket, { type Packet, type Parser } from 'mqtt-packet';
 import type { AccountRegion } from '../src/aws/arn.ts';
 import type { Weighing } from '../src/aws/decision.ts';
+import { type EventLogs, noLogs } from '../src/journal/log-event.ts';
 import type { JournalRecord, Reason } from '../src/journal/record.ts';
 import { awsLimits, type Limits } from '../src/limits.ts';
 import type { Admission, Admit, Authority, IotAction, Peer } from '../src/mqtt/authority.ts';
@@ -107,6 +108,8 @@ export interface BedOptions {
   readonly limits?: Partial<Limits>;
   /** Replaces the registry. */
   readonly admit?: Admit;
+  /** Default: none. */
+  readonly logs?: EventLogs;
 }
 
 export type Version = 4 | 5;
@@ -192,7 +195,7 @@ export class RawClient {
   }
 }
 
-export const createBed = ({ limits = {}, admit }: BedOptions = {}) => {
+export const createBed = ({ limits = {}, admit, logs = noLogs }: BedOptions = {}) => {
   const clock = { nowMs: 1_700_000_000_000 };
   const records: JournalRecord[] = [];
   const troubles: unknown[] = [];
@@ -208,6 +211,7 @@ export const createBed = ({ limits = {}, admit }: BedOptions = {}) => {
     limits: { ...awsLimits, ...limits },
     admit: admit ?? registry,
     record: (record) => records.push(record),
+    logs,
     trouble: (error) => troubles.push(error),
     now: () => clock.nowMs,
     newId: () => `00000000-0000-4000-8000-${String(++ids).padStart(12, '0')}`,

@@ -144,7 +144,10 @@ const entryOf = (record: JournalRecord, eventType: LogEventType, protocol: LogEn
     reason: record.reason,
     details: record.status === 'Failure' ? explain(stored, nowhere).sentence : record.detail,
     ...(eventType === 'Connection.AuthNError' && {
-      more: { authenticationType: 'AWS_X509', serverNameIndication: record.tls?.serverName },
+      more: {
+        authenticationType: record.reason?.startsWith('SECURITY_TOKEN_') ? 'AWS_SIGV4' : 'AWS_X509',
+        serverNameIndication: record.tls?.serverName,
+      },
     }),
   };
 };

@@ -9,7 +9,7 @@ import { AliasingOutbox } from './aliasing-outbox.ts';
 import type { ConnectFacts } from './authority.ts';
 import type { Client } from './client.ts';
 import type { Connection } from './connection.ts';
-import { endings } from './ending.ts';
+import { endings, takenOverBy } from './ending.ts';
 import { connected, connectFailed } from './lifecycle.ts';
 import type { Outlet } from './outbox.ts';
 import { code } from './packets/codes.ts';
@@ -220,6 +220,7 @@ const open = (
     outbox: outletOf(connection, packet),
     packetBytesMax: connection.packetBytesMax,
     sentMax: Math.min(packet.properties.receiveMaximum ?? 65_535, limits.inflightMax),
+    traffic: connection.traffic,
     record: (fields) => connection.record('Publish-Out', { status: 'Failure', ...fields }),
     denied: (topic) => recordDenial(connection, 'Publish-Out', { authority, action: 'iot:Receive', name: topic }),
     congested: () => connection.congested(),
@@ -237,7 +238,7 @@ const open = (
       nowMs: context.now(),
       holder: connection,
     },
-    endings.takenOver,
+    takenOverBy(connection.peer, authority.principalId),
   );
   session.receiver = receiver;
   const client: Client = {

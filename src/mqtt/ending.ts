@@ -1,5 +1,6 @@
 /** Why a connection ends, what the client is told, and what becomes of its will. Source: spec gateway.md 5.8, 5.13. */
 import type { Reason } from '../journal/record.ts';
+import type { Peer } from './authority.ts';
 import { code } from './packets/codes.ts';
 
 /** AWS's words for it (life-cycle events), as far as this version knows them. */
@@ -28,7 +29,19 @@ export interface Ending {
   readonly detail?: string;
   /** The client asked for its will not to be published. */
   readonly withoutWill?: boolean;
+  /** Who took the client id over, for the log. */
+  readonly successor?: string;
 }
+
+/** A peer as details of log events name it. */
+export const peerText = ({ remoteAddress, remotePort }: Peer, principalId: string): string =>
+  `${remoteAddress} port ${remotePort} (principal ${principalId})`;
+
+/** Another connection took the client id over (spec gateway.md 5.4). */
+export const takenOverBy = (peer: Peer, principalId: string): Ending => ({
+  ...endings.takenOver,
+  successor: peerText(peer, principalId),
+});
 
 export const endings = {
   clientDisconnected: { disconnectReason: 'CLIENT_INITIATED_DISCONNECT', withoutWill: true },

@@ -4,7 +4,7 @@
  */
 import type { JournalRecord } from '../journal/record.ts';
 import type { Connection } from './connection.ts';
-import type { DisconnectReason, Ending } from './ending.ts';
+import { type DisconnectReason, type Ending, peerText } from './ending.ts';
 import { type EventSubject, noSession } from './events.ts';
 import { versionKeptMs } from './version-numbers.ts';
 
@@ -63,7 +63,7 @@ export const announceEnd = (connection: Connection, ending: Ending, sessionUntil
   const { context, clientId, peer, versionNumber } = connection;
   const subject = subjectOf(connection);
   const { account } = subject;
-  const { disconnectReason, failure, detail } = ending;
+  const { disconnectReason, failure, detail, successor } = ending;
   const nowMs = context.now();
   const untilMs = sessionUntilMs ?? nowMs + versionKeptMs;
   context.versionNumbers.keep(account, clientId, { version: versionNumber, untilMs }, nowMs);
@@ -78,7 +78,7 @@ export const announceEnd = (connection: Connection, ending: Ending, sessionUntil
     sourcePort: peer.remotePort,
     disconnectReason,
     reason: cause,
-    details: detail,
+    details: successor ? `${detail}: ${successor} took it from ${peerText(peer, subject.principalIdentifier)}` : detail,
   });
   context.events.disconnected(subject, { disconnectReason, versionNumber });
 };

@@ -24,6 +24,7 @@ import {
 import type { Outlet } from './outbox.ts';
 import type { Version } from './packets/writer.ts';
 import type { Match, MatchExtras } from './subscriptions.ts';
+import type { TrafficLog } from './traffic-log.ts';
 import type { Timed } from './wheel.ts';
 
 /** Longest time that one slow receiver holds publishers back. */
@@ -48,6 +49,7 @@ export interface ReceiverPlan {
   /** Most unacknowledged QoS 1 messages. */
   readonly sentMax: number;
   record(fields: Pick<JournalRecord, 'reason' | 'detail'>): void;
+  readonly traffic: TrafficLog;
   /** iot:Receive on the topic was denied: the first time per topic and revision. */
   denied(topic: string): void;
   /** The inflight window went over its bound. */
@@ -120,10 +122,19 @@ export class Receiver {
       return false;
     }
     const extras = match.extras && extrasOf(message, match.extras);
-    if (qos !== 0) return this.#sendKept(message.encoded(version, qos, extras), from);
-    if (extras !== undefined) return this.#sendQos0(message.encoded(version, 0, extras));
-    if (message.rawVersion !== version) return this.#sendQos0(message.encoded(version, 0));
-    return this.#forward(message);
+    const sent =
+      qos !== 0
+        ? this.#sendKept(message.encoded(version, qos, extras), from)
+        : extras !== undefined || message.rawVersion !== version
+          ? this.#sendQos0(message.encoded(version, 0, extras))
+          : this.#forward(message);
+    if (sent) this.#log(message.topic);
+    return sent;
+  }
+
+  #log(topicName: string): void {
+    const { traffic } = this.#plan;
+    if (traffic.quietAt !== this.#context.logs.revision) traffic.write({ eventType: 'Publish-Out', topicName });
   }
 
   /** A delivery failed by a fault of our own. */
@@ -223,8 +234,7 @@ export class Receiver {
     this.#undecidedBytes = 0;
     for (const { topic, qos, encoded } of undecided) {
       if (!this.#mayReceive(topic)) this.#context.metrics['PublishOut.AuthError']++;
-      else if (qos !== 0) this.#sendKept(encoded, undefined);
-      else this.#sendQos0(encoded);
+      else if (qos !== 0 ? this.#sendKept(encoded, undefined) : this.#sendQos0(encoded)) this.#log(topic);
     }
     this.#recover();
   }

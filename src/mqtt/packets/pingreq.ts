@@ -8,5 +8,9 @@ export const pingreq = (connection: Connection): void => {
   connection.context.metrics['Ping.Success']++;
   connection.outbox.append(pingresp, 0, pingresp.length);
   const { traffic } = connection;
-  if (traffic.quietAt !== connection.context.logs.revision) traffic.write({ eventType: 'Ping' });
+  if (traffic.quietAt !== connection.context.logs.revision) {
+    // answered in the turn in which it is read: no whole millisecond passes
+    const atMs = connection.context.now();
+    traffic.write({ eventType: 'Ping', more: { latency: 0, requestTimestamp: atMs, responseTimestamp: atMs } });
+  }
 };
