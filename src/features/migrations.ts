@@ -1,4 +1,5 @@
-/** The history of the schema: what every slice and the task runner have added to the store, in dependency order. */
+/** The history of the schema: what every slice, the broker and the task runner have added to the store, in dependency order. */
+import { retainedMigrations as retained } from '../mqtt/retained-rows.ts';
 import type { Migration } from '../store/migrate.ts';
 import { migrations as tasks } from '../tasks.ts';
 import { migrations as accounts } from './accounts/migrations.ts';

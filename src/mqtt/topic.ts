@@ -27,6 +27,18 @@ export const faultOfFilter = (filter: string): string | undefined => {
   return undefined;
 };
 
+/** Whether an unshared filter matches a topic. For one of each: many at once are looked up in `Subscriptions`. */
+export const matchesFilter = (filter: string, topic: string, hashMatchesParent: boolean): boolean => {
+  const levels = topic.split('/');
+  const pattern = filter.split('/');
+  if (topic.startsWith('$') && /^[+#]/.test(filter)) return false; // [MQTT-4.7.2-1]
+  for (const [index, expected] of pattern.entries()) {
+    if (expected === '#') return levels.length > index || hashMatchesParent;
+    if (index >= levels.length || (expected !== '+' && expected !== levels[index])) return false;
+  }
+  return pattern.length === levels.length;
+};
+
 /** A shared subscription `$share/{shareName}/{filter}` taken apart. */
 export interface SharedFilter {
   readonly shareName: string;
