@@ -240,6 +240,7 @@ const open = (
     },
     takenOverBy(connection.peer, authority.principalId),
   );
+  context.wills.resumed(session);
   session.receiver = receiver;
   const client: Client = {
     clientId,

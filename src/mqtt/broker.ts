@@ -36,6 +36,7 @@ import { createQuotas } from './quotas.ts';
 import { Scope } from './session.ts';
 import { VersionNumbers } from './version-numbers.ts';
 import { Wheel } from './wheel.ts';
+import { Wills } from './wills.ts';
 
 /** How often time-outs are looked at. */
 const tickMs = 1_000;
@@ -115,6 +116,8 @@ export const createBroker = ({
 }: BrokerOptions): Broker => {
   const metrics = createMetrics();
   const httpMetrics = createMetrics();
+  const wheel = new Wheel();
+  const wills = new Wills({ wheel, now: options.now, honoursDelay: options.limits.dialect.willDelay });
   const context: BrokerContext = {
     ...options,
     random,
@@ -129,7 +132,8 @@ export const createBroker = ({
     }),
     versionNumbers: new VersionNumbers(),
     quotas: rateQuotas ? createQuotas() : undefined,
-    wheel: new Wheel(),
+    wheel,
+    wills,
     turn: new Turn(),
     effort: { units: 0 },
   };
@@ -143,7 +147,7 @@ export const createBroker = ({
     const key = accountKey(account);
     const known = scopes.get(key);
     if (known !== undefined) return known;
-    const scope = new Scope(context.limits.dialect);
+    const scope = new Scope(context.limits.dialect, (session) => wills.sessionEnded(session));
     scopes.set(key, scope);
     return scope;
   };
@@ -168,11 +172,12 @@ export const createBroker = ({
     recordEnd(connection, ending);
     const { client } = connection;
     if (client === undefined) return;
+    const { will, scope, session } = client;
     client.receiver.close();
-    client.scope.leave(client.session);
+    scope.leave(session);
     announceEnd(connection, ending);
-    if (client.will !== undefined && !ending.withoutWill) publishWill(context, client.scope, client.will);
-    if (client.scope.isEmpty) scopes.delete(accountKey(client.authority.account));
+    if (will !== undefined && !ending.withoutWill) wills.owe(session, will, () => publishWill(context, scope, will));
+    if (scope.isEmpty) scopes.delete(accountKey(client.authority.account));
   };
 
   const timer = setInterval(() => context.wheel.tick(context.now()), tickMs);
@@ -220,6 +225,7 @@ export const createBroker = ({
     async close(graceMs = closeGraceMs) {
       closing = true;
       for (const connection of [...connections]) connection.end(endings.shutDown);
+      wills.publishAll();
       const closed = [...sockets].map(
         (socket) => new Promise<void>((resolve) => socket.once('close', () => resolve())),
       );

@@ -10,6 +10,7 @@ import type { Quotas } from './quotas.ts';
 import type { Turn } from './outbox.ts';
 import type { VersionNumbers } from './version-numbers.ts';
 import type { Wheel } from './wheel.ts';
+import type { Wills } from './wills.ts';
 
 /**
  * Work done so far in rough units, an ordinary packet or delivery being one. Whoever works adds to it; it tells when the clock is worth
@@ -47,6 +48,7 @@ export interface BrokerContext {
   /** Limits per unit of time; undefined: none is kept. */
   readonly quotas: Quotas | undefined;
   readonly wheel: Wheel;
+  readonly wills: Wills;
   readonly turn: Turn;
   readonly effort: Effort;
 }

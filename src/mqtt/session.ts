@@ -63,8 +63,12 @@ export class Scope {
   readonly subscriptions: Subscriptions<Session>;
   readonly #sessions = new Map<string, Session>();
 
-  constructor(rules: MatchingRules) {
+  readonly #ended: (session: Session) => void;
+
+  /** `ended` is told of every session that ends. */
+  constructor(rules: MatchingRules, ended: (session: Session) => void = () => {}) {
     this.subscriptions = new Subscriptions(rules);
+    this.#ended = ended;
   }
 
   /** Sessions of clients that are connected, or kept for clients that are not. */
@@ -121,6 +125,7 @@ export class Scope {
   end(session: Session): Promise<void> | undefined {
     for (const filter of session.subscriptions.keys()) this.unsubscribe(session, filter);
     if (this.#sessions.get(session.clientId) === session) this.#sessions.delete(session.clientId);
+    this.#ended(session);
     return undefined;
   }
 
