@@ -1,4 +1,4 @@
-/** A fatal TLS alert in a record of its own, for connections that are refused before OpenSSL has them. RFC 8446 6; RFC 6066 9. */
+/** A fatal TLS alert in a record of its own, for connections that are refused before OpenSSL has them. RFC 8446 6; RFC 6066 9; RFC 7301 3.2. */
 
 const descriptions = {
   decodeError: 50,
@@ -6,6 +6,7 @@ const descriptions = {
   internalError: 80,
   missingExtension: 109,
   unrecognizedName: 112,
+  noApplicationProtocol: 120,
 } as const;
 
 export type Alert = keyof typeof descriptions;

@@ -73,16 +73,25 @@ export interface GatewayOptions {
   readonly record: RecordAttempt;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
-  /** To be shared by the listeners of a node, so that a session of one is resumed at another. Default: own ones. */
-  readonly tlsServers?: TlsServers;
+  /** What the listeners of one node have in common. Default: nothing, it is the only one. */
+  readonly shared?: Partial<Shared>;
   readonly bounds?: Partial<GatewayBounds>;
+}
+
+/** What the listeners of one node have in common. */
+export interface Shared {
+  /** A TLS session of one listener is resumed at another. */
+  readonly tlsServers: TlsServers;
+  /** Handshakes of all listeners stand in one line. */
+  readonly line: HandshakeLine;
+  /** TCP connections of all listeners. */
+  readonly connections: { count: number };
 }
 
 /** What the connections of one listener share. */
 export interface Gate {
   readonly options: GatewayOptions;
   readonly protocol: ProtocolChoice;
-  readonly line: HandshakeLine;
-  readonly tlsServers: TlsServers;
+  readonly shared: Shared;
   readonly lingerMs: number;
 }

@@ -140,11 +140,15 @@ export class Incoming {
     }
     this.#tls = { ...this.#tls, version };
     const protocol = this.#gate.protocol(hello.alpn);
+    if (protocol.name === 'unavailable') {
+      this.#refuse('NOT_AVAILABLE', { detail: protocol.detail }, 'noApplicationProtocol');
+      return;
+    }
     const kind: ServerKind = serverKind(hello, version);
     const next = (certificate: ServerCertificate): void => {
       if (this.#step !== 'deciding') return;
       this.#step = 'waiting';
-      const place = this.#gate.line.enter((own) => {
+      const place = this.#gate.shared.line.enter((own) => {
         this.#place = own;
         this.#handshake(certificate, protocol);
       });
@@ -172,7 +176,7 @@ export class Incoming {
     this.#reader = undefined;
     try {
       this.#step = 'handshake';
-      this.#gate.tlsServers.handshake(this.#socket, needs, outcome);
+      this.#gate.shared.tlsServers.handshake(this.#socket, needs, outcome);
     } catch (error) {
       this.#step = 'waiting';
       this.#broken(error);

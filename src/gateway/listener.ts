@@ -6,7 +6,7 @@
  */
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { type Gate, type GatewayOptions, gatewayBounds } from './gate.ts';
+import { type Gate, type GatewayOptions, gatewayBounds, type Shared } from './gate.ts';
 import { HandshakeLine } from './handshake-line.ts';
 import { Incoming, plainAddress } from './incoming.ts';
 import { mqttsProtocol } from './protocol.ts';
@@ -24,20 +24,34 @@ export interface Gateway {
   close(graceMs: number): Promise<void>;
 }
 
-/** Rejects with Node's listen error (EADDRINUSE, EACCES) when the port cannot be had. */
-export const startGateway = async (options: GatewayOptions): Promise<Gateway> => {
-  const bounds = { ...gatewayBounds, ...options.bounds };
-  const gate: Gate = {
-    options,
-    protocol: options.protocol ?? mqttsProtocol,
-    tlsServers: options.tlsServers ?? new TlsServers({ now: options.now }),
-    lingerMs: bounds.lingerMs,
+/** What several listeners of one node are to be given, so that its bounds are the node's. */
+export const shareGateway = ({
+  limits,
+  now,
+  bounds: changed,
+}: Pick<GatewayOptions, 'limits' | 'now' | 'bounds'>): Shared => {
+  const bounds = { ...gatewayBounds, ...changed };
+  return {
+    tlsServers: new TlsServers({ now }),
     line: new HandshakeLine({
-      handshakesMax: options.limits.handshakesMax,
+      handshakesMax: limits.handshakesMax,
       waitingMax: bounds.handshakesWaitingMax,
       perTurnMax: bounds.handshakesPerTurnMax,
       slotMs: bounds.handshakeSlotMs,
     }),
+    connections: { count: 0 },
+  };
+};
+
+/** Rejects with Node's listen error (EADDRINUSE, EACCES) when the port cannot be had. */
+export const startGateway = async (options: GatewayOptions): Promise<Gateway> => {
+  const bounds = { ...gatewayBounds, ...options.bounds };
+  const shared = { ...shareGateway(options), ...options.shared };
+  const gate: Gate = {
+    options,
+    protocol: options.protocol ?? mqttsProtocol,
+    shared,
+    lingerMs: bounds.lingerMs,
   };
   const all = new Set<Incoming>();
   /** Those without a whole ClientHello, oldest first. */
@@ -45,12 +59,29 @@ export const startGateway = async (options: GatewayOptions): Promise<Gateway> =>
   /** Set while closing. */
   let emptied: (() => void) | undefined;
 
+  const { connectionsMax } = options.limits;
+  const drop = (source: { remoteAddress?: string | undefined; remotePort?: number | undefined } | undefined): void => {
+    options.record({
+      eventType: 'Connection.AuthNError',
+      status: 'Failure',
+      reason: 'CONNECTION_LIMIT',
+      detail: `connectionsMax ${connectionsMax}`,
+      ...(source?.remoteAddress === undefined ? {} : { sourceIp: plainAddress(source.remoteAddress) }),
+      ...(source?.remotePort === undefined ? {} : { sourcePort: source.remotePort }),
+    });
+  };
   const server = createServer({ noDelay: true }, (socket) => {
+    if (shared.connections.count >= connectionsMax) {
+      drop(socket);
+      socket.destroy();
+      return;
+    }
+    shared.connections.count += 1;
     const incoming = new Incoming(gate, socket, {
       helloDone: () => silent.delete(incoming),
       closed: () => {
         silent.delete(incoming);
-        all.delete(incoming);
+        if (all.delete(incoming)) shared.connections.count -= 1;
         if (all.size === 0) emptied?.();
       },
     });
@@ -63,17 +94,9 @@ export const startGateway = async (options: GatewayOptions): Promise<Gateway> =>
       return;
     }
   });
-  server.maxConnections = options.limits.connectionsMax;
-  server.on('drop', (dropped) => {
-    options.record({
-      eventType: 'Connection.AuthNError',
-      status: 'Failure',
-      reason: 'CONNECTION_LIMIT',
-      detail: `connectionsMax ${options.limits.connectionsMax}`,
-      ...(dropped?.remoteAddress === undefined ? {} : { sourceIp: plainAddress(dropped.remoteAddress) }),
-      ...(dropped?.remotePort === undefined ? {} : { sourcePort: dropped.remotePort }),
-    });
-  });
+  // cheaper than the count, as it makes no socket; but it knows of this listener only
+  server.maxConnections = connectionsMax;
+  server.on('drop', drop);
   server.listen({ host: options.host, port: options.port, backlog: 1024 });
   await once(server, 'listening');
   // an error of accept(), such as too many open files, costs that connection and not the process
@@ -87,7 +110,7 @@ export const startGateway = async (options: GatewayOptions): Promise<Gateway> =>
       emptied = resolve;
     });
     server.close();
-    gate.line.close();
+    shared.line.close();
     if (all.size === 0) emptied?.();
     for (const incoming of all) if (!incoming.open) incoming.destroy();
     const timer = setTimeout(() => {

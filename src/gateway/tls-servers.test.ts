@@ -71,7 +71,7 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
     const tlsServers = new TlsServers({ now: () => 0 });
     const other = selfSigned(folder, `renewed-${version}`, 'ec', 'DNS:localhost');
     let current = serverCertificates.ec;
-    const bed = await bootGateway(t, { tlsServers, serverCertificates: () => current });
+    const bed = await bootGateway(t, { shared: { tlsServers }, serverCertificates: () => current });
     const { session } = await visit(bed, only);
     current = { chainPem: other.certificatePem, privateKeyPem: other.keyPem };
     const resumed = await visit(bed, { ...only, session });
@@ -85,7 +85,7 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
   test(`${version}: ticket keys are replaced after their period; an older session costs a full handshake`, async (t) => {
     let nowMs = 0;
     const tlsServers = new TlsServers({ now: () => nowMs, ticketKeysPeriodMs: 3_600_000 });
-    const bed = await bootGateway(t, { tlsServers });
+    const bed = await bootGateway(t, { shared: { tlsServers } });
     const { session } = await visit(bed, only);
     nowMs = 3_599_999;
     assert.equal((await visit(bed, { ...only, session })).peer.tls.resumed, true);
@@ -99,12 +99,12 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
   test(`${version}: a session without a certificate request is not resumed where a certificate is required`, async (t) => {
     const tlsServers = new TlsServers({ now: () => 0 });
     const open = await bootGateway(t, {
-      tlsServers,
+      shared: { tlsServers },
       protocol: () => ({ name: 'https', alpn: undefined, clientCertificate: 'none' }),
     });
     const { peer, session } = await visit(open, only);
     assert.equal(peer.certificate, undefined);
-    const bed = await bootGateway(t, { tlsServers });
+    const bed = await bootGateway(t, { shared: { tlsServers } });
     const { peer: proven } = await visit(bed, { ...only, session });
     assert.equal(proven.tls.resumed, false);
     assert.equal(proven.certificate?.certificateId, deviceEc.certificateId);
@@ -113,7 +113,7 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
 
 test('servers are made at first use, shared while they fit, and the least recently used is dropped', async (t) => {
   const tlsServers = new TlsServers({ now: () => 0, tlsServersMax: 2 });
-  const bed = await bootGateway(t, { tlsServers });
+  const bed = await bootGateway(t, { shared: { tlsServers } });
   assert.equal(tlsServers.size, 0);
   await visit(bed);
   await visit(bed, { servername: endpointName });
@@ -134,7 +134,7 @@ test('a server that is in use is not the one that is dropped', async (t) => {
     },
   };
   const bed = await bootGateway(t, {
-    tlsServers: new TlsServers({ now: () => 0, tlsServersMax: 2 }),
+    shared: { tlsServers: new TlsServers({ now: () => 0, tlsServersMax: 2 }) },
     serverCertificates: () => counted,
     protocol: ([alpn]) => ({ name: 'mqtt', alpn, clientCertificate: 'required' }),
   });
