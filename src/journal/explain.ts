@@ -24,6 +24,7 @@ import {
   shortId,
   successorIdentity,
 } from './cure-lines.ts';
+import { explainHttps } from './explain-https.ts';
 import { explainAbsent, explainLimit, explainRate, explainRule } from './explain-mqtt.ts';
 import { script } from './shell.ts';
 import type { StoredRecord } from './stored-record.ts';
@@ -240,6 +241,13 @@ export const explain = (record: StoredRecord, surroundings: Surroundings): Expla
         `This server already holds as many connections as it may${detail(record)}.`,
         'Close connections that are not needed, or run the server with a higher limit.',
       );
+    case 'NOT_AUTHENTICATED':
+    case 'SECURITY_TOKEN_EXPIRED':
+    case 'SECURITY_TOKEN_INVALID':
+    case 'SECURITY_TOKEN_SIGNATURE_MISMATCH':
+    case 'PROTOCOL_MISMATCH':
+    case 'WEBSOCKET_TTL_EXPIRATION':
+      return explainHttps(record.reason, record);
     case 'AUTHORIZATION_FAILURE':
       return explainAuthorization(record, surroundings);
     case 'CLIENT_ERROR':

@@ -53,7 +53,7 @@ export const logEvent = (record: StoredRecord): Readonly<Record<string, unknown>
   eventType: record.eventType,
   protocol: record.protocol ?? 'MQTT',
   ...(record.eventType === 'Connection.AuthNError' && {
-    authenticationType: 'AWS_X509',
+    authenticationType: record.reason?.startsWith('SECURITY_TOKEN_') ? 'AWS_SIGV4' : 'AWS_X509',
     serverNameIndication: record.tls?.serverName,
   }),
   topicName: topicOf(record.resource),

@@ -42,6 +42,13 @@ export type Reason =
   | 'DEVICE_CERTIFICATE_EXPIRED'
   | 'DEVICE_CERTIFICATE_NOT_YET_VALID'
   | 'CONNECTION_LIMIT'
+  // HTTPS and WebSocket
+  | 'NOT_AUTHENTICATED' // neither a certificate nor a signature
+  | 'SECURITY_TOKEN_EXPIRED' // the signature (SigV4) is too old
+  | 'SECURITY_TOKEN_INVALID' // an unknown key, or a signature for something else than this endpoint; `detail` says which
+  | 'SECURITY_TOKEN_SIGNATURE_MISMATCH'
+  | 'PROTOCOL_MISMATCH' // MQTT where HTTPS is spoken
+  | 'WEBSOCKET_TTL_EXPIRATION' // closed after its longest life
   // MQTT
   | 'AUTHORIZATION_FAILURE'
   | 'CLIENT_ERROR' // malformed or forbidden packet; `detail` says which rule

@@ -10,6 +10,7 @@ import type { RecordAttempt } from '../journal/record.ts';
 import type { Limits } from '../limits.ts';
 import { connect } from './admission.ts';
 import type { Admit, Peer } from './authority.ts';
+import type { Carrier } from './carrier.ts';
 import { Connection, closeGraceMs, type Rules } from './connection.ts';
 import type { BrokerContext } from './context.ts';
 import { type Control, createControl } from './control.ts';
@@ -25,11 +26,11 @@ import type { ConnectWill } from './packets/connect.ts';
 import { disconnected } from './packets/disconnect.ts';
 import { pingreq } from './packets/pingreq.ts';
 import { puback } from './packets/puback.ts';
-import { publish } from './packets/publish.ts';
 import { pubcomp } from './packets/pubcomp.ts';
-import { subscribe } from './packets/subscribe.ts';
+import { publish } from './packets/publish.ts';
 import { pubrec } from './packets/pubrec.ts';
 import { pubrel } from './packets/pubrel.ts';
+import { subscribe } from './packets/subscribe.ts';
 import { unsubscribe } from './packets/unsubscribe.ts';
 import { encodeMessageProperties, type MessageProperties } from './packets/writer.ts';
 import { createQuotas } from './quotas.ts';
@@ -93,7 +94,7 @@ export interface Broker {
   /** Of HTTPS publishing and the data API. */
   readonly httpMetrics: Metrics;
   /** Speaks MQTT with an authenticated peer from now on; owns the socket. */
-  accept(socket: Duplex, peer: Peer): void;
+  accept(socket: Carrier, peer: Peer): void;
   /** Resolves when the message is durable where it must be; undefined = there is nothing to wait for. */
   publish(account: AccountRegion, message: ServiceMessage): Promise<void> | undefined;
   /** What calls may do in one account and region. */
@@ -127,8 +128,7 @@ export const createBroker = ({
     logs,
     events: createEvents({
       now: options.now,
-      publish: (account, topic, payload) =>
-        publishEvent(context, scopes.get(accountKey(account)), { topic, payload }),
+      publish: (account, topic, payload) => publishEvent(context, scopes.get(accountKey(account)), { topic, payload }),
     }),
     versionNumbers: new VersionNumbers(),
     quotas: rateQuotas ? createQuotas() : undefined,
@@ -156,11 +156,11 @@ export const createBroker = ({
     [packetType.connect]: (connection) => connect(connection, scopeOf),
     [packetType.publish]: publish,
     [packetType.puback]: puback,
-    [packetType.subscribe]: subscribe,
-    [packetType.unsubscribe]: unsubscribe,
     [packetType.pubrec]: pubrec,
     [packetType.pubrel]: pubrel,
     [packetType.pubcomp]: pubcomp,
+    [packetType.subscribe]: subscribe,
+    [packetType.unsubscribe]: unsubscribe,
     [packetType.pingreq]: pingreq,
     [packetType.disconnect]: disconnected,
   };

@@ -4,9 +4,9 @@
  * answers, and for a turn when its packets have taken their time; what was received by then waits in the reader, at most one chunk, the
  * rest in the kernel.
  */
-import type { Duplex } from 'node:stream';
 import type { EventType, JournalRecord, Reason } from '../journal/record.ts';
 import type { Authority, Peer } from './authority.ts';
+import { type Carrier, signedWebsocketMsMax } from './carrier.ts';
 import type { Client } from './client.ts';
 import { type BrokerContext, effortBytesShift, effortPerLook } from './context.ts';
 import { type Ending, endings } from './ending.ts';
@@ -54,7 +54,7 @@ export class Connection implements Publisher {
   versionNumber = 0;
 
   #traffic: TrafficLog | undefined;
-  readonly #socket: Duplex;
+  readonly #socket: Carrier;
   readonly #rules: Rules;
   readonly #onEnd: (connection: Connection, ending: Ending) => void;
   #pauses = 0;
@@ -64,6 +64,7 @@ export class Connection implements Publisher {
   #lastPacketMs: number;
   #keepAliveMs = 0;
   readonly #silence: Timed = { slot: 0, due: (nowMs) => this.#silent(nowMs) };
+  readonly #lifetime: Timed = { slot: 0, due: () => this.end(endings.outlived) };
   #heldBy: Set<Receiver> | undefined;
   /** Limits per unit of time; undefined: none is kept. */
   rates: ConnectionRates | undefined;
@@ -71,7 +72,7 @@ export class Connection implements Publisher {
 
   constructor(
     context: BrokerContext,
-    wire: { readonly socket: Duplex; readonly peer: Peer },
+    wire: { readonly socket: Carrier; readonly peer: Peer },
     rules: Rules,
     onEnd: (connection: Connection, ending: Ending) => void,
   ) {
@@ -84,7 +85,10 @@ export class Connection implements Publisher {
     this.outbox = new Outbox(wire.socket, context.turn, () => this.#drained());
     this.#lastPacketMs = context.now();
     context.wheel.schedule(this.#silence, this.#lastPacketMs + context.limits.connectPacketMs);
-    const { socket } = wire;
+    const { socket, peer } = wire;
+    if (peer.signer && peer.transport === 'websocket') {
+      context.wheel.schedule(this.#lifetime, this.#lastPacketMs + signedWebsocketMsMax);
+    }
     socket.on('data', (chunk: Buffer) => {
       if (this.isEnded) return;
       this.reader.push(chunk);
@@ -114,7 +118,7 @@ export class Connection implements Publisher {
   /** Writes a journal record with what is known of this connection. */
   record(eventType: EventType, fields: Partial<JournalRecord> & Pick<JournalRecord, 'status'>): void {
     const account = this.authority?.account;
-    const certificateId = this.peer.certificate?.certificateId;
+    const certificateId = this.peer.signer ? undefined : this.peer.certificate?.certificateId;
     this.context.record({
       ...(account && { account }),
       ...(certificateId && { certificateId }),
@@ -160,6 +164,7 @@ export class Connection implements Publisher {
   end(ending: Ending): void {
     if (this.isEnded) return;
     this.isEnded = true;
+    this.context.wheel.cancel(this.#lifetime);
     const { code: reasonCode, text } = ending;
     if (this.client !== undefined && this.version === 5 && reasonCode !== undefined) {
       if (text === undefined) this.send(disconnect(reasonCode));
@@ -311,8 +316,11 @@ export class Connection implements Publisher {
   #lost(): void {
     if (this.#socket.destroyed) this.context.wheel.cancel(this.#silence);
     if (this.isEnded) return;
-    if (this.client === undefined) this.#failedToConnect('CLIENT_ERROR', 'closed before its CONNECT was answered');
-    this.end(endings.lost);
+    const { farewell } = this.#socket;
+    if (this.client === undefined && farewell?.failure === undefined) {
+      this.#failedToConnect('CLIENT_ERROR', 'closed before its CONNECT was answered');
+    }
+    this.end(farewell ?? endings.lost);
   }
 
   /** The wheel's call: the end of the grace after a close, no CONNECT in time, or silence for 1.5 times the keep-alive. */

@@ -58,6 +58,12 @@ export const endings = {
     code: code.keepAliveTimeout,
     failure: 'MQTT_KEEP_ALIVE_TIMEOUT',
   },
+  /** AWS's choice of code is not documented (spec gateway.md 5.13). */
+  outlived: {
+    disconnectReason: 'WEBSOCKET_TTL_EXPIRATION',
+    code: code.administrativeAction,
+    failure: 'WEBSOCKET_TTL_EXPIRATION',
+  },
   unauthorized: { disconnectReason: 'AUTH_ERROR', code: code.notAuthorized },
   byCall: { disconnectReason: 'API_INITIATED_DISCONNECT', code: code.administrativeAction },
   shutDown: { disconnectReason: 'SERVER_INITIATED_DISCONNECT', code: code.serverShuttingDown },
