@@ -40,6 +40,7 @@ const sameOnBoth = [
   'package',
   'postgres-crash',
   'refusals-hostile',
+  'refusals-mqtt',
   'refusals-tls',
   'secure-element',
 ];

@@ -92,6 +92,7 @@ export const openScene = async (t: TestContext, options?: StartOptions): Promise
     async dial(version, dialOptions) {
       const client = await dial(node, version, { identity: device, ...dialOptions });
       open.push(client);
+      ports.set(client.socket, client.socket.localPort); // a closed socket has none any more
       return client;
     },
     async enter(version, fields = {}, identity = device) {
@@ -152,7 +153,6 @@ export const runRows = async (t: TestContext, scene: Scene, rows: readonly Row[]
         const client = bare
           ? await scene.dial(version, { identity })
           : (await scene.enter(version, connect, identity)).client;
-        ports.set(client.socket, client.socket.localPort);
         client.send(typeof sends === 'function' ? sends(version) : sends);
         const closes = lines.at(-1) === 'close';
         const heard = closes ? [...(await client.closed()).map(shown), 'close'] : await client.heard(lines.length);
