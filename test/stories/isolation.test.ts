@@ -18,6 +18,7 @@ import {
   DeletePolicyCommand,
   DeletePolicyVersionCommand,
   DeleteThingCommand,
+  DeleteV2LoggingLevelCommand,
   DescribeCertificateCommand,
   DescribeEndpointCommand,
   DescribeThingCommand,
@@ -25,8 +26,10 @@ import {
   DetachPrincipalPolicyCommand,
   DetachThingPrincipalCommand,
   GetEffectivePoliciesCommand,
+  GetLoggingOptionsCommand,
   GetPolicyCommand,
   GetPolicyVersionCommand,
+  GetV2LoggingOptionsCommand,
   type IoTClient,
   ListAttachedPoliciesCommand,
   ListCertificatesCommand,
@@ -40,8 +43,12 @@ import {
   ListThingPrincipalsCommand,
   ListThingPrincipalsV2Command,
   ListThingsCommand,
+  ListV2LoggingLevelsCommand,
   RegisterCertificateWithoutCACommand,
   SetDefaultPolicyVersionCommand,
+  SetLoggingOptionsCommand,
+  SetV2LoggingLevelCommand,
+  SetV2LoggingOptionsCommand,
   TestAuthorizationCommand,
   UpdateCertificateCommand,
   UpdateThingCommand,
@@ -93,6 +100,25 @@ const missing = 'ResourceNotFoundException';
 const authInfos = [{ actionType: 'PUBLISH' as const, resources: ['arn:aws:iot:us-east-1:111111111111:topic/a'] }];
 
 const table: readonly Row[] = [
+  {
+    answer: 'NotConfiguredException',
+    asks: ({ thingName }) => [
+      new GetV2LoggingOptionsCommand({}),
+      new ListV2LoggingLevelsCommand({}),
+      levelOf(thingName),
+    ],
+  },
+  {
+    answer: 'success',
+    asks: ({ thingName }) => [
+      new GetLoggingOptionsCommand({}),
+      new DeleteV2LoggingLevelCommand({ targetType: 'CLIENT_ID', targetName: thingName }),
+      new SetV2LoggingOptionsCommand({ defaultLogLevel: 'ERROR' }),
+      new SetLoggingOptionsCommand({
+        loggingOptionsPayload: { roleArn: 'arn:aws:iam::222222222222:role/r', logLevel: 'WARN' },
+      }),
+    ],
+  },
   {
     answer: missing,
     asks: ({ certificateId }) => [
@@ -202,6 +228,13 @@ const table: readonly Row[] = [
   },
 ];
 
+/** A level for the client that bears a thing's name. */
+const levelOf = (thingName: string) =>
+  new SetV2LoggingLevelCommand({
+    logTarget: { targetType: 'CLIENT_ID', targetName: thingName },
+    logLevel: 'DEBUG',
+  });
+
 /** Lists in pages, as their owner asks for them. */
 const pagedLists = (own: Names, marker?: string): readonly Command[] => {
   const byMarker = { pageSize: 1, ...(marker !== undefined && { marker }) };
@@ -215,6 +248,7 @@ const pagedLists = (own: Names, marker?: string): readonly Command[] => {
     new ListTargetsForPolicyCommand({ ...byMarker, policyName }),
     new ListPolicyPrincipalsCommand({ ...byMarker, policyName }),
     new ListThingsCommand(byToken),
+    new ListV2LoggingLevelsCommand({ ...byToken, targetType: 'CLIENT_ID' }),
     new ListThingPrincipalsCommand({ ...byToken, thingName }),
     new ListThingPrincipalsV2Command({ ...byToken, thingName }),
     new ListPrincipalThingsCommand({ ...byToken, principal: certificateArn }),
@@ -296,7 +330,9 @@ const furnish = async (iot: IoTClient, who: AccountRegion, names: Names, second:
   for (const { certificatePem } of [names, second]) {
     await iot.send(new RegisterCertificateWithoutCACommand({ certificatePem, status: 'ACTIVE' }));
   }
+  await iot.send(new SetV2LoggingOptionsCommand({ defaultLogLevel: 'ERROR' }));
   for (const { policyName, thingName } of [names, second]) {
+    await iot.send(levelOf(thingName));
     await iot.send(new CreatePolicyCommand({ policyName, policyDocument: documentText('KnownToItsOwnerAlone1') }));
     await iot.send(
       new CreateThingCommand({ thingName, attributePayload: { attributes: { serial: 'known-to-its-owner-alone' } } }),
@@ -436,6 +472,8 @@ test("no list shows another account's, and no page marker of another account or 
     await client.send(new CreateThingCommand({ thingName }));
     await client.send(new AttachPolicyCommand({ policyName, target: certificateArn }));
     await client.send(new AttachThingPrincipalCommand({ thingName, principal: certificateArn }));
+    await client.send(new SetV2LoggingOptionsCommand({ defaultLogLevel: 'ERROR' }));
+    await client.send(levelOf(thingName));
 
     for (const [index, command] of pagedLists(known).entries()) {
       const name = `${operationOf(command)} by ${kind}`;
