@@ -5,6 +5,7 @@
  */
 import { duplexPair } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
+import { awsLimits, type Limits, openLimits } from '../../../src/limits.ts';
 import type { Authority, Peer } from '../../../src/mqtt/authority.ts';
 import { accountA, createBed } from '../../mqtt-bed.ts';
 import { cut } from '../corpus.ts';
@@ -15,20 +16,29 @@ import { hold, type Target } from '../target.ts';
 const byPiece = 1;
 const restricted = 2;
 const neverEnds = 4;
+const inOpen = 8;
 
 const answersMax = 64;
 const answerBytesMin = 4_096;
 const turnsMax = 10_000;
 /** Nothing in memory takes longer to be answered. */
 const quietTurns = 6;
-/** Packets that servers send: CONNACK, PUBLISH, PUBACK, SUBACK, UNSUBACK, PINGRESP, DISCONNECT. */
+/** Packets that servers send: CONNACK, PUBLISH, PUBACK, SUBACK, UNSUBACK, PINGRESP, DISCONNECT; in `open` PUBREC, PUBREL and PUBCOMP as well. */
 const serverPackets = new Set([2, 3, 4, 9, 11, 13, 14]);
+const openServerPackets = new Set([...serverPackets, 5, 6, 7]);
 
-/** Whether bytes are whole packets that a server may send. */
-const areAnswers = (bytes: Buffer): boolean => {
+/** `--limits open`, but a silent connection ends in as short a time as in `aws`. */
+const openLimitsHere: Limits = {
+  ...openLimits,
+  keepAliveSecondsMax: awsLimits.keepAliveSecondsMax,
+  dialect: { ...openLimits.dialect, keepAliveMayBeOff: false },
+};
+
+/** Whether bytes are whole packets of these kinds. */
+const arePackets = (bytes: Buffer, kinds: ReadonlySet<number>): boolean => {
   let at = 0;
   while (at < bytes.length) {
-    if (!serverPackets.has((bytes[at++] ?? 0) >> 4)) return false;
+    if (!kinds.has((bytes[at++] ?? 0) >> 4)) return false;
     let length = 0;
     for (let shift = 0; ; shift += 7) {
       const byte = bytes[at++];
@@ -68,18 +78,30 @@ export default async (): Promise<Target> => {
       },
     };
   };
-  const bed = createBed({
-    admit: async ({ certificate }) => {
-      given++;
-      return { authority: authority(certificate?.certificateId ?? '') };
-    },
-  });
-  const watcher = await bed.connect(5, 'watcher', { keepalive: 1200 });
-  watcher.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: '#', qos: 0 }] });
-  await watcher.next();
+  /** A broker, and a client that everything reaches. */
+  const found = async (limits: Limits, kinds: ReadonlySet<number>) => {
+    const bed = createBed({
+      limits,
+      admit: async ({ certificate }) => {
+        given++;
+        return { authority: authority(certificate?.certificateId ?? '') };
+      },
+    });
+    const watcher = await bed.connect(5, 'watcher', { keepalive: 1200 });
+    watcher.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: '#', qos: 0 }] });
+    await watcher.next();
+    return { bed, watcher, kinds };
+  };
+  type Place = Awaited<ReturnType<typeof found>>;
+  const aws = await found(awsLimits, serverPackets);
+  const open = await found(openLimitsHere, openServerPackets);
 
   /** Sends the pieces and gives what came back until the server closed. */
-  const converse = async (pieces: readonly Buffer[], certificateId: string, ends: boolean): Promise<Buffer> => {
+  const converse = async (
+    { bed, watcher }: Place,
+    pieces: readonly Buffer[],
+    { certificateId, ends }: { certificateId: string; ends: boolean },
+  ): Promise<Buffer> => {
     const [client, far] = duplexPair();
     const peer: Peer = {
       account: accountA,
@@ -113,7 +135,7 @@ export default async (): Promise<Target> => {
     return Buffer.concat(answers);
   };
 
-  const settled = async (): Promise<void> => {
+  const settled = async ({ bed, watcher }: Place): Promise<void> => {
     await watcher.settled();
     hold(bed.broker.connections().length === 1, 'an ended connection is forgotten');
     const internal = bed.records.find(({ reason }) => reason === 'INTERNAL_SERVER_ERROR');
@@ -125,39 +147,45 @@ export default async (): Promise<Target> => {
     corpus: mqttStreams.flatMap((bytes, index) => [
       Buffer.concat([Buffer.of(index % 4), bytes]),
       Buffer.concat([Buffer.of(neverEnds | (index % 4)), bytes]),
+      Buffer.concat([Buffer.of(inOpen | (index % 8)), bytes]),
     ]),
     dictionary: mqttWords,
     bytesMax: 4_096,
     async run(input) {
       const [flags = 0] = input;
       const bytes = input.subarray(1);
-      const principal = flags & restricted ? 'some' : 'all';
+      const place = flags & inOpen ? open : aws;
+      const certificateId = flags & restricted ? 'some' : 'all';
       const ends = (flags & neverEnds) === 0;
-      const whole = await converse([bytes], principal, ends);
-      hold(areAnswers(whole), 'answers are whole packets that servers send');
+      const whole = await converse(place, [bytes], { certificateId, ends });
+      hold(arePackets(whole, place.kinds), 'answers are whole packets that servers send');
       hold(whole.length <= answersMax * bytes.length + answerBytesMin, 'a client gets back no more than it can cause');
       const pieces = flags & byPiece ? cut(bytes, 1, 0) : cut(bytes, 60, bytes.length);
-      const pieced = await converse(pieces, principal, ends);
+      const pieced = await converse(place, pieces, { certificateId, ends });
       const [one, other] = [whole, pieced].map((answer) => answer.toString('latin1').replaceAll(generatedId, 'id'));
       // time passes while a silent client is waited for, and what is sent again comes at another moment
       if (ends) hold(one === other, 'the way the stream is cut decides nothing');
-      await settled();
+      await settled(place);
       return whole.length === 0 ? 'closed without an answer' : `first answer ${(whole[0] ?? 0) >> 4}, of ${whole[3]}`;
     },
     async check() {
-      bed.advance(1_000);
-      const topic = 'health/check';
-      watcher.send({ cmd: 'publish', topic, payload: 'x', qos: 0, dup: false, retain: false });
-      const heard = await watcher.settled();
-      hold(
-        heard.some((packet) => packet.cmd === 'publish' && packet.topic === topic),
-        'a healthy client is served',
-      );
-      hold(given === back + 1, 'the rights of ended connections are given back, once');
+      for (const { bed, watcher } of [aws, open]) {
+        bed.advance(1_000);
+        const topic = 'health/check';
+        watcher.send({ cmd: 'publish', topic, payload: 'x', qos: 0, dup: false, retain: false });
+        const heard = await watcher.settled();
+        hold(
+          heard.some((packet) => packet.cmd === 'publish' && packet.topic === topic),
+          'a healthy client is served',
+        );
+      }
+      hold(given === back + 2, 'the rights of ended connections are given back, once');
     },
     async close() {
-      watcher.socket.destroy();
-      await bed.broker.close(100);
+      for (const { bed, watcher } of [aws, open]) {
+        watcher.socket.destroy();
+        await bed.broker.close(100);
+      }
     },
   };
 };
