@@ -6,6 +6,7 @@ import { openMarker, sealMarker } from './aws/marker.ts';
 import type { Bus } from './bus/bus.ts';
 import { noteChange } from './bus/changes.ts';
 import type { Arrival, Call, Caller, Feature } from './feature.ts';
+import { type EventLogs, noLogs } from './journal/log-event.ts';
 import type { EventType, RecordAttempt } from './journal/record.ts';
 import type { IotAction } from './mqtt/authority.ts';
 import type { Control } from './mqtt/control.ts';
@@ -23,6 +24,8 @@ export interface CallServices {
   /** The broker, as one account and region sees it. */
   readonly control: (account: AccountRegion) => Control;
   readonly record: RecordAttempt;
+  /** Default: none. */
+  readonly logs?: EventLogs;
 }
 
 export interface CallScope {
@@ -94,5 +97,14 @@ export const makeCall = (services: CallServices, { account, caller, arrival, ope
       throw new Fault('ForbiddenException', `Not authorized: ${action} on ${resource}`);
     },
     record,
+    log: (event) =>
+      (services.logs ?? noLogs).log(account, {
+        status: 'Success',
+        protocol: 'HTTP',
+        principalId: principal?.principalId ?? caller.userId,
+        sourceIp: arrival.source?.ip,
+        sourcePort: arrival.source?.port,
+        ...event,
+      }),
   };
 };

@@ -2,6 +2,7 @@
 import type { AccountRegion } from './aws/arn.ts';
 import type { Operations, ServiceName } from './aws/operations.ts';
 import type { ChangeKind } from './bus/changes.ts';
+import type { LogEntry } from './journal/log-event.ts';
 import type { EventType, JournalRecord } from './journal/record.ts';
 import type { Authority, IotAction } from './mqtt/authority.ts';
 import type { Control } from './mqtt/control.ts';
@@ -68,6 +69,8 @@ export interface Call {
    * of a direct message (iot:Topic). Faults: ForbiddenException, with all that was weighed in the journal.
    */
   authorize(action: IotAction, resource: string, topic?: string): Promise<void>;
+  /** Tells the account's log what was done, if its levels ask for it; what is recorded as refused gets there by itself. */
+  log(event: Pick<LogEntry, 'eventType' | 'clientId' | 'topicName' | 'more'>): void;
   /** Tells the journal what became of this request; who and from where is known. */
   record(eventType: EventType, fields: Partial<JournalRecord> & Pick<JournalRecord, 'status'>): void;
 }

@@ -288,7 +288,7 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
     ],
   };
   let apiUrl = '';
-  const services = { store, bus, features, markerKey, now, control: broker.control, record };
+  const services = { store, bus, features, markerKey, now, control: broker.control, record, logs };
   const api = await listening(
     startApi({
       host,

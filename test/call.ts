@@ -7,6 +7,7 @@ import { type Change, onChange } from '../src/bus/changes.ts';
 import { localBus } from '../src/bus/local.ts';
 import { makeCall as makeCallOver } from '../src/call.ts';
 import type { Call, Caller, Feature } from '../src/feature.ts';
+import type { EventLogs } from '../src/journal/log-event.ts';
 import type { JournalRecord } from '../src/journal/record.ts';
 import { awsLimits } from '../src/limits.ts';
 import { type Broker, createBroker } from '../src/mqtt/broker.ts';
@@ -23,6 +24,8 @@ export interface TestCallOptions {
   /** In dependency order: the slice under test after those it builds on. */
   readonly features: readonly Feature[];
   readonly account?: AccountRegion;
+  /** Default: none. */
+  readonly logs?: EventLogs;
   /** The clock; by default one that stands at `testStartMs` and moves by `advance`. */
   readonly now?: () => number;
   /** The broker that calls reach; by default one that nobody is connected to. */
@@ -73,9 +76,12 @@ export const makeCall = async (t: TestContext, options: TestCallOptions): Promis
   const records: JournalRecord[] = [];
   const record = (entry: JournalRecord): void => {
     records.push(entry);
+    options.logs?.attempt(entry);
   };
   const broker = options.broker ?? emptyBroker(t, now);
-  const services = { store, bus, features, markerKey: randomBytes(32), now, control: broker.control, record };
+  const { logs } = options;
+  const shared = { store, bus, features, markerKey: randomBytes(32), now };
+  const services = { ...shared, control: broker.control, record, ...(logs && { logs }) };
   const callAs = (account: AccountRegion, caller: Partial<Caller> = {}): Call =>
     makeCallOver(services, {
       account,

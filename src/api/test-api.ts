@@ -102,6 +102,7 @@ const callOf = (account: Call['account'], caller: Caller, arrival: Arrival): Cal
     },
     authorize: absent,
     record: absent,
+    log: absent,
   };
 };
 

@@ -1,5 +1,7 @@
 import type { Feature } from '../../feature.ts';
+import { logTimestamp } from '../../journal/log.ts';
 import { deleteConnection, getConnection, listSubscriptions } from './connections.ts';
+import { logged } from './logged.ts';
 import { publish } from './publish.ts';
 import { getRetainedMessage, listRetainedMessages } from './retained-messages.ts';
 import { sendDirectMessage } from './send-direct-message.ts';
@@ -10,13 +12,25 @@ export const messages = (): Feature => ({
   migrations: [],
   operations: {
     'iot-data': {
-      Publish: publish,
-      GetRetainedMessage: getRetainedMessage,
-      ListRetainedMessages: listRetainedMessages,
-      DeleteConnection: deleteConnection,
-      GetConnection: getConnection,
-      ListSubscriptions: listSubscriptions,
-      SendDirectMessage: sendDirectMessage,
+      Publish: logged(publish, ({ topic, retain }) => ({
+        eventType: 'Publish-In',
+        topicName: topic,
+        more: retain ? { retain: 'True' } : {},
+      })),
+      GetRetainedMessage: logged(getRetainedMessage, ({ topic }, { qos, lastModifiedTime = 0 }) => ({
+        eventType: 'GetRetainedMessage',
+        topicName: topic,
+        more: { qos, lastModifiedDate: logTimestamp(lastModifiedTime) },
+      })),
+      ListRetainedMessages: logged(listRetainedMessages, () => ({ eventType: 'ListRetainedMessage' })),
+      DeleteConnection: logged(deleteConnection, ({ clientId }) => ({ eventType: 'DeleteConnection', clientId })),
+      GetConnection: logged(getConnection, ({ clientId }) => ({ eventType: 'GetConnection', clientId })),
+      ListSubscriptions: logged(listSubscriptions, ({ clientId }) => ({ eventType: 'ListSubscriptions', clientId })),
+      SendDirectMessage: logged(sendDirectMessage, ({ clientId, topic }) => ({
+        eventType: 'SendDirectMessage',
+        clientId,
+        topicName: topic,
+      })),
     },
   },
 });
