@@ -259,7 +259,7 @@ const publishEvent = (
     payloadEnd: source.length,
     expiresAtMs: Number.POSITIVE_INFINITY,
   });
-  deliver(context, receivers, message);
+  deliver(context, receivers, message)?.catch(context.trouble);
 };
 
 const publishWill = (context: BrokerContext, scope: Scope, will: ConnectWill): void => {
