@@ -9,6 +9,8 @@ import type { IConnectPacket } from 'mqtt-packet';
 import type { StartOptions } from '../../src/index.ts';
 import type { ExplainedRecord } from '../../src/journal/endpoint.ts';
 import type { Reason } from '../../src/journal/record.ts';
+import { nameOfAwsMetric } from '../../src/metrics/prometheus.ts';
+import { parseExposition } from '../exposition.ts';
 import type { Identity } from '../harness.ts';
 import { readJournal } from '../journal.ts';
 import {
@@ -43,6 +45,8 @@ export interface Scene {
   /** The newest refusals that the journal has of this connection. */
   refusalsOf(client: RawMqtt): Promise<ExplainedRecord[]>;
   advance(ms: number): Promise<void>;
+  /** One of AWS's counters, e.g. `PublishIn.AuthError`, over MQTT so far; from the node's /metrics. */
+  count(metric: string): Promise<number>;
   /** A principal with a policy of these statements. */
   principal(name: string, statements: readonly object[]): Promise<Identity>;
 }
@@ -114,6 +118,11 @@ export const openScene = async (t: TestContext, options?: StartOptions): Promise
       return records.filter(({ record }) => record.sourcePort === ports.get(socket));
     },
     advance: (ms) => node.clock.advance(ms),
+    async count(metric) {
+      const response = await fetch(`http://127.0.0.1:${node.metricsPort}/metrics`);
+      const family = parseExposition(await response.text()).get(nameOfAwsMetric(metric));
+      return family?.samples.find(({ labels }) => labels['protocol'] === 'MQTT')?.value ?? Number.NaN;
+    },
     async principal(policyName, statements) {
       const policyDocument = JSON.stringify({ Version: '2012-10-17', Statement: statements });
       await fleet.client.send(new CreatePolicyCommand({ policyName, policyDocument }));
@@ -139,13 +148,15 @@ export interface Row {
   readonly bare?: boolean;
   /** The reason that the journal gives for this refusal. */
   readonly journal?: Reason;
+  /** AWS's counter that this adds to. */
+  readonly metric?: string;
 }
 
 export const name = (version: Version): string => (version === 4 ? 'v3' : 'v5');
 
 /** One case per row and version. */
 export const runRows = async (t: TestContext, scene: Scene, rows: readonly Row[]): Promise<void> => {
-  for (const { row, sends, v3, v5, as = 'device', connect, bare = false, journal } of rows) {
+  for (const { row, sends, v3, v5, as = 'device', connect, bare = false, journal, metric } of rows) {
     for (const [version, lines] of [[4, v3] as const, [5, v5] as const]) {
       if (lines === undefined) continue;
       await t.test(`${row}, ${name(version)}: ${lines.join(', ') || 'nothing'}`, async () => {
@@ -153,6 +164,7 @@ export const runRows = async (t: TestContext, scene: Scene, rows: readonly Row[]
         const client = bare
           ? await scene.dial(version, { identity })
           : (await scene.enter(version, connect, identity)).client;
+        const before = metric === undefined ? 0 : await scene.count(metric);
         client.send(typeof sends === 'function' ? sends(version) : sends);
         const closes = lines.at(-1) === 'close';
         const heard = closes ? [...(await client.closed()).map(shown), 'close'] : await client.heard(lines.length);
@@ -161,6 +173,7 @@ export const runRows = async (t: TestContext, scene: Scene, rows: readonly Row[]
           const [newest] = await scene.refusalsOf(client);
           assert.equal(newest?.record.reason, journal);
         }
+        if (metric !== undefined) assert.equal((await scene.count(metric)) - before, 1, metric);
         client.socket.destroy();
       });
     }

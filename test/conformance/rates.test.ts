@@ -21,10 +21,12 @@ test('gateway.md 5.1 and 5.5: rates of what comes in', async (t) => {
     async (version) => {
       const clientId = scene.newId();
       const first = await scene.enter(version, { clientId });
+      const before = await scene.count('Connect.ClientIDThrottle');
       const second = await scene.dial(version);
       second.send(connectPacket(version, { clientId }));
       assert.deepEqual((await second.closed()).map(shown), [version === 4 ? 'CONNACK 0x03' : 'CONNACK 0x97']);
       assert.deepEqual(await refusal(second), ['THROTTLED', 'connectIntervalMs']);
+      assert.equal((await scene.count('Connect.ClientIDThrottle')) - before, 1);
       assert.deepEqual(await first.client.heard(), [], 'the first one stays');
       await scene.enter(version); // another id is another matter
       await scene.advance(1_000);
@@ -42,7 +44,7 @@ test('gateway.md 5.1 and 5.5: rates of what comes in', async (t) => {
       const topic = `own/fast/${version}`;
       const listener = await scene.listen(version, topic);
       const { client } = await scene.enter(version);
-      await scene.advance(1); // so that nothing is refilled between the packets of one chunk but by real time
+      const before = await scene.count('PublishIn.Throttle');
       client.send(publishes(250, topic));
       const lines = await client.heard(version === 4 ? 100 : 250);
       const accepted = lines.filter((line) => !line.endsWith('0x97'));
@@ -54,6 +56,7 @@ test('gateway.md 5.1 and 5.5: rates of what comes in', async (t) => {
         Array.from({ length: 100 }, (_, index) => `PUBACK ${index + 1}`),
       );
       assert.deepEqual(await refusal(client), ['THROTTLED', 'publishesPerSecondMax']);
+      assert.equal((await scene.count('PublishIn.Throttle')) - before, 250 - accepted.length);
       const received = await listener.client.take(100);
       assert.equal(received.length, 100);
       await scene.advance(1_000);
