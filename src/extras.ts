@@ -1,7 +1,7 @@
 /** What the API listener serves beside AWS's operations: health, the root certificate, the journal, the names for /etc/hosts. */
 import type { Extra, ExtraAnswer, ExtraRequest } from './api/dispatch.ts';
 import type { Accounts } from './features/accounts/account.ts';
-import { hostsLines } from './features/domains/hosts.ts';
+import { addressReached, hostsLines } from './features/domains/hosts.ts';
 import { answerJournal } from './journal/endpoint.ts';
 import type { Journal } from './journal/journal.ts';
 import { type Health, healthAnswers } from './metrics/health.ts';
@@ -16,6 +16,7 @@ export interface ExtrasOptions {
   readonly apiUrl: () => string;
   readonly version: string;
   readonly mqttPort: number;
+  readonly httpsPorts: readonly number[];
 }
 
 /** The root certificate under our own name and under the names that AWS's articles fetch it by. */
@@ -32,7 +33,7 @@ const isDevelopment = ({ arrival, forwarded, caller }: ExtraRequest): boolean =>
   arrival.loopback && !forwarded && /^(test|[0-9]{12})$/.test(caller?.accessKeyId ?? '');
 
 export const extras = (options: ExtrasOptions): readonly Extra[] => {
-  const { journal, accounts, rootPem, domain, health, apiUrl, version, mqttPort } = options;
+  const { journal, accounts, rootPem, domain, health, apiUrl, version, mqttPort, httpsPorts } = options;
   const ready = (): boolean => health.causes().length === 0;
   const root: ExtraAnswer = { status: 200, contentType: 'application/x-pem-file', body: rootPem };
   return [
@@ -41,7 +42,7 @@ export const extras = (options: ExtrasOptions): readonly Extra[] => {
       method: 'GET',
       path: '/_fleetgate/health',
       signed: false,
-      handle: () => json({ alive: true, ready: ready(), version, mqttPort }, ready() ? 200 : 503),
+      handle: () => json({ alive: true, ready: ready(), version, mqttPort, httpsPorts }, ready() ? 200 : 503),
     },
     ...Object.entries(healthAnswers).map(
       ([path, answer]): Extra => ({
@@ -77,8 +78,9 @@ export const extras = (options: ExtrasOptions): readonly Extra[] => {
       signed: true,
       async handle(request) {
         const all = await accounts.list();
+        const address = addressReached({ host: request.arrival.host, localAddress: request.localAddress });
         const own = all.filter(({ accountId }) => isDevelopment(request) || accountId === request.account?.accountId);
-        const lines = hostsLines(own, { domain, address: '127.0.0.1' });
+        const lines = hostsLines(own, { domain, address });
         return {
           status: 200,
           contentType: 'text/plain; charset=utf-8',

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { platform } from 'node:os';
 import { test } from 'node:test';
 import { connect } from 'node:tls';
+import { signRequest } from './aws/sigv4.ts';
 import { type FleetNode, start } from './index.ts';
 import { awsLimits } from './limits.ts';
 import { plainNameOf } from './node.ts';
@@ -30,6 +31,19 @@ test('what --host names is one of the names of the node: its certificate carries
   const node = await start({ host: '127.0.0.2' });
   t.after(() => node.close(0));
   assert.equal(await isTrusted(node, '127.0.0.2'), true);
+});
+
+test('the lines for /etc/hosts lead to the address at which the node was asked', {
+  skip: platform() !== 'linux',
+}, async (t) => {
+  const node = await start({ host: '127.0.0.2' });
+  t.after(() => node.close(0));
+  const url = `${node.apiUrl}/_fleetgate/hosts`;
+  const key = { accessKeyId: 'test', secretAccessKey: 'test', region: 'us-east-1', service: 'iot' };
+  const { host: _, ...headers } = signRequest({ ...key, method: 'GET', url, nowMs: Date.now() });
+  const lines = (await (await fetch(url, { headers })).text()).trimEnd().split('\n');
+  assert.equal(lines.length, 4);
+  for (const line of lines) assert.match(line, /^127\.0\.0\.2 \S+$/);
 });
 
 const hosts: [host: string, name: string, rule: string][] = [

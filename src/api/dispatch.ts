@@ -184,6 +184,7 @@ export const createDispatch = (
       query: readQuery(request.query),
       body: who ? who.body : await request.body(),
       arrival,
+      localAddress: request.localAddress,
       forwarded: request.forwarded,
       account: who?.account,
       caller: who?.caller,

@@ -8,6 +8,8 @@ export interface ExtraRequest {
   readonly query: ReadonlyMap<string, string>;
   readonly body: Uint8Array;
   readonly arrival: Arrival;
+  /** This end of the connection. */
+  readonly localAddress: string | undefined;
   /** A proxy's header is there: a loopback peer speaks for somebody else. */
   readonly forwarded: boolean;
   /** Who signed; undefined when the extra is not signed. */

@@ -1,4 +1,4 @@
-/** `fleetgate hosts`: lines for /etc/hosts (or NSS_WRAPPER_HOSTS) that make the names of the endpoints point at this machine. */
+/** `fleetgate hosts`: lines for /etc/hosts (or NSS_WRAPPER_HOSTS) that make the names of the endpoints point at the server, by the address at which it was asked. */
 import { readFlags } from '../config.ts';
 import type { Command, Io } from './io.ts';
 import { ask, findServer, serverFlags } from './server.ts';

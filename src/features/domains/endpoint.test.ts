@@ -5,7 +5,7 @@ import { makeCall, otherAccount, testAccount } from '../../../test/call.ts';
 import { openAccounts } from '../accounts/account.ts';
 import { accounts } from '../accounts/feature.ts';
 import { type DomainSettings, type EndpointType, endpointTypes, openEndpoints, resolvedNamesMax } from './endpoint.ts';
-import { hostsLines } from './hosts.ts';
+import { addressReached, hostsLines } from './hosts.ts';
 
 const settings: DomainSettings = { domain: 'localhost', names: ['Gate.Example.'], hostName: 'MyHost', ...testAccount };
 
@@ -149,3 +149,16 @@ test('fleetgate hosts: one line per name in the form of /etc/hosts, every name o
     assert.equal((await endpoints.resolve(name)).kind, 'account');
   }
 });
+
+const reached: [host: string, localAddress: string | undefined, address: string, rule: string][] = [
+  ['localhost', '127.0.0.1', '127.0.0.1', 'a name leads to this end of the connection'],
+  ['localhost', '::1', '::1', 'of whichever family'],
+  ['gate.example', '192.0.2.7', '192.0.2.7', 'also from another machine'],
+  ['gate.example', '::ffff:192.0.2.7', '192.0.2.7', 'an IPv4 address stays one on a socket for both families'],
+  ['198.51.100.1', '172.17.0.2', '198.51.100.1', 'the address that the caller wrote, where a container has another'],
+  ['gate.example', undefined, '127.0.0.1', 'a connection that is gone'],
+];
+for (const [host, localAddress, address, rule] of reached) {
+  test(`asked as ${host} at ${localAddress}, hosts prints ${address}: ${rule}`, () =>
+    assert.equal(addressReached({ host, localAddress }), address));
+}

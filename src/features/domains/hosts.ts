@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { AccountRegion } from '../../aws/arn.ts';
 import { endpointTypes, hostNamesOf } from './endpoint.ts';
 
@@ -13,3 +14,16 @@ export const hostsLines = (
     const names = hostNamesOf(account, domain);
     return endpointTypes.map((type) => `${address} ${names[type]}`);
   });
+
+/** How a request came in: the host that it was addressed to, and this end of its connection. */
+export interface ReachedBy {
+  readonly host: string;
+  readonly localAddress: string | undefined;
+}
+
+/**
+ * The address by which a caller reached this machine, and so reaches it for other names too. What it wrote itself comes first: behind a translation of
+ * addresses this end has another one.
+ */
+export const addressReached = ({ host, localAddress = '127.0.0.1' }: ReachedBy): string =>
+  isIP(host) === 0 ? localAddress.replace(/^::ffff:/, '') : host;
