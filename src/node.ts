@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
+import type { ApiLogEntry } from './api/dispatch.ts';
 import { startApi } from './api/server.ts';
 import type { AccountRegion } from './aws/arn.ts';
 import { localBus } from './bus/local.ts';
@@ -13,25 +14,27 @@ import { makeCall } from './call.ts';
 import { type Config, type RootKey, version } from './config.ts';
 import { keepRootCertificate, prepareDataFolder, readOrMakeKey } from './data-folder.ts';
 import { extras } from './extras.ts';
-import type { Handlers } from './feature.ts';
+import type { Arrival, Caller, Handlers } from './feature.ts';
 import { openAccounts } from './features/accounts/account.ts';
 import { isLoopbackHost, openCredentials } from './features/accounts/credentials.ts';
+import { admitSigner } from './features/accounts/signer.ts';
 import { openEndpoints } from './features/domains/endpoint.ts';
 import { allFeatures } from './features/index.ts';
 import { allMigrations } from './features/migrations.ts';
 import { createAuthorities } from './features/policies/authority.ts';
 import { followLogging } from './features/settings/live-logging.ts';
-import { startGateway } from './gateway/listener.ts';
 import { createEventLogs, droppedLine } from './journal/event-logs.ts';
 import { openJournal } from './journal/journal.ts';
 import { openLog } from './journal/log.ts';
 import { openLogFiles } from './journal/log-files.ts';
 import type { RecordAttempt } from './journal/record.ts';
 import { journalMigrations } from './journal/ring.ts';
+import { listening, openListeners } from './listeners.ts';
 import { startMetrics } from './metrics/listener.ts';
 import { nodeFamilies } from './metrics/node-families.ts';
 import { watchProcess } from './metrics/process.ts';
 import { awsFamilies } from './metrics/prometheus.ts';
+import type { Admit } from './mqtt/authority.ts';
 import { createBroker } from './mqtt/broker.ts';
 import { deviceIssuance } from './pki/issue.ts';
 import { createKeyPool } from './pki/key-pool.ts';
@@ -53,6 +56,10 @@ export interface FleetNode {
   readonly apiUrl: string;
   readonly apiPort: number;
   readonly mqttPort: number;
+  /** HTTPS, WebSocket and all that ALPN chooses; in the order of the configuration. */
+  readonly httpsPorts: readonly number[];
+  /** The first of them; 0 where none was asked for. */
+  readonly httpsPort: number;
   /** Of `/metrics`, always on 127.0.0.1. */
   readonly metricsPort: number;
   /** What clients are told to trust, and the file that holds it. */
@@ -77,26 +84,6 @@ const isWildcard = (host: string): boolean => host === '0.0.0.0' || host === '::
 export const plainNameOf = (host: string, ownName: string): string => {
   if (isWildcard(host) || isLoopbackHost(host)) return 'localhost';
   return isIP(host) === 0 ? host : ownName;
-};
-
-/** Turns what `listen` says into a sentence. `flag` is the option that chooses the port. */
-const listening = async <T>(start: Promise<T>, host: string, port: number, flag: string): Promise<T> => {
-  try {
-    return await start;
-  } catch (cause) {
-    // whatever listen rejects with is one of Node's system errors
-    const { code } = cause as NodeJS.ErrnoException;
-    const where = `port ${port} of ${host}`;
-    const sentences: Record<string, string> = {
-      EADDRINUSE: `The ${where} is in use: stop the other program, or choose another with ${flag} (0 takes a free one).`,
-      EACCES: `This user may not listen on ${where}: choose a port above 1023 with ${flag}.`,
-      EADDRNOTAVAIL: `${host} is no address of this machine: choose another with --host.`,
-      ENOTFOUND: `${host} has no address: choose another with --host.`,
-    };
-    const sentence = sentences[code ?? ''];
-    if (sentence === undefined) throw cause;
-    throw new StartProblem(sentence, { cause });
-  }
 };
 
 /** Hands on what already is a sentence for the operator. */
@@ -242,10 +229,12 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
     failed: (error) => log.server.error({ err: error }, 'rights could not be read again'),
   });
   opened.add(authorities.close);
+  const admit: Admit = (peer, connect) =>
+    peer.signer ? admitSigner(peer.signer, accounts) : authorities.admit(peer, connect);
   const broker = createBroker({
     limits,
     rateQuotas: config.rateQuotas,
-    admit: authorities.admit,
+    admit,
     record,
     logs,
     trouble: (error) => log.server.error({ err: error }, 'a connection was ended by a fault of the server'),
@@ -261,23 +250,32 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
   });
   let graceMs = graceMsDefault;
   opened.add(() => tasks.close(graceMs));
-  const gateway = await listening(
-    startGateway({
-      host,
-      port: config.mqttPort,
-      limits,
-      requireSni: config.requireSni,
-      resolve: endpoints.resolve,
-      serverCertificates: (endpoint, kind) => ownCa.serverCertificate(endpoint.account?.region ?? region, kind),
-      accept: broker.accept,
-      record,
-      now: Date.now,
-    }),
-    host,
-    config.mqttPort,
-    '--mqtt-port',
-  );
-  opened.add(() => Promise.all([gateway.close(graceMs), broker.close(graceMs)]));
+  const services = { store, bus, features, markerKey, now, control: broker.control, record, logs };
+  /** What the listeners of the API and of HTTPS have in common. */
+  const serving = {
+    handlers: collectHandlers(features),
+    credentials: credentials.find,
+    ensureAccount: async (owner: AccountRegion) => accounts.ensure(owner),
+    makeCall: (owner: AccountRegion, caller: Caller, arrival: Arrival, operation: string) =>
+      makeCall(services, { account: owner, caller, arrival, operation }),
+    log({ error, account: owner, ...entry }: ApiLogEntry) {
+      const fields = { ...entry, ...(owner && { accountId: owner.accountId }) };
+      if (error !== undefined) log.server.error({ ...fields, err: error }, 'a request failed');
+      else log.server.debug(fields, 'request');
+    },
+  };
+  const { mqttPort, httpsPorts, ...listeners } = await openListeners({
+    ...serving,
+    config,
+    names: [...names, hostname()],
+    account,
+    resolve: endpoints.resolve,
+    serverCertificates: (endpoint, kind) => ownCa.serverCertificate(endpoint.account?.region ?? region, kind),
+    admit,
+    record,
+    broker,
+  });
+  opened.add(() => listeners.close(graceMs));
 
   /** What else keeps the node from serving. */
   let notYet: string | undefined = 'The listeners are not all open yet.';
@@ -288,7 +286,6 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
     ],
   };
   let apiUrl = '';
-  const services = { store, bus, features, markerKey, now, control: broker.control, record, logs };
   const api = await listening(
     startApi({
       host,
@@ -297,11 +294,7 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
       names,
       allowedOrigins: config.allowedOrigins,
       limits: { bodyBytesMax: limits.httpBodyBytesMax },
-      handlers: collectHandlers(features),
-      credentials: credentials.find,
-      ensureAccount: async (owner) => accounts.ensure(owner),
-      makeCall: (owner, caller, arrival, operation) =>
-        makeCall(services, { account: owner, caller, arrival, operation }),
+      ...serving,
       extras: extras({
         journal,
         accounts,
@@ -310,13 +303,9 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
         health,
         apiUrl: () => apiUrl,
         version,
-        mqttPort: gateway.port,
+        mqttPort,
+        httpsPorts,
       }),
-      log({ error, account: owner, ...entry }) {
-        const fields = { ...entry, ...(owner && { accountId: owner.accountId }) };
-        if (error !== undefined) log.server.error({ ...fields, err: error }, 'a request failed');
-        else log.server.debug(fields, 'request');
-      },
     }),
     host,
     config.apiPort,
@@ -365,7 +354,9 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
   return {
     apiUrl,
     apiPort: api.port,
-    mqttPort: gateway.port,
+    mqttPort,
+    httpsPorts,
+    httpsPort: httpsPorts[0] ?? 0,
     metricsPort: metrics.port,
     rootPem: ownCa.rootPem,
     rootFile,

@@ -18,6 +18,7 @@ const arrows: Record<string, readonly string[]> = {
     'data-folder.ts',
     'start-problem.ts',
     'tasks.ts',
+    'listeners.ts',
     'gateway',
     'metrics',
     'api',
@@ -39,7 +40,8 @@ const arrows: Record<string, readonly string[]> = {
   'start-problem.ts': [],
   'call.ts': ['feature.ts', 'mqtt', 'journal', 'store', 'bus', 'aws'],
   cli: ['features', 'feature.ts', 'aws'],
-  gateway: ['mqtt', 'api', 'pki', 'journal'],
+  gateway: ['mqtt', 'api', 'feature.ts', 'pki', 'journal', 'aws'],
+  'listeners.ts': ['gateway', 'mqtt', 'aws', 'start-problem.ts'],
   api: ['feature.ts', 'aws', 'store'],
   features: ['feature.ts', 'tasks.ts', 'aws', 'bus', 'pki', 'policy', 'store', 'mqtt', 'journal'],
   'tasks.ts': ['feature.ts', 'store'],
@@ -69,6 +71,7 @@ const packages: Record<string, readonly string[]> = {
   '@aws-sdk/core': ['api'],
   '@smithy/core': ['api'],
   '@smithy/types': ['aws', 'api'],
+  ws: ['gateway'],
   pino: ['journal', 'node.ts'],
 };
 

@@ -95,6 +95,26 @@ const refuseBytes = (error: NodeJS.ErrnoException, socket: Duplex, requestId: st
   );
 };
 
+/** From the answer to a connection that leaves HTTP until the socket is cut if the client does not close it. */
+const lingerMs = 1000;
+
+/** An answer straight onto a socket that no HTTP server holds any more; its last. */
+export const writeRaw = (socket: Socket, { status, headers, body }: Answer, requestId: string): void => {
+  const bytes = typeof body === 'string' ? Buffer.from(body, 'utf8') : body;
+  const lines = Object.entries({
+    ...headers,
+    'content-length': String(bytes.length),
+    connection: 'close',
+    'x-amzn-RequestId': requestId,
+  }).map(([name, value]) => `${name}: ${value}\r\n`);
+  const cut = setTimeout(() => socket.destroy(), lingerMs);
+  socket.on('error', () => undefined).once('close', () => clearTimeout(cut));
+  // unread bytes would turn the close into a reset, and lose the answer
+  socket.resume();
+  socket.write(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n`);
+  socket.end(bytes);
+};
+
 /** An HTTP server that does not listen yet. */
 export const createHttpServer = ({ limits, dispatch, service, log, newId, strange }: HttpServing): HttpServer => {
   let underWay = 0;

@@ -101,3 +101,18 @@ export class TlsPeer implements Peer {
     return this.#leaf ? { ...this.#facts, ...certificateTlsFacts(this.#leaf) } : this.#facts;
   }
 }
+
+/** The same peer, as the protocol above TLS has told more about it. */
+export const peerOver = (peer: Peer, more: Pick<Peer, 'transport' | 'signer'>): Peer => ({
+  account: peer.account,
+  serverName: peer.serverName,
+  certificate: peer.certificate,
+  remoteAddress: peer.remoteAddress,
+  remotePort: peer.remotePort,
+  ...(peer.local && { local: peer.local }),
+  // worked out when somebody asks
+  get tls() {
+    return peer.tls;
+  },
+  ...more,
+});

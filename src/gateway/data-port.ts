@@ -1,0 +1,149 @@
+/**
+ * What is spoken on a connection of HTTPS once its TLS is done: the iot-data operations (spec gateway.md 3, 4) and upgrades to MQTT over WebSocket (2). The same
+ * HTTP server as the API's, with the same bounds, that serves this one service; it never listens, its connections come from the gateway.
+ */
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
+import { type ApiLogEntry, createDispatch, type Dispatching } from '../api/dispatch.ts';
+import { checkFetchSite, checkHost, checkOrigin } from '../api/host.ts';
+import { type ApiLimits, apiLimits, createHttpServer, type HttpError, writeRaw } from '../api/http-server.ts';
+import { type Incoming, incoming } from '../api/incoming.ts';
+import { refusal } from '../api/refusal.ts';
+import { Fault } from '../aws/fault.ts';
+import type { RecordAttempt } from '../journal/record.ts';
+import type { Limits } from '../limits.ts';
+import type { Peer } from '../mqtt/authority.ts';
+import type { Carrier } from '../mqtt/carrier.ts';
+import { createPrincipals, type DataConnection, type PrincipalOptions } from './principal.ts';
+import type { Protocol } from './protocol.ts';
+import { createWebSockets, websocketPath } from './websocket.ts';
+
+/** Connections that speak HTTP, before any upgrade; one more, and a silent one is closed. Those of WebSockets count with MQTT's. */
+export const dataConnectionsMax = 8192;
+
+export interface DataPortOptions
+  extends PrincipalOptions,
+    Pick<Dispatching, 'handlers' | 'makeCall' | 'ensureAccount' | 'hostNames'> {
+  readonly limits: Pick<Limits, 'packetBytesMax' | 'payloadBytesMax'>;
+  readonly httpLimits?: Partial<ApiLimits>;
+  /** Takes over a WebSocket whose peer is known. */
+  readonly acceptMqtt: (stream: Carrier, peer: Peer) => void;
+  /** Told of every answer. Must not throw. */
+  readonly log: (entry: ApiLogEntry) => void;
+  readonly record: RecordAttempt;
+}
+
+export interface DataPort {
+  /** Serves a connection whose protocol is HTTPS. */
+  accept(tlsSocket: TLSSocket, peer: Peer, protocol: Protocol): void;
+  /** Ends idle connections, lets requests under way finish for `graceMs`, then cuts them. Who waits for connections to be gone is the gateway. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** The first byte of a CONNECT packet: no letter, so no HTTP. */
+const connectPacket = 0x10;
+
+export const createDataPort = (options: DataPortOptions): DataPort => {
+  const { limits, log, record } = options;
+  const hostNames = { ...options.hostNames, scheme: 'https' } as const;
+  const principals = createPrincipals(options);
+  const websockets = createWebSockets(limits.packetBytesMax);
+  /** By socket, as that is what requests and upgrades come with. */
+  const connections = new WeakMap<object, DataConnection>();
+  const connectionOf = (socket: object): DataConnection => {
+    const connection = connections.get(socket);
+    if (!connection) throw new Error('a connection that the gateway has not handed in');
+    return connection;
+  };
+
+  const dispatch = createDispatch({
+    ...options,
+    hostNames,
+    services: ['iot-data'],
+    extras: [],
+    whoAsks: (request) => principals.ofRequest(request, connectionOf(request.connection)),
+  });
+
+  const strange = (error: HttpError, socket: Duplex): boolean => {
+    if (error.rawPacket?.[0] !== connectPacket) return false;
+    const { peer } = connectionOf(socket);
+    record({
+      eventType: 'Connection.AuthNError',
+      status: 'Failure',
+      reason: 'PROTOCOL_MISMATCH',
+      sourceIp: peer.remoteAddress,
+      sourcePort: peer.remotePort,
+      tls: peer.tls,
+      ...(peer.account && { account: peer.account }),
+    });
+    socket.destroy();
+    return true;
+  };
+
+  const http = createHttpServer({
+    limits: {
+      ...apiLimits,
+      connectionsMax: dataConnectionsMax,
+      bodyBytesMax: limits.payloadBytesMax,
+      ...options.httpLimits,
+    },
+    dispatch,
+    service: 'iot-data',
+    log,
+    newId: randomUUID,
+    strange,
+  });
+
+  /** Faults: ForbiddenException, ResourceNotFoundException and those of signatures. */
+  const peerOfUpgrade = (request: Incoming, connection: DataConnection): Promise<Peer> => {
+    const { headerMap } = request;
+    const hostHeader = headerMap.get('host');
+    checkHost(hostHeader, hostNames, request.localAddress);
+    const origin = checkOrigin(headerMap.get('origin'), hostHeader ?? '', hostNames);
+    checkFetchSite(headerMap.get('sec-fetch-site'), origin);
+    if (request.path !== websocketPath) {
+      throw new Fault('ResourceNotFoundException', `MQTT over WebSocket is spoken at ${websocketPath}`);
+    }
+    return principals.ofUpgrade(request, connection);
+  };
+
+  const upgrade = async (message: IncomingMessage, socket: Socket, head: Buffer): Promise<void> => {
+    const request = incoming(message, 0);
+    const requestId = randomUUID();
+    const logged = { requestId, method: request.method, path: request.path };
+    try {
+      const peer = await peerOfUpgrade(request, connectionOf(socket));
+      websockets.upgrade(message, socket, head, (stream) => {
+        log({ ...logged, status: 101 });
+        options.acceptMqtt(stream, peer);
+      });
+    } catch (error) {
+      const { answer, ...why } = refusal('iot-data', error, requestId);
+      log({ ...logged, status: answer.status, ...why });
+      writeRaw(socket, answer, requestId);
+    }
+  };
+
+  http.server.on('upgrade', (message, _socket, head) => {
+    const { socket } = message;
+    http.forget(socket);
+    void upgrade(message, socket, head);
+  });
+  // what a listening server does by itself: the bounds on the time of requests begin to be kept
+  http.server.emit('listening');
+
+  return {
+    accept(tlsSocket, peer, protocol) {
+      connections.set(tlsSocket, {
+        socket: tlsSocket,
+        peer,
+        certificateOnly: protocol.clientCertificate === 'required',
+      });
+      http.server.emit('connection', tlsSocket);
+    },
+    close: http.close,
+  };
+};
