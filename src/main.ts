@@ -32,9 +32,11 @@ const start: Run = async (argv, io) => {
   // the whole server takes half a second to load, which the other commands need not wait for
   const { startNode } = await import('./node.ts');
   const node = await startNode(config).catch(toSentence);
-  const { apiUrl, mqttHost, mqttPort, rootFile: caFile, account, generatedRootKey } = node;
+  const { apiUrl, mqttHost, mqttPort, httpsPorts, rootFile: caFile, account, generatedRootKey } = node;
   const rootKey = generatedRootKey && { rootKey: generatedRootKey };
-  io.out(startBox({ version, apiUrl, mqttHost, mqttPort, caFile, ...account, program: io.program, ...rootKey }));
+  io.out(
+    startBox({ version, apiUrl, mqttHost, mqttPort, httpsPorts, caFile, ...account, program: io.program, ...rootKey }),
+  );
   await stop;
   await node.close();
   return 0;

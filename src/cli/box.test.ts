@@ -8,6 +8,7 @@ const facts: StartFacts = {
   apiUrl: 'http://127.0.0.1:4566',
   mqttHost: 'localhost',
   mqttPort: 8883,
+  httpsPorts: [8443],
   caFile: '/srv/fleetgate-data/root-ca.pem',
   accountId: '000000000000',
   region: 'us-east-1',
@@ -20,6 +21,7 @@ test('the box says what issue 2 asks of it', () => {
   for (const part of [
     'http://127.0.0.1:4566',
     'localhost:8883',
+    'localhost:8443',
     '/srv/fleetgate-data/root-ca.pem',
     '000000000000',
     'us-east-1',

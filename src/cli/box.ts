@@ -8,6 +8,8 @@ export interface StartFacts {
   /** The host and port that `mosquitto_pub -h ... -p ...` takes. */
   readonly mqttHost: string;
   readonly mqttPort: number;
+  /** Of the same host. */
+  readonly httpsPorts: readonly number[];
   /** Absolute path of the root certificate. */
   readonly caFile: string;
   readonly accountId: string;
@@ -56,6 +58,9 @@ export const startBox = (facts: StartFacts): string => {
   const rows: readonly (readonly [string, string])[] = [
     ['API', facts.apiUrl],
     ['MQTT over TLS', `${facts.mqttHost}:${facts.mqttPort}`],
+    ...(facts.httpsPorts.length > 0
+      ? ([['HTTPS, WSS', facts.httpsPorts.map((port) => `${facts.mqttHost}:${port}`).join(' ')]] as const)
+      : []),
     ['CA file', facts.caFile],
     ['Account', facts.accountId],
     ['Region', facts.region],

@@ -23,6 +23,7 @@ interface Examined {
   readonly server: Server;
   readonly io: Io;
   mqttPort: number;
+  httpsPorts: readonly number[];
   mqttHost: string;
   rootPem: string;
 }
@@ -55,9 +56,13 @@ const checkServer = async (examined: Examined): Promise<string | Problem> => {
   const cure = `fleetgate start --api-port ${portOf(url)}`;
   if (!answer) return { sentence: `No server answers at ${url}.`, cure };
   try {
-    const health: { alive?: unknown; ready?: unknown; mqttPort?: unknown } = JSON.parse(answer.body);
+    const health: { alive?: unknown; ready?: unknown; mqttPort?: unknown; httpsPorts?: unknown } = JSON.parse(
+      answer.body,
+    );
     if (health.alive !== true || typeof health.mqttPort !== 'number') throw new TypeError();
     examined.mqttPort = health.mqttPort;
+    const ports: readonly unknown[] = Array.isArray(health.httpsPorts) ? health.httpsPorts : [];
+    examined.httpsPorts = ports.filter((port) => typeof port === 'number');
     if (health.ready === true) return `${url} is alive and ready`;
     return { sentence: 'The server is alive, but its store takes no writes.', cure: 'make room on its disk: df -h' };
   } catch {
@@ -103,9 +108,9 @@ const checkName = async ({ mqttHost }: Examined): Promise<string | Problem> => {
 };
 
 /** A TLS handshake as a device makes it; resolves with what went wrong. */
-const handshake = ({ mqttHost, mqttPort, rootPem }: Examined): Promise<string | undefined> =>
+const handshake = ({ mqttHost, rootPem }: Examined, port: number): Promise<string | undefined> =>
   new Promise((done) => {
-    const socket = connect({ host: mqttHost, servername: mqttHost, port: mqttPort, ca: rootPem, timeout: answerMsMax });
+    const socket = connect({ host: mqttHost, servername: mqttHost, port, ca: rootPem, timeout: answerMsMax });
     const end = (problem?: string): void => {
       socket.destroy();
       done(problem);
@@ -118,12 +123,26 @@ const handshake = ({ mqttHost, mqttPort, rootPem }: Examined): Promise<string | 
 const checkPort = async (examined: Examined): Promise<string | Problem> => {
   const { mqttHost, mqttPort, server } = examined;
   examined.rootPem = (await get(`${server.url}/root-ca.pem`)).body;
-  const problem = await handshake(examined);
+  const problem = await handshake(examined, mqttPort);
   if (problem === undefined) return `${mqttHost}:${mqttPort} shows a certificate that the server's root vouches for`;
   return {
     sentence: `A TLS connection to ${mqttHost}:${mqttPort} fails: ${problem}.`,
     cure: `fleetgate start --api-port ${portOf(server.url)} --mqtt-port ${mqttPort} --names ${shellWord(mqttHost)}`,
   };
+};
+
+const checkHttps = async (examined: Examined): Promise<string | Problem> => {
+  const { mqttHost, httpsPorts, server } = examined;
+  if (httpsPorts.length === 0) return 'the server was started without (--https-port)';
+  for (const port of httpsPorts) {
+    const problem = await handshake(examined, port);
+    if (problem === undefined) continue;
+    return {
+      sentence: `A TLS connection to ${mqttHost}:${port} fails: ${problem}.`,
+      cure: `fleetgate start --api-port ${portOf(server.url)} --https-port ${httpsPorts.join()} --names ${shellWord(mqttHost)}`,
+    };
+  }
+  return `${httpsPorts.map((port) => `https://${mqttHost}:${port}`).join(' and ')} the same, WebSocket at /mqtt`;
 };
 
 const dataFolder = ({ io }: Examined): string => resolve(io.env['FLEETGATE_DATA'] || './fleetgate-data');
@@ -195,6 +214,7 @@ const checks: readonly Check[] = [
   { name: 'access key', run: checkKey },
   { name: 'host name', run: checkName },
   { name: 'MQTT port', run: checkPort },
+  { name: 'HTTPS port', run: checkHttps },
   { name: 'data folder', run: checkData },
   { name: 'root CA', run: checkRoot },
   { name: 'aws', run: checkAws },
@@ -203,7 +223,7 @@ const checks: readonly Check[] = [
 const run = async (argv: readonly string[], io: Io): Promise<number> => {
   const style = styleOf(io.terminal && !io.env['NO_COLOR']);
   const server = findServer(readFlags(argv, serverFlags), io.env);
-  const examined: Examined = { server, io, mqttPort: 0, mqttHost: '', rootPem: '' };
+  const examined: Examined = { server, io, mqttPort: 0, httpsPorts: [], mqttHost: '', rootPem: '' };
   for (const { name, run: check } of checks) {
     const found = await check(examined);
     if (typeof found === 'string') {

@@ -24,6 +24,9 @@ const run = (args: readonly string[], env: Readonly<Record<string, string>> = {}
     stdio: ['ignore', 'pipe', 'pipe'],
   });
 
+/** Free ones; a flag that comes later on the line wins. */
+const freePorts = ['api', 'mqtt', 'https', 'metrics'].flatMap((name) => [`--${name}-port`, '0']);
+
 /** Starts the server and waits for its box. */
 const startServer = async (
   t: TestContext,
@@ -32,7 +35,7 @@ const startServer = async (
 ): Promise<Started> => {
   const { store } = await storeOption(args[args.indexOf('--data') + 1] ?? '');
   const storeEnv = store === undefined ? {} : { FLEETGATE_STORE: store };
-  const child = run(['start', '--api-port', '0', '--mqtt-port', '0', ...args], { ...storeEnv, ...env });
+  const child = run(['start', ...freePorts, ...args], { ...storeEnv, ...env });
   t.after(() => child.kill('SIGKILL'));
   return new Promise((resolve, reject) => {
     let [box, errors] = ['', ''];
@@ -123,11 +126,8 @@ test('a port in use is named with the flag that chooses another', async (t) => {
   t.after(() => occupant.close());
   const address = occupant.address();
   const port = typeof address === 'object' && address ? address.port : 0;
-  for (const [flag, other] of [
-    ['--api-port', '--mqtt-port'],
-    ['--mqtt-port', '--api-port'],
-  ] as const) {
-    const ended = await runToEnd(['start', '--data', join(folder, flag), flag, String(port), other, '0']);
+  for (const flag of ['--api-port', '--mqtt-port', '--https-port']) {
+    const ended = await runToEnd(['start', ...freePorts, '--data', join(folder, flag), flag, String(port)]);
     assert.equal(ended.code, 1);
     assert.match(ended.stderr, new RegExp(`port ${port} of 127\\.0\\.0\\.1 is in use.*${flag}`));
   }
@@ -137,7 +137,7 @@ test('a store in the data folder that another server uses is refused in one sent
   const folder = await makeFolder(t);
   const args = ['--data', join(folder, 'data'), '--store', ''];
   await startServer(t, args);
-  const ended = await runToEnd(['start', '--api-port', '0', '--mqtt-port', '0', ...args]);
+  const ended = await runToEnd(['start', ...freePorts, ...args]);
   assert.equal(ended.code, 1);
   assert.match(ended.stderr, /^fleetgate: .* is in use by another Fleetgate: .*--data/m);
 });
@@ -145,7 +145,7 @@ test('a store in the data folder that another server uses is refused in one sent
 test('a data folder that is a file is refused in one sentence', async (t) => {
   const folder = await makeFolder(t);
   await writeFile(join(folder, 'data'), '');
-  const ended = await runToEnd(['start', '--api-port', '0', '--mqtt-port', '0', '--data', join(folder, 'data')]);
+  const ended = await runToEnd(['start', ...freePorts, '--data', join(folder, 'data')]);
   assert.equal(ended.code, 1);
   assert.match(ended.stderr, /^fleetgate: .*--data/m);
 });

@@ -17,7 +17,17 @@ test('in a shell that `fleetgate env` has set up, everything is in order', async
   const { shell } = await bootNode(t);
   const { code, stdout, stderr } = await shell('fleetgate doctor');
   assert.equal(code, 0, stdout + stderr);
-  for (const name of ['server', 'clock', 'access key', 'host name', 'MQTT port', 'data folder', 'root CA', 'aws']) {
+  for (const name of [
+    'server',
+    'clock',
+    'access key',
+    'host name',
+    'MQTT port',
+    'HTTPS port',
+    'data folder',
+    'root CA',
+    'aws',
+  ]) {
     assert.match(stdout, new RegExp(`^  ok  ${name}`, 'm'));
   }
   assert.match(stdout, /^Everything is in order/m);

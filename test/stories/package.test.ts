@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { makeFolder } from '../call.ts';
 import { bash } from '../harness.ts';
 
+const freePorts = ['api', 'mqtt', 'https', 'metrics'].flatMap((name) => [`--${name}-port`, '0']);
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const { devDependencies }: { devDependencies: Record<string, string> } = JSON.parse(
   await readFile(join(root, 'package.json'), 'utf8'),
@@ -56,7 +57,7 @@ test('the tarball installs, starts under plain node, and runs the documented tes
 
   const server = spawn(
     process.execPath,
-    ['node_modules/.bin/fleetgate', 'start', '--api-port', '0', '--mqtt-port', '0', '--log-level', 'silent'],
+    ['node_modules/.bin/fleetgate', 'start', ...freePorts, '--log-level', 'silent'],
     { cwd: join(folder, 'user'), stdio: ['ignore', 'pipe', 'inherit'] },
   );
   t.after(() => server.kill('SIGKILL'));
