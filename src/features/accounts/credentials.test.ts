@@ -28,13 +28,24 @@ test('a development key is a 12-digit account id, or test for 000000000000; its 
   }
 });
 
+test('ASIA and an account id is a temporary development key, whose session token is test', async (t) => {
+  const credentials = await openCredentials({
+    dataFolder: await makeFolder(t),
+    host: '127.0.0.1',
+    accountId: '000000000000',
+  });
+  const { accountId, sessionToken } = credentials.find('ASIA111111111111', here) ?? {};
+  assert.deepEqual([accountId, sessionToken], ['111111111111', 'test']);
+  assert.equal(credentials.find('111111111111', here)?.sessionToken, undefined);
+});
+
 test('a development key counts only when both ends are loopback and no proxy forwarded (design 3)', async (t) => {
   const credentials = await openCredentials({
     dataFolder: await makeFolder(t),
     host: '127.0.0.1',
     accountId: '000000000000',
   });
-  for (const key of ['test', '000000000000', '111111111111']) {
+  for (const key of ['test', '000000000000', '111111111111', 'ASIA111111111111']) {
     assert.equal(credentials.find(key, elsewhere), undefined);
     assert.equal(credentials.find(key, proxied), undefined);
   }

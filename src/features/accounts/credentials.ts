@@ -13,6 +13,8 @@ export interface Identity {
   readonly arn: string;
   /** The `UserId` of GetCallerIdentity: for an account's root the account id. Source: API reference, GetCallerIdentity. */
   readonly userId: string;
+  /** Temporary keys only: the token that must come with every request. */
+  readonly sessionToken?: string;
 }
 
 /** How the request came: what decides whether development keys count. */
@@ -44,7 +46,10 @@ export interface Credentials {
   keepGenerated(): Promise<void>;
 }
 
-/** Everybody knows it. */
+/**
+ * Everybody knows it. It is also the session token of the temporary development keys, `ASIA` and an account id: for clients that always send a token, as
+ * browsers with credentials of Cognito do.
+ */
 export const developmentSecret = 'test';
 const developmentAccountId = '000000000000';
 
@@ -62,7 +67,10 @@ const rootOf = (accountId: string, secretAccessKey: string): Identity => ({
 const findDevelopment = (accessKeyId: string, facts: CredentialFacts): Identity | undefined => {
   if (!facts.loopback || facts.forwarded) return undefined;
   if (accessKeyId === 'test') return rootOf(developmentAccountId, developmentSecret);
-  return /^[0-9]{12}$/.test(accessKeyId) ? rootOf(accessKeyId, developmentSecret) : undefined;
+  const [, temporary, accountId] = /^(ASIA)?([0-9]{12})$/.exec(accessKeyId) ?? [];
+  if (accountId === undefined) return undefined;
+  const root = rootOf(accountId, developmentSecret);
+  return temporary ? { ...root, sessionToken: developmentSecret } : root;
 };
 
 /** Faults: Error with a sentence for a key file that cannot be read. */
