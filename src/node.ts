@@ -231,6 +231,9 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
   opened.add(authorities.close);
   const admit: Admit = (peer, connect) =>
     peer.signer ? admitSigner(peer.signer, accounts) : authorities.admit(peer, connect);
+  // closed after the doors: whoever asks meanwhile learns why the node is not ready
+  let closeMetrics = async (): Promise<void> => undefined;
+  opened.add(() => closeMetrics());
   const broker = createBroker({
     limits,
     rateQuotas: config.rateQuotas,
@@ -345,7 +348,7 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
     config.metricsPort,
     '--metrics-port',
   );
-  opened.add(metrics.close);
+  closeMetrics = metrics.close;
   notYet = undefined;
   opened.add(() => {
     notYet = 'The node is shutting down.';

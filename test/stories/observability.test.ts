@@ -3,7 +3,9 @@
  * Prometheus, and its health.
  */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readFile, stat } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import {
@@ -184,4 +186,17 @@ test('/metrics counts what clients did, and health tells alive from ready', asyn
     assert.deepEqual([ready.status, await ready.json()], [200, { ready: true, causes: [] }]);
   }
   await device.client.endAsync();
+
+  // a caller who withholds the body that was announced keeps the node closing
+  const stuck = connect(node.apiPort, '127.0.0.1');
+  stuck.write('GET /root-ca.pem HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n');
+  await once(stuck, 'connect');
+  await fetch(`${node.apiUrl}/_fleetgate/health/live`); // by then the server has read what came before
+  const closed = node.close(5000);
+  const ready = await fetch(`${watch}/_fleetgate/health/ready`);
+  const causes = ['The node is shutting down.'];
+  assert.deepEqual([ready.status, await ready.json()], [503, { ready: false, causes }]);
+  assert.equal((await fetch(`${watch}/_fleetgate/health/live`)).status, 200);
+  stuck.destroy();
+  await closed;
 });
