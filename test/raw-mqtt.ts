@@ -3,6 +3,7 @@
  * Ordinary packets are built by mqtt-packet, the ones that no library would send by hand from the parts below.
  */
 import { readFileSync } from 'node:fs';
+import type { Duplex } from 'node:stream';
 import { connect as connectTls, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls';
 import mqttPacket, { type IPublishPacket, type ISubscribePacket, type ISubscription, type Packet } from 'mqtt-packet';
 import type { Identity } from './harness.ts';
@@ -137,12 +138,11 @@ const contextOf = (ca: string, { certificatePem, keyFile }: Identity): SecureCon
   return context;
 };
 
-/** Ends the TLS handshake; nothing of MQTT is said yet. */
-export const dial = async (
+/** Ends the TLS handshake; nothing else is said yet. */
+export const handshake = async (
   node: { readonly mqttPort: number; readonly rootPem: string },
-  version: Version,
   { identity, port = node.mqttPort, serverName = 'localhost', alpn }: DialOptions,
-): Promise<RawMqtt> => {
+): Promise<TLSSocket> => {
   const socket = connectTls({
     host: '127.0.0.1',
     port,
@@ -153,13 +153,29 @@ export const dial = async (
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   socket.once('secureConnect', resolve);
   socket.once('error', reject);
-  const client = new RawMqtt(socket, version);
-  await client.within(promise, 'the handshake');
-  return client;
+  await within(promise, () => 'the handshake did not end');
+  return socket;
+};
+
+/** A client over TLS that has not said anything yet. */
+export const dial = async (
+  node: { readonly mqttPort: number; readonly rootPem: string },
+  version: Version,
+  options: DialOptions,
+): Promise<RawMqtt> => new RawMqtt(await handshake(node, options), version);
+
+const within = async <T>(wanted: Promise<T>, failure: () => string): Promise<T> => {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error(`${failure()} within ${waitMsMax} ms`)), waitMsMax);
+  try {
+    return await Promise.race([wanted, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
 };
 
 export class RawMqtt {
-  readonly socket: TLSSocket;
+  readonly socket: Duplex;
   readonly version: Version;
   /** Everything so far that was not taken. */
   readonly received: Received[] = [];
@@ -168,10 +184,11 @@ export class RawMqtt {
   isClosed = false;
   #wake: () => void = () => {};
 
-  constructor(socket: TLSSocket, version: Version) {
+  constructor(socket: Duplex, version: Version) {
     this.socket = socket;
     this.version = version;
     const parser = mqttPacket.parser({ protocolVersion: version });
+    parser.on('error', () => {}); // what is no MQTT stands in `bytes`
     parser.on('packet', (received) => this.received.push(received));
     socket.on('data', (chunk: Buffer) => {
       this.bytes = Buffer.concat([this.bytes, chunk]);
@@ -204,6 +221,11 @@ export class RawMqtt {
     return this.received.splice(0, count);
   }
 
+  /** Waits for the close, whatever bytes come before it. */
+  async drained(): Promise<void> {
+    await this.#until(() => this.isClosed, 'the close');
+  }
+
   /** What comes until the server closes. */
   async closed(): Promise<Received[]> {
     await this.#until(() => this.isClosed, 'the close');
@@ -232,19 +254,6 @@ export class RawMqtt {
     await this.closed();
   }
 
-  async within<T>(wanted: Promise<T>, what: string): Promise<T> {
-    const late = Promise.withResolvers<never>();
-    const timer = setTimeout(() => {
-      const soFar = this.received.map(shown).join(', ');
-      late.reject(new Error(`${what} did not come within ${waitMsMax} ms; so far: ${soFar || 'nothing'}`));
-    }, waitMsMax);
-    try {
-      return await Promise.race([wanted, late.promise]);
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
   #until(isThere: () => boolean, what: string): Promise<void> {
     const wait = async (): Promise<void> => {
       while (!isThere()) {
@@ -253,6 +262,7 @@ export class RawMqtt {
         });
       }
     };
-    return this.within(wait(), what);
+    const failure = (): string => `${what} did not come (so far: ${this.received.map(shown).join(', ') || 'nothing'})`;
+    return within(wait(), failure);
   }
 }

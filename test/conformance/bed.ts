@@ -15,9 +15,9 @@ import type { Identity } from '../harness.ts';
 import { readJournal } from '../journal.ts';
 import {
   type DialOptions,
-  dial,
+  handshake,
   type Packets,
-  type RawMqtt,
+  RawMqtt,
   type Received,
   shown,
   subscribe,
@@ -79,8 +79,8 @@ export const openScene = async (t: TestContext, options?: StartOptions): Promise
     ['iot:Receive', 'topic/own/*'],
   ]);
   const [device, limited] = await Promise.all([
-    fleet.device('device', { policyName: 'everything' }),
-    fleet.device('limited', { policyName: 'own' }),
+    fleet.device('device', { policyName: 'everything', days: 4000 }),
+    fleet.device('limited', { policyName: 'own', days: 4000 }),
   ]);
   let ids = 0;
   const open: RawMqtt[] = [];
@@ -94,9 +94,10 @@ export const openScene = async (t: TestContext, options?: StartOptions): Promise
     limited,
     newId: () => `own-${++ids}`,
     async dial(version, dialOptions) {
-      const client = await dial(node, version, { identity: device, ...dialOptions });
+      const socket = await handshake(node, { identity: device, ...dialOptions });
+      const client = new RawMqtt(socket, version);
       open.push(client);
-      ports.set(client.socket, client.socket.localPort); // a closed socket has none any more
+      ports.set(client, socket.localPort); // a closed socket has none any more
       return client;
     },
     async enter(version, fields = {}, identity = device) {
@@ -113,9 +114,9 @@ export const openScene = async (t: TestContext, options?: StartOptions): Promise
       assert.equal((await entered.client.next()).cmd, 'suback');
       return entered;
     },
-    async refusalsOf({ socket }) {
+    async refusalsOf(client) {
       const { records } = await readJournal(node, node.account, { failures: 'true', limit: '20' });
-      return records.filter(({ record }) => record.sourcePort === ports.get(socket));
+      return records.filter(({ record }) => record.sourcePort === ports.get(client));
     },
     advance: (ms) => node.clock.advance(ms),
     async count(metric) {
