@@ -236,6 +236,7 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
   opened.add(() => closeMetrics());
   const broker = createBroker({
     limits,
+    store,
     rateQuotas: config.rateQuotas,
     admit,
     record,
@@ -244,9 +245,13 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
     now,
     newId: randomUUID,
   });
+  await broker.sweepRetained(now()); // from then on it knows which accounts have retained messages at all
   const tasks = startTasks({
     store,
-    tasks: features.flatMap((feature) => feature.tasks ?? []),
+    tasks: [
+      { name: 'retained', everyMs: 600_000, run: broker.sweepRetained },
+      ...features.flatMap((feature) => feature.tasks ?? []),
+    ],
     now,
     newId: randomUUID,
     failed: (task, error) => log.server.error({ task, err: error }, 'a periodic task failed; it is tried again'),

@@ -8,6 +8,7 @@ import type { JournalRecord, Reason } from '../src/journal/record.ts';
 import { awsLimits, type Limits } from '../src/limits.ts';
 import type { Admission, Admit, Authority, IotAction, Peer } from '../src/mqtt/authority.ts';
 import { createBroker } from '../src/mqtt/broker.ts';
+import type { Store } from '../src/store/store.ts';
 
 export const accountA: AccountRegion = { accountId: '000000000000', region: 'us-east-1' };
 export const accountB: AccountRegion = { accountId: '111111111111', region: 'us-east-1' };
@@ -110,6 +111,8 @@ export interface BedOptions {
   readonly admit?: Admit;
   /** Default: none. */
   readonly logs?: EventLogs;
+  /** Default: none, so that nothing can be retained. All migrations have run in it. */
+  readonly store?: Pick<Store, 'db' | 'write'>;
 }
 
 export type Version = 4 | 5;
@@ -195,7 +198,7 @@ export class RawClient {
   }
 }
 
-export const createBed = ({ limits = {}, admit, logs = noLogs }: BedOptions = {}) => {
+export const createBed = ({ limits = {}, admit, logs = noLogs, store }: BedOptions = {}) => {
   const clock = { nowMs: 1_700_000_000_000 };
   const records: JournalRecord[] = [];
   const troubles: unknown[] = [];
@@ -212,6 +215,7 @@ export const createBed = ({ limits = {}, admit, logs = noLogs }: BedOptions = {}
     admit: admit ?? registry,
     record: (record) => records.push(record),
     logs,
+    ...(store && { store }),
     trouble: (error) => troubles.push(error),
     now: () => clock.nowMs,
     newId: () => `00000000-0000-4000-8000-${String(++ids).padStart(12, '0')}`,

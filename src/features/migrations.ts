@@ -10,6 +10,7 @@ import { migrations as things } from './things/migrations.ts';
 
 export const allMigrations: readonly Migration[] = [
   ...tasks,
+  ...retained,
   ...accounts,
   ...certificates,
   ...things,

@@ -147,7 +147,6 @@ const judged = async (
   if (context.quotas?.connects.take(`${accountKey(authority.account)} ${clientId}`, context.now()) === false) {
     return { reason: 'THROTTLED', detail: 'connectIntervalMs', v5: code.quotaExceeded, v3: v3ServerUnavailable };
   }
-  if (will?.retain) return { reason: 'NOT_AVAILABLE', detail: 'retained messages', v5: code.retainNotSupported };
   return undefined;
 };
 

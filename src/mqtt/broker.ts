@@ -8,8 +8,9 @@ import { type AccountRegion, accountKey, sameAccount } from '../aws/arn.ts';
 import { type EventLogs, noLogs } from '../journal/log-event.ts';
 import type { RecordAttempt } from '../journal/record.ts';
 import type { Limits } from '../limits.ts';
+import type { Store } from '../store/store.ts';
 import { connect } from './admission.ts';
-import type { Admit, Peer } from './authority.ts';
+import type { Admit, Authority, Peer } from './authority.ts';
 import type { Carrier } from './carrier.ts';
 import { Connection, closeGraceMs, type Rules } from './connection.ts';
 import type { BrokerContext } from './context.ts';
@@ -34,6 +35,8 @@ import { subscribe } from './packets/subscribe.ts';
 import { unsubscribe } from './packets/unsubscribe.ts';
 import { encodeMessageProperties, type MessageProperties } from './packets/writer.ts';
 import { createQuotas } from './quotas.ts';
+import { Retained } from './retained.ts';
+import { publishRetained, whyNotRetained } from './retained-publish.ts';
 import { Scope } from './session.ts';
 import { VersionNumbers } from './version-numbers.ts';
 import { Wheel } from './wheel.ts';
@@ -55,6 +58,8 @@ export interface BrokerOptions {
   random?(): number;
   /** AWS's limits per unit of time are kept; default: not. */
   readonly rateQuotas?: boolean;
+  /** Where retained messages are kept; without one nothing can be retained. `retainedMigrations` have run in it. */
+  readonly store?: Pick<Store, 'db' | 'write'>;
   /** AWS's log events; default: none. */
   readonly logs?: EventLogs;
 }
@@ -64,6 +69,8 @@ export interface ServiceMessage {
   readonly topic: string;
   readonly payload: Uint8Array;
   readonly qos: Qos;
+  /** Default false. */
+  readonly retain?: boolean;
   readonly properties?: MessageProperties & { readonly messageExpirySeconds?: number };
 }
 
@@ -99,6 +106,8 @@ export interface Broker {
   publish(account: AccountRegion, message: ServiceMessage): Promise<void> | undefined;
   /** What calls may do in one account and region. */
   control(account: AccountRegion): Control;
+  /** Deletes retained messages that have expired. For the task runner. */
+  sweepRetained(nowMs: number): Promise<void>;
   /** Clients whose CONNECT was accepted, of one account or of all. */
   connections(account?: AccountRegion): ConnectedClient[];
   sizes(): BrokerSizes;
@@ -119,6 +128,12 @@ export const createBroker = ({
   const httpMetrics = createMetrics();
   const wheel = new Wheel();
   const wills = new Wills({ wheel, now: options.now, honoursDelay: options.limits.dialect.willDelay });
+  const retained = new Retained({
+    store: options.store,
+    retainedPerAccountMax: options.limits.retainedPerAccountMax,
+    hashMatchesParent: options.limits.dialect.hashMatchesParent,
+    now: options.now,
+  });
   const context: BrokerContext = {
     ...options,
     random,
@@ -131,6 +146,7 @@ export const createBroker = ({
       publish: (account, topic, payload) => publishEvent(context, scopes.get(accountKey(account)), { topic, payload }),
     }),
     versionNumbers: new VersionNumbers(),
+    retained,
     quotas: rateQuotas ? createQuotas() : undefined,
     wheel,
     wills,
@@ -167,6 +183,26 @@ export const createBroker = ({
   /** The reader lets no other type pass. */
   const apply: Rules = (connection) => rules[connection.reader.first >> 4]?.(connection);
 
+  /** Delivers to whoever is there at this moment. */
+  const deliverNow = (account: AccountRegion, message: Message): Promise<void> | undefined => {
+    const scope = scopes.get(accountKey(account));
+    return scope && deliver(context, scope.subscriptions.route(message.topic), message);
+  };
+
+  const publishWill = (connection: Connection, will: ConnectWill, { account }: Authority): void => {
+    const message = messageOf(will, context.now());
+    if (!will.retain) {
+      deliverNow(account, message);
+      return;
+    }
+    publishRetained(context, { account, message, metrics }, () => deliverNow(account, message)).catch(
+      (error: unknown) => {
+        connection.record('Publish-In', { status: 'Failure', ...whyNotRetained(error) });
+        trouble(error);
+      },
+    );
+  };
+
   const ended = (connection: Connection, ending: Ending): void => {
     connections.delete(connection);
     recordEnd(connection, ending);
@@ -176,7 +212,8 @@ export const createBroker = ({
     client.receiver.close();
     scope.leave(session);
     announceEnd(connection, ending);
-    if (will !== undefined && !ending.withoutWill) wills.owe(session, will, () => publishWill(context, scope, will));
+    if (will !== undefined && !ending.withoutWill)
+      wills.owe(session, will, () => publishWill(connection, will, client.authority));
     if (scope.isEmpty) scopes.delete(accountKey(client.authority.account));
   };
 
@@ -195,27 +232,30 @@ export const createBroker = ({
       socket.once('close', () => sockets.delete(socket));
       connections.add(new Connection(context, { socket, peer }, apply, ended));
     },
-    publish(account, { topic, payload, qos, properties = {} }) {
-      const scope = scopes.get(accountKey(account));
-      if (scope === undefined) return undefined;
+    publish(account, { topic, payload, qos, retain = false, properties = {} }) {
+      if (!retain && !scopes.has(accountKey(account))) return undefined;
       const source = Buffer.from(payload);
       const message = new Message({
         topic,
         qos,
+        retain,
         source,
         payloadStart: 0,
         payloadEnd: source.length,
         properties: encodeMessageProperties(properties),
         expiresAtMs: expiresAt(properties.messageExpirySeconds, context.now()),
       });
-      return deliver(context, scope.subscriptions.route(topic), message);
+      if (!retain) return deliverNow(account, message);
+      return publishRetained(context, { account, message, metrics: httpMetrics }, () => deliverNow(account, message));
     },
     control: (account) =>
       createControl({
+        account,
         context,
         scope: () => scopes.get(accountKey(account)),
         publish: (message) => broker.publish(account, message),
       }),
+    sweepRetained: (nowMs) => retained.sweep(nowMs),
     connections: (account) => [...connections].flatMap((connection) => describe(connection, account)),
     sizes: () => ({
       connections: connections.size,
@@ -233,7 +273,7 @@ export const createBroker = ({
       const grace = new Promise<void>((resolve) => {
         late = setTimeout(resolve, graceMs);
       });
-      await Promise.race([Promise.all(closed), grace]);
+      await Promise.race([Promise.all([...closed, retained.settled()]), grace]);
       clearTimeout(late);
       clearInterval(timer);
       for (const socket of sockets) socket.destroy();
@@ -262,18 +302,18 @@ const publishEvent = (
   deliver(context, receivers, message)?.catch(context.trouble);
 };
 
-const publishWill = (context: BrokerContext, scope: Scope, will: ConnectWill): void => {
-  const message = new Message({
+/** A will becomes a message when it is published: its expiry begins then (spec gateway.md 5.7). */
+const messageOf = (will: ConnectWill, nowMs: number): Message =>
+  new Message({
     topic: will.topic,
     qos: will.qos,
+    retain: will.retain,
     source: will.payload,
     payloadStart: 0,
     payloadEnd: will.payload.length,
     properties: will.properties.forwarded,
-    expiresAtMs: expiresAt(will.properties.messageExpiry, context.now()),
+    expiresAtMs: expiresAt(will.properties.messageExpiry, nowMs),
   });
-  deliver(context, scope.subscriptions.route(will.topic), message);
-};
 
 const describe = ({ client, peer }: Connection, account: AccountRegion | undefined): ConnectedClient[] => {
   if (client === undefined || (account !== undefined && !sameAccount(account, client.authority.account))) return [];

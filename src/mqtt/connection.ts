@@ -32,7 +32,7 @@ export const readSliceMs = 5;
 export type Rules = (connection: Connection) => void;
 
 /** What makes reading stop, as bits. */
-const pause = { admission: 1, rights: 2, receivers: 4, answers: 8, turn: 16, rate: 32 } as const;
+const pause = { admission: 1, rights: 2, receivers: 4, answers: 8, turn: 16, rate: 32, store: 64 } as const;
 type Pause = (typeof pause)[keyof typeof pause];
 
 export class Connection implements Publisher {
@@ -143,7 +143,7 @@ export class Connection implements Publisher {
   }
 
   /** Stops reading until `work` is done; its failure ends the connection as the server's error. */
-  readAfter(work: Promise<void>, why: 'admission' | 'rights'): void {
+  readAfter(work: Promise<void>, why: 'admission' | 'rights' | 'store'): void {
     this.#pause(pause[why]);
     work.then(
       () => this.#resume(pause[why]),

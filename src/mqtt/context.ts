@@ -6,8 +6,9 @@ import type { Limits } from '../limits.ts';
 import type { Admit } from './authority.ts';
 import type { Events } from './events.ts';
 import type { Metrics } from './metrics.ts';
-import type { Quotas } from './quotas.ts';
 import type { Turn } from './outbox.ts';
+import type { Quotas } from './quotas.ts';
+import type { Retained } from './retained.ts';
 import type { VersionNumbers } from './version-numbers.ts';
 import type { Wheel } from './wheel.ts';
 import type { Wills } from './wills.ts';
@@ -47,6 +48,7 @@ export interface BrokerContext {
   readonly versionNumbers: VersionNumbers;
   /** Limits per unit of time; undefined: none is kept. */
   readonly quotas: Quotas | undefined;
+  readonly retained: Retained;
   readonly wheel: Wheel;
   readonly wills: Wills;
   readonly turn: Turn;

@@ -2,11 +2,13 @@
  * What the operations of the data plane ask of the broker, for one account and region at a time: publish, look at retained messages, and look at, end
  * or speak to one client by its id. Nothing here asks who wants to know: that is decided before (spec gateway.md 3, 4).
  */
+import type { AccountRegion } from '../aws/arn.ts';
 import type { Limits } from '../limits.ts';
 import type { BrokerContext } from './context.ts';
 import { type DisconnectReason, endings } from './ending.ts';
 import { Message, type Qos } from './message.ts';
 import type { Metrics } from './metrics.ts';
+import { readUserProperties } from './packets/properties.ts';
 import { encodeMessageProperties, type MessageProperties } from './packets/writer.ts';
 import type { DirectDelivery } from './receiver.ts';
 import type { Scope, Session } from './session.ts';
@@ -103,13 +105,14 @@ export interface Control {
 
 /** What a control needs of the broker that it belongs to. */
 export interface ControlParts {
+  readonly account: AccountRegion;
   readonly context: BrokerContext;
   /** The scope of its account and region; undefined while nothing is there. */
   readonly scope: () => Scope | undefined;
   readonly publish: (message: CalledMessage) => Promise<void> | undefined;
 }
 
-export const createControl = ({ context, scope, publish }: ControlParts): Control => {
+export const createControl = ({ account, context, scope, publish }: ControlParts): Control => {
   /** A client that is there, in a session that has not expired. */
   const find = (clientId: string): Session | undefined => scope()?.session(clientId);
 
@@ -119,8 +122,11 @@ export const createControl = ({ context, scope, publish }: ControlParts): Contro
     async publish(message) {
       await publish(message);
     },
-    findRetained: () => Promise.resolve(undefined),
-    listRetained: () => Promise.resolve([]),
+    async findRetained(topic) {
+      const found = await context.retained.find(account, topic);
+      return found && { ...found, userProperties: readUserProperties(found.properties) };
+    },
+    listRetained: (page) => context.retained.list(account, page),
     findClient(clientId) {
       const session = find(clientId);
       return session && stateOf(session);

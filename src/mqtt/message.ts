@@ -79,6 +79,15 @@ export class Message {
     this.#properties = origin.properties;
   }
 
+  get payload(): Buffer {
+    return this.source.subarray(this.#payloadStart, this.#payloadEnd);
+  }
+
+  /** v5 properties that travel on, as they are encoded. */
+  get properties(): Buffer | undefined {
+    return this.#properties;
+  }
+
   /** Without extras RETAIN and DUP are clear, as on every live forward of AWS (spec gateway.md 5.5, 5.6). */
   encoded(version: Version, qos: Qos, extras?: Extras): EncodedPublish {
     if (extras?.identifiers !== undefined && version === 5) return this.#encode(version, qos, extras);

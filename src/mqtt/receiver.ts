@@ -88,6 +88,7 @@ export class Receiver {
   #stuck = false;
   #dropped = 0;
   #closed = false;
+  #roomAwaited: PromiseWithResolvers<void> | undefined;
   /** Made with the first message that wants one. */
   #confirmations: Confirmations | undefined;
 
@@ -181,9 +182,23 @@ export class Receiver {
     this.#recover();
   }
 
+  /** Resolves when less than half of what this connection is allowed waits for it, or when it is closed: for those who can choose their time. */
+  async room(): Promise<void> {
+    const bound = this.#context.limits.outboundBytesMax;
+    const { outbox } = this.#plan;
+    while (
+      !this.#closed &&
+      (this.#undecided || this.#inflight.bytes > bound / 2 || !outbox.hasRoom(bound / 2, bound))
+    ) {
+      this.#roomAwaited ??= Promise.withResolvers();
+      await this.#roomAwaited.promise;
+    }
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#wake();
     this.#undecided = undefined;
     this.#inflight.close();
     this.#confirmations?.close();
@@ -306,7 +321,13 @@ export class Receiver {
     if (this.#heldBack?.size === 0) this.#context.wheel.cancel(this.#patience);
   }
 
+  #wake(): void {
+    this.#roomAwaited?.resolve();
+    this.#roomAwaited = undefined;
+  }
+
   #recover(): void {
+    this.#wake();
     const half = this.#context.limits.outboundBytesMax / 2;
     if (this.#inflight.bytes > half) return;
     this.#stuck = false;

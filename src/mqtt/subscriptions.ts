@@ -265,7 +265,8 @@ const createMatch = <S>(subscriber: S, granted: readonly Granted[]): Match<S> =>
   return match;
 };
 
-const matchOf = <S>(subscriber: S, granted: readonly Granted[]): Match<S> => ({
+/** A receiver of one message, by the subscriptions of it that match. */
+export const matchOf = <S>(subscriber: S, granted: readonly Granted[]): Match<S> => ({
   subscriber,
   qos: granted.reduce<Qos>((highest, { qos }) => (qos > highest ? qos : highest), 0),
   local: undefined,

@@ -6,6 +6,7 @@ import { Fault } from '../../aws/fault.ts';
 import type { Call, Handler } from '../../feature.ts';
 import type { CalledMessage, Control } from '../../mqtt/control.ts';
 import { isReserved, useOfTopic } from '../../mqtt/reserved.ts';
+import { RetainedFull } from '../../mqtt/retained-publish.ts';
 import { checkPayload, checkTopic, readProperties } from './message-input.ts';
 import { invalid, journaled, Refusal } from './refusal.ts';
 
@@ -72,6 +73,9 @@ const deliver = async (call: Call, message: CalledMessage): Promise<void> => {
       });
       return;
     default:
-      await call.messages.publish(message);
+      await call.messages.publish(message).catch((error: unknown) => {
+        if (error instanceof RetainedFull) throw new Refusal('ThrottlingException', error.message, 'LIMIT_EXCEEDED');
+        throw error;
+      });
   }
 };

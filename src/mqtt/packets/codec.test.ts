@@ -269,7 +269,7 @@ test('what is written besides PUBLISH parses to the same packet, in both version
     {
       receiveMaximum: 100,
       maximumQoS: 1,
-      retainAvailable: false,
+      retainAvailable: true,
       maximumPacketSize: sizeMax,
       topicAliasMaximum: 8,
       wildcardSubscriptionAvailable: true,

@@ -202,3 +202,17 @@ const assign = (found: Properties, id: number, rule: Rule, fields: Cursor): void
       break;
   }
 };
+
+/** User properties among those that travel on with a message, in their order. */
+export const readUserProperties = (forwarded: Buffer | undefined): (readonly [name: string, value: string])[] => {
+  if (forwarded === undefined) return [];
+  const fields = new Cursor(forwarded, 0, forwarded.length);
+  const pairs: (readonly [string, string])[] = [];
+  while (fields.left > 0) {
+    const id = fields.varint();
+    const rule = rules[id];
+    if (rule?.kind === 'pair') pairs.push([fields.text(), fields.text()]);
+    else if (rule !== undefined) assign({}, id, rule, fields);
+  }
+  return pairs;
+};

@@ -155,14 +155,6 @@ const rows: Row[] = [
     allowed: noRetain,
   },
   {
-    rule: 'RETAIN is not available in this version',
-    packet: publishing('t', { retain: true, qos: 1 }),
-    v3: [],
-    v5: ['disconnect 9a'],
-    reason: 'NOT_AVAILABLE',
-    detail: 'retained messages',
-  },
-  {
     rule: 'payload of 131073 bytes (14.31)',
     packet: publishing('t', { payload: Buffer.alloc(131_073) }),
     v3: [],

@@ -5,6 +5,7 @@
  * The straight path allocates one Message: the topic is recognised by its bytes, the decision and the receivers are remembered per topic
  * (under the authority's revision and the subscriptions' generation), and the packet is passed on as it was received where it can be.
  */
+import { accountKey } from '../../aws/arn.ts';
 import type { Reason } from '../../journal/record.ts';
 import type { Client, PublishRight } from '../client.ts';
 import type { Connection } from '../connection.ts';
@@ -14,6 +15,7 @@ import { endings } from '../ending.ts';
 import { expiresAt, Message, messageExpirySecondsMax, messageExpirySecondsMin, type Qos } from '../message.ts';
 import { throttled } from '../quotas.ts';
 import { isReserved, useOfTopic } from '../reserved.ts';
+import { publishRetained, whyNotRetained } from '../retained-publish.ts';
 import { allows, recordDenial } from '../rights.ts';
 import { faultOfTopic, limitOf } from '../topic.ts';
 import { code, malformed, PacketFault, protocolError } from './codes.ts';
@@ -93,9 +95,9 @@ export const publish = (connection: Connection): void => {
   const right = recognised(client, packet, reader) ?? decide(connection, client, packet);
   if (right === undefined || (connection.rates !== undefined && isThrottled(connection, packet))) return;
 
-  const payloadBytes = reader.end - packet.payloadStart;
-  if (payloadBytes > context.limits.payloadBytesMax || packet.retain) {
-    refuseMessage(connection, client, right.topic);
+  checkPayload(connection, packet);
+  if (packet.retain) {
+    publishKept(connection, client, right, packet);
     return;
   }
 
@@ -116,10 +118,7 @@ export const publish = (connection: Connection): void => {
   }
   context.metrics['PublishIn.Success']++;
   const { traffic } = connection;
-  if (traffic.quietAt !== context.logs.revision) {
-    const more = packet.retain ? { retain: 'True' } : {};
-    traffic.write({ eventType: 'Publish-In', topicName: right.topic, more });
-  }
+  if (traffic.quietAt !== context.logs.revision) traffic.write({ eventType: 'Publish-In', topicName: right.topic });
   deliver(context, right.route, message, client.sender);
   if (packet.qos !== 0) acknowledge(connection, client, packet);
 };
@@ -266,15 +265,80 @@ const checkPayload = (connection: Connection, packet: PublishView): void => {
   }
 };
 
-/** An allowed topic, but a payload over the limit, or RETAIN: which this version refuses, so that nobody relies on what was not kept. */
-const refuseMessage = (connection: Connection, { authority }: Client, topic: string): void => {
-  checkPayload(connection, view);
-  if (allows(authority, 'iot:RetainPublish', topic)) {
-    throw new PacketFault(code.retainNotSupported, 'retained messages', 'NOT_AVAILABLE');
+/** With RETAIN: the connection is not read on before its message is stored, so that its messages and acknowledgements keep their order. */
+const publishKept = (
+  connection: Connection,
+  client: Client,
+  { topic, route }: PublishRight,
+  packet: PublishView,
+): void => {
+  const { context, reader } = connection;
+  const { authority, sender } = client;
+  const { account } = authority;
+  const { quotas, metrics } = context;
+  context.effort.units += effortPerLook;
+  if (!allows(authority, 'iot:RetainPublish', topic)) {
+    metrics['PublishRetained.AuthError']++;
+    unauthorized(connection, packet, () =>
+      recordDenial(connection, 'Publish-In', { authority, action: 'iot:RetainPublish', name: topic }),
+    );
+    return;
   }
-  unauthorized(connection, view, () =>
-    recordDenial(connection, 'Publish-In', { authority, action: 'iot:RetainPublish', name: topic }),
+  if (quotas !== undefined && !quotas.retains.take(`${accountKey(account)}/${topic}`, context.now())) {
+    metrics['PublishRetained.Throttle']++;
+    discard(connection, packet, 'retainIntervalMs');
+    return;
+  }
+  const { messageExpiry, forwarded } = packet.properties;
+  const source = Buffer.from(reader.buffer.subarray(packet.payloadStart, reader.end));
+  const message = new Message({
+    topic,
+    qos: packet.qos,
+    retain: true,
+    source,
+    payloadStart: 0,
+    payloadEnd: source.length,
+    properties: forwarded && Buffer.from(forwarded),
+    expiresAtMs: expiresAt(messageExpiry, context.now()),
+  });
+  const kept = { ...packet }; // the view is another packet's when the message is stored
+  const stored = publishRetained(context, { account, message, metrics }, () =>
+    deliver(context, route, message, sender),
   );
+  connection.readAfter(
+    stored.then(
+      () => accepted(connection, client, kept, topic),
+      (error: unknown) => notKept(connection, kept, error),
+    ),
+    'store',
+  );
+};
+
+/** A message with RETAIN is stored and delivered. */
+const accepted = (connection: Connection, client: Client, packet: PublishView, topic: string): void => {
+  const { context, traffic } = connection;
+  context.metrics['PublishIn.Success']++;
+  if (traffic.quietAt !== context.logs.revision) {
+    traffic.write({ eventType: 'Publish-In', topicName: topic, more: { retain: 'True' } });
+  }
+  if (packet.qos !== 0 && !connection.isEnded) acknowledge(connection, client, packet);
+};
+
+/** Neither stored nor delivered. Beyond the bound: discarded (spec gateway.md 5.5). Without a store: nobody may believe that it was taken. */
+const notKept = (connection: Connection, packet: PublishView, error: unknown): void => {
+  const { context, isEnded, version } = connection;
+  const why = whyNotRetained(error);
+  if (why.reason === 'LIMIT_EXCEEDED') {
+    connection.record('Publish-In', { status: 'Failure', ...why });
+    if (!isEnded) discard(connection, packet, why.detail);
+    return;
+  }
+  context.metrics['PublishIn.ServerError']++;
+  if (version === 4 && packet.qos !== 0) throw error;
+  context.trouble(error);
+  connection.record('Publish-In', { status: 'Failure', ...why });
+  if (packet.qos !== 0 && !isEnded)
+    answerRefused(connection, packet, code.unspecified, 'The message could not be stored');
 };
 
 /** More PUBLISH packets per second than the quota are discarded, as `discard` says (spec gateway.md 5.5). */

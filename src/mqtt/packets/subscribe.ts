@@ -6,7 +6,8 @@ import type { Connection } from '../connection.ts';
 import { effortPerLook } from '../context.ts';
 import { subscribed } from '../lifecycle.ts';
 import type { Qos } from '../message.ts';
-import { isSubscribable } from '../reserved.ts';
+import { isReserved, isSubscribable } from '../reserved.ts';
+import { feedRetained, mayFeed, type Wanted } from '../retained-feed.ts';
 import { allows, denial } from '../rights.ts';
 import { faultOfFilter, limitOf, parseShared, shareNameCharsMax } from '../topic.ts';
 import { code, malformed, PacketFault, protocolError } from './codes.ts';
@@ -23,6 +24,8 @@ export interface Request {
   readonly shareName: string | undefined;
   readonly qos: Qos;
   readonly noLocal: boolean;
+  /** v5 Retain Handling: 0 = send retained messages, 1 = if the subscription is new, 2 = never. */
+  readonly retainHandling: number;
   /** v5 Retain As Published, where the dialect has it. */
   readonly retainAsPublished: boolean;
   /** v5 Subscription Identifier; 0 = none. */
@@ -35,10 +38,14 @@ export const subscribe = (connection: Connection): void => {
   const { namesDenials } = connection.context.limits.dialect;
   const codes: number[] = [];
   let excess = false;
+  const wanted: Wanted[] = [];
   for (const request of requests) {
+    const isNew = !client.session.subscriptions.has(request.filter);
     const refusal = refusalOf(connection, client, request);
     if (refusal === undefined) {
       codes.push(request.qos);
+      if (wantsRetained(request, isNew, connection.context.limits.dialect))
+        wanted.push({ filter: request.filter, granted: request });
       continue;
     }
     const { v5, ...why } = refusal;
@@ -49,6 +56,7 @@ export const subscribe = (connection: Connection): void => {
   }
   if (codes.some((each) => each < 0x80)) connection.context.metrics['Subscribe.Success']++;
   connection.send(suback(connection.version, packetId, codes));
+  feedRetained(connection, wanted);
   subscribed(
     connection,
     requests.flatMap(({ filter }, index) => (codes[index]! < 0x80 ? [filter] : [])),
@@ -60,6 +68,12 @@ export const subscribe = (connection: Connection): void => {
       text: 'subscriptionsPerConnectionMax',
     });
 };
+
+const wantsRetained = ({ inner, shareName, retainHandling }: Request, isNew: boolean, dialect: Dialect): boolean =>
+  shareName === undefined && // [MQTT-4.8.2]
+  (retainHandling === 0 || (retainHandling === 1 && isNew)) &&
+  !isReserved(inner, dialect) &&
+  mayFeed(inner, dialect);
 
 /** Reads and judges the packet as a whole: whatever is wrong ends the connection. */
 const readSubscribe = ({
@@ -119,6 +133,7 @@ const toRequest = (
     shareName: typeof shared === 'object' ? shared.shareName : undefined,
     qos: options & 0x01 ? 1 : options & 0x02 ? 2 : 0,
     noLocal,
+    retainHandling: (options >> 4) & 0x03,
     retainAsPublished: dialect.retainAsPublished && (options & 0x08) !== 0,
     identifier,
   };

@@ -65,7 +65,7 @@ export const connackAccepted = (version: Version, capabilities: Capabilities): B
   const properties = [
     withId(property.receiveMaximum, u16(capabilities.receiveMaximum)),
     ...(capabilities.qosMax === 1 ? [Buffer.of(property.maximumQos, 1)] : []), // 2 is said by its absence (MQTT 5.0 3.2.2.3.4)
-    Buffer.of(property.retainAvailable, 0),
+    Buffer.of(property.retainAvailable, 1),
     withId(property.maximumPacketSize, u32(capabilities.packetBytesMax)),
     withId(property.topicAliasMaximum, u16(capabilities.topicAliasMax)),
     Buffer.of(property.wildcardAvailable, 1),
