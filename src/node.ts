@@ -330,7 +330,7 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
       port: config.metricsPort,
       health,
       families: () => {
-        const { connections, sessions } = broker.sizes();
+        const { connections, sessions, retained } = broker.sizes();
         return [
           ...awsFamilies({ MQTT: broker.metrics, HTTP: broker.httpMetrics }),
           ...nodeFamilies({
@@ -340,6 +340,7 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
               store_writable: { help: '1 while the store takes writes.', value: store.writable ? 1 : 0 },
               connections: { help: 'MQTT connections, those being admitted among them.', value: connections },
               sessions: { help: 'MQTT sessions, with and without a connection.', value: sessions },
+              retained_messages: { help: 'Retained messages, as last counted.', value: retained },
             },
             counters: {
               journal_dropped_records: { help: 'Records that the journal gave up.', value: journal.dropped },

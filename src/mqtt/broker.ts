@@ -80,6 +80,7 @@ export interface BrokerSizes {
   readonly connections: number;
   /** Of clients that are connected, or kept for clients that are not. */
   readonly sessions: number;
+  readonly retained: number;
 }
 
 /** What the broker says about a connected client. */
@@ -260,6 +261,7 @@ export const createBroker = ({
     sizes: () => ({
       connections: connections.size,
       sessions: [...scopes.values()].reduce((sum, { size }) => sum + size, 0),
+      retained: retained.size,
     }),
     tick: (nowMs) => context.wheel.tick(nowMs),
     async close(graceMs = closeGraceMs) {

@@ -100,6 +100,11 @@ export class Retained {
     return done.promise;
   }
 
+  /** Messages of all accounts, as far as they were counted. */
+  get size(): number {
+    return [...(this.#counts?.values() ?? [])].reduce((sum, { count }) => sum + count, 0);
+  }
+
   /** False when nothing is retained in the account, which is known without the store. */
   mayHave(account: AccountRegion): boolean {
     if (this.#options.store === undefined) return false;
