@@ -162,7 +162,7 @@ test('/metrics counts what clients did, and health tells alive from ready', asyn
   const before = await scrape();
   assert.equal(before('aws_iot_connect_success_total', 'MQTT'), 0);
   const device = await connectDevice(node, await register('device', 'everything'), { clientId: 'dev1' });
-  await device.client.publishAsync('a', 'x', { qos: 1 });
+  await device.client.publishAsync('a', 'x', { qos: 1, retain: true });
   await assert.rejects(connectDevice(node, await register('stranger'), { clientId: 'dev2' }));
   const after = await scrape();
   assert.deepEqual(
@@ -171,11 +171,13 @@ test('/metrics counts what clients did, and health tells alive from ready', asyn
       after('aws_iot_connect_auth_error_total', 'MQTT'),
       after('aws_iot_publish_in_success_total', 'MQTT'),
       after('aws_iot_publish_in_success_total', 'HTTP'),
+      after('aws_iot_publish_retained_success_total', 'MQTT'),
+      after('fleetgate_retained_messages'),
       after('fleetgate_sessions'),
       after('fleetgate_ready'),
       after('fleetgate_store_writable'),
     ],
-    [1, 1, 1, 0, 1, 1, 1],
+    [1, 1, 1, 0, 1, 1, 1, 1, 1],
   );
   assert.ok((after('process_resident_memory_bytes') ?? 0) > 0);
 
