@@ -16,6 +16,8 @@ export interface MosquittoOptions {
   readonly tls?: '1.2' | '1.3';
   /** 4 = MQTT 3.1.1, the default. */
   readonly version?: 4 | 5;
+  /** The one ALPN name that is offered. */
+  readonly alpn?: string;
 }
 
 export interface Ended {
@@ -28,7 +30,7 @@ export interface Ended {
 const clientMsMax = 30_000;
 
 const words = (options: MosquittoOptions): string[] => {
-  const { host, port, caFile, certFile, keyFile, clientId, tls, version } = options;
+  const { host, port, caFile, certFile, keyFile, clientId, tls, version, alpn } = options;
   const given = (flag: string, value: string | undefined): string[] => (value === undefined ? [] : [flag, value]);
   return [
     ...['-d', '-h', host, '-p', String(port), '-q', '1'],
@@ -37,6 +39,7 @@ const words = (options: MosquittoOptions): string[] => {
     ...given('--key', keyFile),
     ...given('-i', clientId),
     ...given('--tls-version', tls === '1.3' ? 'tlsv1.3' : undefined),
+    ...given('--tls-alpn', alpn),
     ...given('-V', version === 5 ? 'mqttv5' : undefined),
   ];
 };
