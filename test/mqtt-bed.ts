@@ -1,14 +1,18 @@
 /** A broker with everything around it real but small: streams in memory, a clock that the test moves, rights as a list of patterns. */
 import { type Duplex, duplexPair } from 'node:stream';
+import type { TestContext } from 'node:test';
 import mqttPacket, { type Packet, type Parser } from 'mqtt-packet';
 import type { AccountRegion } from '../src/aws/arn.ts';
 import type { Weighing } from '../src/aws/decision.ts';
+import { allMigrations } from '../src/features/migrations.ts';
 import { type EventLogs, noLogs } from '../src/journal/log-event.ts';
 import type { JournalRecord, Reason } from '../src/journal/record.ts';
 import { awsLimits, type Limits } from '../src/limits.ts';
 import type { Admission, Admit, Authority, IotAction, Peer } from '../src/mqtt/authority.ts';
 import { createBroker } from '../src/mqtt/broker.ts';
+import { migrate } from '../src/store/migrate.ts';
 import type { Store } from '../src/store/store.ts';
+import { openTestStore, type TestStore } from './stores.ts';
 
 export const accountA: AccountRegion = { accountId: '000000000000', region: 'us-east-1' };
 export const accountB: AccountRegion = { accountId: '111111111111', region: 'us-east-1' };
@@ -197,6 +201,13 @@ export class RawClient {
     });
   }
 }
+
+/** A store for beds that keep something: of the engine that the tests run on, closed with its test. */
+export const openBedStore = async (t: TestContext): Promise<TestStore> => {
+  const store = await openTestStore(t);
+  await migrate(store, allMigrations);
+  return store;
+};
 
 export const createBed = ({ limits = {}, admit, logs = noLogs, store }: BedOptions = {}) => {
   const clock = { nowMs: 1_700_000_000_000 };

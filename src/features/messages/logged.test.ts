@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { makeCall, testAccount } from '../../../test/call.ts';
-import { createBed } from '../../../test/mqtt-bed.ts';
+import { createBed, openBedStore } from '../../../test/mqtt-bed.ts';
 import { createEventLogs } from '../../journal/event-logs.ts';
 import { messages } from './feature.ts';
 
@@ -12,7 +12,7 @@ test('what a call did is a log event of protocol HTTP with its caller, a refusal
     now: () => 0,
     newId: () => 'trace',
   });
-  const bed = createBed();
+  const bed = createBed({ store: await openBedStore(t) });
   t.after(() => bed.broker.close(0));
   const { call } = await makeCall(t, { features: [], broker: bed.broker, logs });
   const { Publish, GetConnection, DeleteConnection } = messages().operations?.['iot-data'] ?? {};
