@@ -235,7 +235,7 @@ export class RawMqtt {
   /** Everything that is there when a PINGREQ is answered: whatever was sent before has been handled then. */
   async settled(): Promise<Received[]> {
     this.send({ cmd: 'pingreq' });
-    const answered = (): boolean => this.received.at(-1)?.cmd === 'pingresp' || this.isClosed;
+    const answered = (): boolean => this.received.some(({ cmd }) => cmd === 'pingresp') || this.isClosed;
     await this.#until(answered, 'PINGRESP');
     const all = this.received.splice(0);
     return this.isClosed ? all : all.filter(({ cmd }) => cmd !== 'pingresp');
@@ -246,6 +246,12 @@ export class RawMqtt {
     const taken = await this.take(count);
     const more = this.isClosed ? this.received.splice(0) : await this.settled();
     return [...[...taken, ...more].map(shown), ...(this.isClosed ? ['close'] : [])];
+  }
+
+  /** Ends the connection with a DISCONNECT; when it resolves the server has noticed. */
+  async leave(): Promise<void> {
+    this.send({ cmd: 'disconnect' });
+    await this.drained();
   }
 
   /** Ends the connection without a DISCONNECT, as a lost network does; resolves when it is over on this side. */
