@@ -110,6 +110,8 @@ for (const [engine, open] of stores) {
     await over(store).write(account, message('a', 'old'));
     await over(store).write(account, message('b', 'old'));
     const retained = over({ db, write: store.write });
+    const sent: string[] = [];
+    const sending = retained.read(account, 'a', ({ payload }) => sent.push(payload.toString()));
     const replaced = retained.find(account, 'a');
     const deleted = retained.find(account, 'b');
     await asked.promise;
@@ -118,6 +120,8 @@ for (const [engine, open] of stores) {
     gate.resolve();
     assert.equal((await replaced)?.payload.toString(), 'new');
     assert.equal(await deleted, undefined);
+    await sending;
+    assert.deepEqual(sent, [], 'a subscriber gets the newer one live');
   });
 
   test(`${engine}: one topic more than retainedPerAccountMax is refused, also in one unit, and changes nothing`, async (t) => {

@@ -4,7 +4,7 @@
  *
  * Writes are done by one writer, many in one unit and one unit at a time, in the order in which they came; of several that wait for one topic only the
  * last is written. So the bound holds exactly, and nobody waits longer than two units. Whoever reads waits for what is being written to
- * the topic, and is given what was committed while it was reading: a reader is never told an older message than live receivers had.
+ * the topic, and learns what was committed while it was reading: so no subscriber is sent an older message after a newer one.
  *
  * Waiting writes are bounded by those who wait for them: a connection is not read on before its message is stored.
  * With several nodes each knows the counts of the others as of its last `sweep`.
@@ -113,12 +113,13 @@ export class Retained {
   }
 
   /**
-   * Reads one topic and calls `use` with what is retained there, in the moment in which it is the latest: what `use` sends is never older than
-   * what live receivers were sent before. Not called when there is nothing. Faults: StoreUnavailable.
+   * Reads one topic and calls `use` with what is retained there, in a moment in which it is the latest: what `use` sends is never older than what
+   * live receivers were sent before. Not called when there is nothing, nor when something was committed to the topic meanwhile, which a subscriber
+   * gets live; that is answered. Faults: StoreUnavailable.
    */
-  async read(account: AccountRegion, topic: string, use: (message: RetainedMessage) => void): Promise<void> {
+  async read(account: AccountRegion, topic: string, use: (message: RetainedMessage) => void): Promise<Read['latest']> {
     const { store, now } = this.#options;
-    if (store === undefined) return;
+    if (store === undefined) return undefined;
     const key = keyOf(account, topic);
     await settled(this.#waiting.get(key) ?? this.#underWay.get(key));
     const read: Read = { latest: undefined };
@@ -126,20 +127,21 @@ export class Retained {
     this.#reads.set(key, reads.add(read));
     try {
       const row = await findRow(store.db, account, topic, now());
-      const latest = read.latest ?? row;
-      if (latest !== undefined && latest !== 'none') use(latest);
+      if (read.latest === undefined && row !== undefined) use(row);
+      return read.latest;
     } finally {
       reads.delete(read);
       if (reads.size === 0) this.#reads.delete(key);
     }
   }
 
+  /** Faults: StoreUnavailable. */
   async find(account: AccountRegion, topic: string): Promise<RetainedMessage | undefined> {
     let found: RetainedMessage | undefined;
-    await this.read(account, topic, (message) => {
+    const latest = await this.read(account, topic, (message) => {
       found = message;
     });
-    return found;
+    return latest === 'none' ? undefined : (latest ?? found);
   }
 
   /** What is retained, in topic order, the first after `after`. Faults: StoreUnavailable. */
