@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Packet } from 'mqtt-packet';
-import { createBed, type RawClient } from '../../test/mqtt-bed.ts';
-import { openLimits } from '../limits.ts';
+import { createBed, openBedStore, type RawClient } from '../../test/mqtt-bed.ts';
+import { awsLimits, openLimits } from '../limits.ts';
 
 const open = (limits = {}) => createBed({ limits: { ...openLimits, ...limits } });
 
@@ -303,4 +303,65 @@ test('v5 topic aliases out: none in aws, none for a client that allows none, non
     ]);
     await bed.broker.close(0);
   }
+});
+
+test('v5 Retain As Published: RETAIN as the publisher set it, for those who asked; in aws for nobody (MQTT 5.0 3.8.3.1; gateway.md 5.6)', async (t) => {
+  const retains: unknown[] = [];
+  for (const limits of [awsLimits, openLimits]) {
+    const bed = createBed({ limits, store: await openBedStore(t) });
+    const [sender, asked, other] = [await bed.connect(5, 's'), await bed.connect(5, 'a'), await bed.connect(5, 'o')];
+    await subscribe(asked, 't', { qos: 1, rap: true });
+    await subscribe(other, 't', { qos: 1, rap: false });
+    for (const [messageId, retain] of [
+      [1, true],
+      [2, false],
+    ] as const) {
+      sender.send(publish('t', { qos: 1, messageId, retain }));
+      await sender.take(1);
+    }
+    for (const client of [asked, other]) {
+      retains.push((await client.settled()).map((packet) => packet.cmd === 'publish' && packet.retain));
+    }
+    await bed.broker.close(0);
+  }
+  assert.deepEqual(retains, [
+    [false, false],
+    [false, false],
+    [true, false],
+    [false, false],
+  ]);
+});
+
+test('a QoS 2 message with RETAIN is stored, delivered and kept once, however often it is sent (MQTT 3.3.1.3)', async (t) => {
+  const bed = createBed({ limits: openLimits, store: await openBedStore(t) });
+  const [sender, reader] = [await bed.connect(5, 's'), await bed.connect(5, 'r')];
+  await subscribe(reader, 't');
+  for (const dup of [false, true]) sender.send(publish('t', { qos: 2, messageId: 3, retain: true, dup }));
+  assert.deepEqual(brief(await sender.take(2)), Array(2).fill(['pubrec', 3]));
+  assert.deepEqual(brief(await reader.settled()), [['publish', 't', 2, false, false]]);
+  const late = await bed.connect(5, 'late');
+  await subscribe(late, '+', { rh: 0 });
+  assert.deepEqual(brief(await late.take(1)), [['publish', 't', 2, true, false]]);
+  await bed.broker.close(0);
+});
+
+test('a filter that is not allowed gets 0x87, or 0x80 where denials are not named; other refusals keep their code (MQTT 5.0 3.9.3)', async () => {
+  const codes: unknown[] = [];
+  for (const namesDenials of [true, false]) {
+    const bed = open({ topicBytesMax: 3, dialect: { ...openLimits.dialect, namesDenials } });
+    bed.principal('some', [
+      ['iot:Connect', '*'],
+      ['iot:Subscribe', '*/yes'],
+    ]);
+    const client = await bed.connect(5, 'c', {}, 'some');
+    const subscriptions = ['yes', 'no', 'long'].map((topic) => ({ topic, qos: 0 as const }));
+    client.send({ cmd: 'subscribe', messageId: 1, subscriptions });
+    const suback = await client.next();
+    codes.push(suback.cmd === 'suback' && suback.granted);
+    await bed.broker.close(0);
+  }
+  assert.deepEqual(codes, [
+    [0, 0x87, 0x8f],
+    [0, 0x80, 0x8f],
+  ]);
 });
