@@ -1,0 +1,339 @@
+/**
+ * What waits for one persistent session, in order. Every message has a row in the store before it is sent, and until it is acknowledged; memory holds
+ * only what stands next, bounded by `memoryBytesMax`. Beyond that, and while nobody is connected, messages are in the store alone ("behind"), and are
+ * read back in pages, never past a position that is still being written. Sending stops at the first message that is not durable.
+ *
+ * A position is never used twice, and the packet identifier follows from it, so a message that is sent again has the identifier it had, also after a
+ * restart. Source: MQTT 5.0 4.1, 4.4, 4.6; spec gateway.md 5.3.
+ */
+
+/** A message on its way through a queue: not durable yet, durable, or gone. */
+export interface Entry<M> {
+  readonly position: number;
+  readonly cost: number;
+  /** Undefined while it is in the store alone. */
+  message: M | undefined;
+  isDurable: boolean;
+  isGone: boolean;
+}
+
+/** A message as it came back from the store. */
+export interface Stored<M> {
+  readonly position: number;
+  readonly cost: number;
+  readonly message: M;
+}
+
+/** Takes messages from the head of a queue: the connection. */
+export interface Sink<M> {
+  /** `taken`: `settled` will be called with the identifier. `gone`: nobody is to get it. `later`: `proceed` will be called. */
+  take(message: M, packetId: number, isRepeated: boolean): 'taken' | 'gone' | 'later';
+  /** Messages could not be read back. */
+  failed(error: unknown): void;
+}
+
+/** The rows of one owner. */
+export interface Rows<M> {
+  /** The first messages after one position and up to another, as many as fit into `bytes` but at least one; `isWhole`: there are no more. */
+  read(
+    after: number,
+    upTo: number,
+    bytes: number,
+  ): Promise<{ readonly messages: readonly Stored<M>[]; readonly isWhole: boolean }>;
+  /** Removes everything up to a position, and single ones after it. A row that stays is sent again after the next connect, no more. */
+  remove(upTo: number, single: readonly number[]): void;
+}
+
+/** What is left in the store of an owner when the node starts. */
+export interface Left {
+  readonly rows: number;
+  readonly bytes: number;
+  readonly oldest: number;
+  readonly newest: number;
+  /** Positions so far behind the newest that their identifiers come round again. */
+  readonly stragglers: readonly number[];
+}
+
+export const nothingLeft: Left = { rows: 0, bytes: 0, oldest: 1, newest: 0, stragglers: [] };
+
+/** What several queues cost together. */
+export interface Tally {
+  bytes: number;
+}
+
+export interface QueueOptions<M> {
+  readonly rows: Rows<M>;
+  readonly tally: Tally;
+  readonly memoryBytesMax: number;
+  readonly left: Left;
+  /** Calls `flush` when the turn ends. */
+  schedule(queue: { flush(): void }): void;
+}
+
+const packetIds = 65_535;
+export const packetIdOf = (position: number): number => ((position - 1) % packetIds) + 1;
+/** Positions between the newest and the one sent last; more would let identifiers meet. */
+export const unsentSpanMax = 60_000;
+/** A position this far behind the newest is a straggler. */
+export const stragglerSpan = 32_000;
+
+export class Queue<M> {
+  /** Messages in the store, and what they cost. */
+  rows: number;
+  bytes: number;
+  readonly #options: QueueOptions<M>;
+  /** In memory and not sent; what stands before `#first` is done. */
+  #unsent: Entry<M>[] = [];
+  #first = 0;
+  #unsentBytes = 0;
+  /** Sent and unacknowledged, by packet identifier, oldest first. */
+  readonly #sent = new Map<number, Entry<M>>();
+  /** Being written, in order, in memory or not. */
+  readonly #writing = new Set<Entry<M>>();
+  /** Identifiers that an earlier connection has not acknowledged and that were not sent again yet. */
+  readonly #unsettled = new Set<number>();
+  /** Identifiers of messages that are not kept, until they are acknowledged or the connection ends. */
+  readonly #lent = new Set<number>();
+  #newest: number;
+  #sentUpTo: number;
+  /** Up to here, everything is in memory or gone. */
+  #cursor: number;
+  /** At the start of the node these were there: perhaps they had been sent. */
+  readonly #leftUpTo: number;
+  #acknowledged: number[] = [];
+  #sink: Sink<M> | undefined;
+  #reading = false;
+
+  constructor(options: QueueOptions<M>) {
+    this.#options = options;
+    const { rows, bytes, oldest, newest, stragglers } = options.left;
+    options.tally.bytes += bytes;
+    this.rows = rows;
+    this.bytes = bytes;
+    this.#newest = newest;
+    this.#leftUpTo = newest;
+    this.#cursor = oldest - 1;
+    this.#sentUpTo = Math.max(oldest - 1, stragglers.at(-1) ?? 0);
+    for (const position of stragglers) this.#unsettled.add(packetIdOf(position));
+  }
+
+  /** A connection takes what waits. */
+  get isAttached(): boolean {
+    return this.#sink !== undefined;
+  }
+
+  get tally(): Tally {
+    return this.#options.tally;
+  }
+
+  /** Messages stand in the store that are not in memory. */
+  get isBehind(): boolean {
+    return this.#cursor < this.#newest;
+  }
+
+  /** No message can be added until older ones were sent: identifiers have run out. */
+  get isExhausted(): boolean {
+    return this.#newest - this.#sentUpTo >= unsentSpanMax;
+  }
+
+  /** Adds a message that is being written; `durable` or `failed` follows. `make` is asked only when there is room in memory. */
+  add(cost: number, make: () => M): Entry<M> {
+    const inMemory = this.#sink !== undefined && !this.isBehind && this.#hasRoom(cost);
+    const position = this.#next();
+    const entry: Entry<M> = { position, cost, message: undefined, isDurable: false, isGone: false };
+    this.rows++;
+    this.bytes += cost;
+    this.#options.tally.bytes += cost;
+    this.#writing.add(entry);
+    if (!inMemory) return entry;
+    entry.message = make();
+    this.#unsent.push(entry);
+    this.#unsentBytes += cost;
+    this.#cursor = position;
+    return entry;
+  }
+
+  /** A packet identifier for a message that goes past the queue and is not kept. */
+  lend(): number {
+    const packetId = packetIdOf(this.#next());
+    if (this.#cursor === this.#newest - 1) this.#cursor = this.#newest;
+    this.#lent.add(packetId);
+    return packetId;
+  }
+
+  durable(entry: Entry<M>): void {
+    entry.isDurable = true;
+    this.#writing.delete(entry);
+    this.proceed();
+  }
+
+  /** Its row was not written. */
+  failed(entry: Entry<M>): void {
+    entry.isGone = true;
+    this.#writing.delete(entry);
+    this.#forget(entry);
+    this.proceed();
+  }
+
+  /** A connection takes over: from now on messages are sent, those of earlier connections that were not acknowledged first. */
+  attach(sink: Sink<M>): void {
+    this.#sink = sink;
+    this.proceed();
+  }
+
+  /** The connection is gone: what is in memory is freed. */
+  detach(): void {
+    if (this.#sink === undefined) return;
+    this.flush();
+    this.#sink = undefined;
+    this.#lent.clear();
+    this.#cursor = this.#settledUpTo();
+    for (const packetId of this.#sent.keys()) this.#unsettled.add(packetId);
+    this.#sent.clear();
+    for (const entry of this.#unsent) entry.message = undefined;
+    this.#unsent = [];
+    this.#first = 0;
+    this.#unsentBytes = 0;
+  }
+
+  /** Its owner is no more, nor are its rows. */
+  discard(): void {
+    this.#acknowledged = [];
+    this.detach();
+    this.#options.tally.bytes -= this.bytes;
+    this.rows = 0;
+    this.bytes = 0;
+  }
+
+  /** The client has it. */
+  settled(packetId: number): void {
+    const entry = this.#sent.get(packetId);
+    this.#lent.delete(packetId);
+    if (entry === undefined) return;
+    this.#sent.delete(packetId);
+    this.#remove(entry);
+  }
+
+  /** A row was found to have expired; false when it is in memory, where whoever sends it sees that. */
+  expire(position: number, cost: number): boolean {
+    if (this.#sink !== undefined && (position <= this.#cursor || this.#reading)) return false;
+    this.#forget({ cost });
+    return true;
+  }
+
+  /** Sends what may be sent. */
+  proceed(): void {
+    const sink = this.#sink;
+    if (sink === undefined) return;
+    while (this.#first < this.#unsent.length) {
+      const entry = this.#unsent[this.#first]!;
+      if (!entry.isGone && !entry.isDurable) break;
+      const verdict = entry.isGone ? 'gone' : this.#offer(entry, sink);
+      if (this.#sink !== sink) return; // it has ended its connection
+      if (verdict === 'later') break;
+      this.#first++;
+      this.#unsentBytes -= entry.cost;
+      if (verdict === 'gone' && !entry.isGone) this.#remove(entry);
+    }
+    if (this.#first === this.#unsent.length || this.#first >= 1024) {
+      this.#unsent = this.#unsent.slice(this.#first);
+      this.#first = 0;
+    }
+    this.#fill(sink);
+  }
+
+  /** End of the turn: the rows of what was acknowledged are removed. */
+  flush(): void {
+    if (this.#acknowledged.length === 0) return;
+    const upTo = this.#settledUpTo();
+    const single = this.#acknowledged.filter((position) => position > upTo);
+    this.#acknowledged = [];
+    this.#options.rows.remove(upTo, single);
+  }
+
+  /** The next position whose identifier is free. */
+  #next(): number {
+    const isCurrent = !this.isBehind;
+    do this.#newest++;
+    while (this.#isInUse(packetIdOf(this.#newest)));
+    if (isCurrent) this.#cursor = this.#newest - 1;
+    return this.#newest;
+  }
+
+  #isInUse(packetId: number): boolean {
+    return this.#sent.has(packetId) || this.#unsettled.has(packetId) || this.#lent.has(packetId);
+  }
+
+  #hasRoom(cost: number): boolean {
+    return this.#unsentBytes === 0 || this.#unsentBytes + cost <= this.#options.memoryBytesMax;
+  }
+
+  #offer(entry: Entry<M>, sink: Sink<M>): 'taken' | 'gone' | 'later' {
+    const packetId = packetIdOf(entry.position);
+    const isRepeated = entry.position <= this.#leftUpTo || this.#unsettled.has(packetId);
+    // Known as sent before it is: it may be acknowledged at once.
+    this.#sent.set(packetId, entry);
+    const verdict = sink.take(entry.message!, packetId, isRepeated);
+    if (this.#sink !== sink) return 'later';
+    if (verdict !== 'taken') this.#sent.delete(packetId);
+    if (verdict === 'later') return verdict;
+    this.#unsettled.delete(packetId);
+    if (entry.position > this.#sentUpTo) this.#sentUpTo = entry.position;
+    entry.message = undefined;
+    return verdict;
+  }
+
+  #remove(entry: Entry<M>): void {
+    this.#forget(entry);
+    if (this.#acknowledged.length === 0) this.#options.schedule(this);
+    this.#acknowledged.push(entry.position);
+  }
+
+  /** Counts stay true as far as the store says so; a write of unknown outcome may leave a row that was not counted. */
+  #forget({ cost }: { readonly cost: number }): void {
+    const counted = Math.min(cost, this.bytes);
+    this.rows = Math.max(0, this.rows - 1);
+    this.bytes -= counted;
+    this.#options.tally.bytes -= counted;
+  }
+
+  /** Up to here, no row is needed any more. */
+  #settledUpTo(): number {
+    const oldest = this.#sent.values().next().value ?? this.#unsent[this.#first];
+    return oldest === undefined ? this.#cursor : oldest.position - 1;
+  }
+
+  /** Reads a page back when there is room for it. */
+  #fill(sink: Sink<M>): void {
+    const { rows, memoryBytesMax } = this.#options;
+    if (this.#reading || !this.isBehind || this.#unsentBytes > memoryBytesMax / 2) return;
+    const after = this.#cursor;
+    const upTo = this.#writtenUpTo();
+    if (upTo <= after) return; // it goes on when that one is durable
+    this.#reading = true;
+    rows.read(after, upTo, memoryBytesMax - this.#unsentBytes).then(
+      ({ messages, isWhole }) => {
+        this.#reading = false;
+        if (this.#sink === sink) {
+          for (const { position, cost, message } of messages) {
+            this.#unsent.push({ position, cost, message, isDurable: true, isGone: false });
+            this.#unsentBytes += cost;
+          }
+          this.#cursor = isWhole ? upTo : (messages.at(-1)?.position ?? upTo);
+        }
+        this.proceed();
+      },
+      (error: unknown) => {
+        this.#reading = false;
+        if (this.#sink === sink) sink.failed(error);
+        else this.proceed();
+      },
+    );
+  }
+
+  /** Before the first position that is being written and not in memory. */
+  #writtenUpTo(): number {
+    for (const { position } of this.#writing) if (position > this.#cursor) return position - 1;
+    return this.#newest;
+  }
+}
