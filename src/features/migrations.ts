@@ -1,4 +1,5 @@
 /** The history of the schema: what every slice, the broker and the task runner have added to the store, in dependency order. */
+import { migrations as mqtt } from '../mqtt/migrations.ts';
 import { retainedMigrations as retained } from '../mqtt/retained-rows.ts';
 import type { Migration } from '../store/migrate.ts';
 import { migrations as tasks } from '../tasks.ts';
@@ -16,4 +17,5 @@ export const allMigrations: readonly Migration[] = [
   ...things,
   ...policies,
   ...settings,
+  ...mqtt,
 ];
