@@ -9,6 +9,7 @@ import type { Authority } from '../src/mqtt/authority.ts';
 import { createBroker } from '../src/mqtt/broker.ts';
 import { evaluate } from '../src/policy/evaluate.ts';
 import { compilePolicies, type NamedPolicy, type PolicySet } from '../src/policy/policy-set.ts';
+import { memoryStore } from '../test/memory-store.ts';
 import { report } from './child.ts';
 import { connectPacket, publishPacket } from './packets.ts';
 
@@ -93,6 +94,7 @@ const openClient = async (set: PolicySet): Promise<(bytes: Buffer) => void> => {
     limits: awsLimits,
     admit: async () => ({ authority }),
     record: () => {},
+    store: memoryStore([]),
     now: Date.now,
     newId: () => 'session',
   });

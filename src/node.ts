@@ -35,7 +35,7 @@ import { nodeFamilies } from './metrics/node-families.ts';
 import { watchProcess } from './metrics/process.ts';
 import { awsFamilies } from './metrics/prometheus.ts';
 import type { Admit } from './mqtt/authority.ts';
-import { createBroker } from './mqtt/broker.ts';
+import { createBroker, sweepEveryMs } from './mqtt/broker.ts';
 import { deviceIssuance } from './pki/issue.ts';
 import { createKeyPool } from './pki/key-pool.ts';
 import { openOwnCa } from './pki/own-ca.ts';
@@ -245,11 +245,13 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
     now,
     newId: randomUUID,
   });
+  await broker.open();
   await broker.sweepRetained(now()); // from then on it knows which accounts have retained messages at all
   const tasks = startTasks({
     store,
     tasks: [
       { name: 'retained', everyMs: 600_000, run: broker.sweepRetained },
+      { name: 'mqtt-sessions', everyMs: sweepEveryMs, run: broker.sweep },
       ...features.flatMap((feature) => feature.tasks ?? []),
     ],
     now,

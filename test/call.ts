@@ -11,8 +11,10 @@ import type { EventLogs } from '../src/journal/log-event.ts';
 import type { JournalRecord } from '../src/journal/record.ts';
 import { awsLimits } from '../src/limits.ts';
 import { type Broker, createBroker } from '../src/mqtt/broker.ts';
+import { migrations as mqttMigrations } from '../src/mqtt/migrations.ts';
 import { migrate } from '../src/store/migrate.ts';
 import type { Store } from '../src/store/store.ts';
+import { memoryStore } from './memory-store.ts';
 import { openTestStore } from './stores.ts';
 
 export const testAccount: AccountRegion = { accountId: '000000000000', region: 'us-east-1' };
@@ -53,6 +55,7 @@ const emptyBroker = (t: TestContext, now: () => number): Broker => {
     limits: awsLimits,
     admit: async () => ({ refusal: 'INTERNAL_SERVER_ERROR', account: undefined }),
     record: () => undefined,
+    store: memoryStore(mqttMigrations),
     now,
     newId: randomUUID,
   });

@@ -9,9 +9,9 @@ import { type EventLogs, noLogs } from '../src/journal/log-event.ts';
 import type { JournalRecord, Reason } from '../src/journal/record.ts';
 import { awsLimits, type Limits } from '../src/limits.ts';
 import type { Admission, Admit, Authority, IotAction, Peer } from '../src/mqtt/authority.ts';
-import { createBroker } from '../src/mqtt/broker.ts';
+import { type BrokerOptions, createBroker } from '../src/mqtt/broker.ts';
 import { migrate } from '../src/store/migrate.ts';
-import type { Store } from '../src/store/store.ts';
+import { memoryStore } from './memory-store.ts';
 import { openTestStore, type TestStore } from './stores.ts';
 
 export const accountA: AccountRegion = { accountId: '000000000000', region: 'us-east-1' };
@@ -115,8 +115,10 @@ export interface BedOptions {
   readonly admit?: Admit;
   /** Default: none. */
   readonly logs?: EventLogs;
-  /** Default: none, so that nothing can be retained. All migrations have run in it. */
-  readonly store?: Pick<Store, 'db' | 'write'>;
+  /** Default: one of its own in memory. */
+  readonly store?: BrokerOptions['store'];
+  /** Where the clock stands. */
+  readonly nowMs?: number;
 }
 
 export type Version = 4 | 5;
@@ -209,8 +211,14 @@ export const openBedStore = async (t: TestContext): Promise<TestStore> => {
   return store;
 };
 
-export const createBed = ({ limits = {}, admit, logs = noLogs, store }: BedOptions = {}) => {
-  const clock = { nowMs: 1_700_000_000_000 };
+export const createBed = ({
+  limits = {},
+  admit,
+  logs = noLogs,
+  store = memoryStore(allMigrations),
+  nowMs,
+}: BedOptions = {}) => {
+  const clock = { nowMs: nowMs ?? 1_700_000_000_000 };
   const records: JournalRecord[] = [];
   const troubles: unknown[] = [];
   const principals = new Map<string, Rights>();
@@ -224,9 +232,9 @@ export const createBed = ({ limits = {}, admit, logs = noLogs, store }: BedOptio
   const broker = createBroker({
     limits: { ...awsLimits, ...limits },
     admit: admit ?? registry,
+    store,
     record: (record) => records.push(record),
     logs,
-    ...(store && { store }),
     trouble: (error) => troubles.push(error),
     now: () => clock.nowMs,
     newId: () => `00000000-0000-4000-8000-${String(++ids).padStart(12, '0')}`,

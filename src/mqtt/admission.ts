@@ -19,7 +19,7 @@ import { connectionRates } from './quotas.ts';
 import { Receiver } from './receiver.ts';
 import { isReserved } from './reserved.ts';
 import { allows, denial, recordDenial } from './rights.ts';
-import type { Scope } from './session.ts';
+import type { Claim, Claimed, Scope } from './session.ts';
 import { faultOfTopic, limitOf } from './topic.ts';
 
 /** Finds or makes the scope of an account and region. */
@@ -62,7 +62,7 @@ const admitted = async (connection: Connection, packet: ConnectPacket, scopeOf: 
     if (!(await authenticated(connection, factsOf(clientId, packet)))) return;
     const refusal = await judged(connection, packet, assigned);
     if (connection.isEnded) return;
-    if (refusal === undefined) open(connection, packet, { assigned, scopeOf });
+    if (refusal === undefined) await open(connection, packet, { assigned, scopeOf });
     else refuse(connection, refusal);
   } catch (error) {
     if (connection.isEnded) return;
@@ -74,6 +74,12 @@ const admitted = async (connection: Connection, packet: ConnectPacket, scopeOf: 
 
 const isPersistent = ({ version, clean, properties }: ConnectPacket): boolean =>
   version === 4 ? !clean : (properties.sessionExpiry ?? 0) > 0;
+
+/** How long the session outlives its connection (spec gateway.md 5.3). */
+const expiryOf = (packet: ConnectPacket, { sessionExpirySecondsMax }: Connection['context']['limits']): number => {
+  if (!isPersistent(packet)) return 0;
+  return Math.min(packet.properties.sessionExpiry ?? sessionExpirySecondsMax, sessionExpirySecondsMax);
+};
 
 const factsOf = (clientId: string, packet: ConnectPacket): ConnectFacts => ({
   clientId,
@@ -189,30 +195,55 @@ const outletOf = ({ outbox, packetBytesMax, context }: Connection, { properties 
   return aliasesMax === 0 ? outbox : new AliasingOutbox(outbox, { aliasesMax, packetBytesMax });
 };
 
-const open = (
+/** The client gets its session, and then its CONNACK: later, if the store has to know before. */
+const open = async (
   connection: Connection,
   packet: ConnectPacket,
   { assigned, scopeOf }: { assigned: boolean; scopeOf: ScopeOf },
-): void => {
+): Promise<void> => {
   const { context, clientId } = connection;
   const { limits } = context;
   const authority = connection.authority!;
   const keepAliveSeconds = effectiveKeepAlive(packet.keepAliveSeconds, context);
-  const accepted = connackAccepted(packet.version, {
-    qosMax: limits.dialect.qosMax,
-    subscriptionIdentifiers: limits.dialect.subscriptionIdentifiers,
-    receiveMaximum: limits.inflightMax,
-    packetBytesMax: limits.packetBytesMax,
-    topicAliasMax: limits.topicAliasMax,
-    keepAliveSeconds,
-    ...(isPersistent(packet) && { sessionExpirySeconds: 0 }), // sessions end with their connection in this version
-    ...(assigned && { assignedClientId: clientId }),
-  });
-  if (accepted.length > connection.packetBytesMax) {
+  const expirySeconds = expiryOf(packet, limits);
+  const asked = packet.properties.sessionExpiry ?? 0;
+  const accepted = (sessionPresent: boolean): Buffer =>
+    connackAccepted(packet.version, {
+      sessionPresent,
+      qosMax: limits.dialect.qosMax,
+      subscriptionIdentifiers: limits.dialect.subscriptionIdentifiers,
+      receiveMaximum: limits.inflightMax,
+      packetBytesMax: limits.packetBytesMax,
+      topicAliasMax: limits.topicAliasMax,
+      keepAliveSeconds,
+      ...(asked !== expirySeconds && { sessionExpirySeconds: expirySeconds }),
+      ...(assigned && { assignedClientId: clientId }),
+    });
+  if (accepted(false).length > connection.packetBytesMax) {
     connectFailed(connection, { reason: 'CLIENT_ERROR', detail: 'Maximum Packet Size has no room for CONNACK' });
     connection.end({ disconnectReason: 'CLIENT_ERROR' });
     return;
   }
+  const scope = scopeOf(authority.account);
+  const claim: Claim = {
+    clientId,
+    sessionIdentifier: context.newId(),
+    version: packet.version,
+    cleanStart: packet.clean,
+    expirySeconds,
+    keepAliveSeconds,
+    nowMs: context.now(),
+    holder: connection,
+  };
+  const claimed = scope.claim(claim, takenOverBy(connection.peer, authority.principalId));
+  if (claimed === undefined) {
+    const why = { reason: 'LIMIT_EXCEEDED', detail: 'sessionsPerAccountMax' } as const;
+    refuse(connection, { ...why, v5: code.quotaExceeded, v3: v3ServerUnavailable });
+    return;
+  }
+  const { session, isPresent, durable } = claimed;
+  if (isPresent) context.wills.resumed(session);
+  if (durable !== undefined && !(await isDurable(connection, scope, claimed))) return;
   const receiver = new Receiver(context, {
     version: packet.version,
     authority,
@@ -225,22 +256,6 @@ const open = (
     congested: () => connection.congested(),
     failed: (error) => connection.failed(error),
   });
-  const scope = scopeOf(authority.account);
-  const session = scope.claim(
-    {
-      clientId,
-      sessionIdentifier: context.newId(),
-      version: packet.version,
-      cleanStart: packet.clean,
-      expirySeconds: 0,
-      keepAliveSeconds,
-      nowMs: context.now(),
-      holder: connection,
-    },
-    takenOverBy(connection.peer, authority.principalId),
-  );
-  context.wills.resumed(session);
-  session.receiver = receiver;
   const client: Client = {
     clientId,
     authority,
@@ -253,10 +268,25 @@ const open = (
     connectedAtMs: context.now(),
     rights: new Map(),
     lastRight: undefined,
+    acknowledgements: undefined,
     aliases: [],
   };
   if (context.quotas !== undefined) connection.rates = connectionRates(context.now());
-  connection.send(accepted);
+  connection.send(accepted(isPresent));
   connection.opened(client);
   connected(connection);
+  scope.open(session, receiver);
+};
+
+/** Waits for the store; false when the connection has ended meanwhile. */
+const isDurable = async (connection: Connection, scope: Scope, claimed: Claimed): Promise<boolean> => {
+  try {
+    await claimed.durable;
+  } catch (error) {
+    scope.abandon(claimed, connection);
+    throw error;
+  }
+  if (!connection.isEnded) return true;
+  scope.leave(claimed.session, connection, 'CONNECTION_LOST');
+  return false;
 };

@@ -37,11 +37,15 @@ import { encodeMessageProperties, type MessageProperties } from './packets/write
 import { createQuotas } from './quotas.ts';
 import { Retained } from './retained.ts';
 import { publishRetained, whyNotRetained } from './retained-publish.ts';
-import { Scope } from './session.ts';
+import { expiresAtMs, Scope } from './session.ts';
+import { restore, sweepRows } from './session-restore.ts';
+import { SessionStore } from './session-store.ts';
 import { VersionNumbers } from './version-numbers.ts';
 import { Wheel } from './wheel.ts';
 import { Wills } from './wills.ts';
 
+/** How often `sweep` is called. */
+export const sweepEveryMs = 10_000;
 /** How often time-outs are looked at. */
 const tickMs = 1_000;
 
@@ -54,12 +58,12 @@ export interface BrokerOptions {
   /** Milliseconds by the node's clock. */
   now(): number;
   newId(): string;
+  /** Where sessions and retained messages are kept. `migrations` and `retainedMigrations` have run in it. */
+  readonly store: Pick<Store, 'db' | 'write' | 'append'>;
   /** Default Math.random. */
   random?(): number;
   /** AWS's limits per unit of time are kept; default: not. */
   readonly rateQuotas?: boolean;
-  /** Where retained messages are kept; without one nothing can be retained. `retainedMigrations` have run in it. */
-  readonly store?: Pick<Store, 'db' | 'write'>;
   /** AWS's log events; default: none. */
   readonly logs?: EventLogs;
 }
@@ -112,6 +116,10 @@ export interface Broker {
   /** Clients whose CONNECT was accepted, of one account or of all. */
   connections(account?: AccountRegion): ConnectedClient[];
   sizes(): BrokerSizes;
+  /** Reads the sessions that are kept. To be awaited before the first `accept`. Faults: StoreUnavailable. */
+  open(): Promise<void>;
+  /** Removes sessions and waiting messages that have expired; resolves when that is durable. For a task, and whoever moves the clock. */
+  sweep(nowMs: number): Promise<void>;
   /** Acts on every time-out that is due at `nowMs`. The broker calls it each second; whoever moves the clock calls it too. */
   tick(nowMs: number): void;
   /** Says goodbye to all clients, publishes their wills, and resolves when the sockets are closed, after `graceMs` at the latest. */
@@ -123,6 +131,7 @@ export const createBroker = ({
   trouble = () => undefined,
   logs = noLogs,
   rateQuotas = false,
+  store,
   ...options
 }: BrokerOptions): Broker => {
   const metrics = createMetrics();
@@ -130,7 +139,7 @@ export const createBroker = ({
   const wheel = new Wheel();
   const wills = new Wills({ wheel, now: options.now, honoursDelay: options.limits.dialect.willDelay });
   const retained = new Retained({
-    store: options.store,
+    store,
     retainedPerAccountMax: options.limits.retainedPerAccountMax,
     hashMatchesParent: options.limits.dialect.hashMatchesParent,
     now: options.now,
@@ -151,6 +160,7 @@ export const createBroker = ({
     quotas: rateQuotas ? createQuotas() : undefined,
     wheel,
     wills,
+    sessions: new SessionStore(store),
     turn: new Turn(),
     effort: { units: 0 },
   };
@@ -164,7 +174,7 @@ export const createBroker = ({
     const key = accountKey(account);
     const known = scopes.get(key);
     if (known !== undefined) return known;
-    const scope = new Scope(context.limits.dialect, (session) => wills.sessionEnded(session));
+    const scope = new Scope(context, account);
     scopes.set(key, scope);
     return scope;
   };
@@ -211,8 +221,8 @@ export const createBroker = ({
     if (client === undefined) return;
     const { will, scope, session } = client;
     client.receiver.close();
-    scope.leave(session);
-    announceEnd(connection, ending);
+    scope.leave(session, connection, ending.disconnectReason);
+    announceEnd(connection, ending, session.persistent ? expiresAtMs(session) : undefined);
     if (will !== undefined && !ending.withoutWill)
       wills.owe(session, will, () => publishWill(connection, will, client.authority));
     if (scope.isEmpty) scopes.delete(accountKey(client.authority.account));
@@ -263,6 +273,12 @@ export const createBroker = ({
       sessions: [...scopes.values()].reduce((sum, { size }) => sum + size, 0),
       retained: retained.size,
     }),
+    open: () => restore(context, scopeOf),
+    async sweep(nowMs) {
+      await Promise.all(Array.from(scopes.values(), (scope) => scope.sweep(nowMs)));
+      await sweepRows(context, (account) => scopes.get(accountKey(account)));
+      for (const [key, scope] of scopes) if (scope.isEmpty) scopes.delete(key);
+    },
     tick: (nowMs) => context.wheel.tick(nowMs),
     async close(graceMs = closeGraceMs) {
       closing = true;
@@ -279,6 +295,7 @@ export const createBroker = ({
       clearTimeout(late);
       clearInterval(timer);
       for (const socket of sockets) socket.destroy();
+      await context.sessions.appends.drained();
     },
   };
   return broker;

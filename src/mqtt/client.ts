@@ -1,4 +1,5 @@
 /** What a connection has and remembers once its CONNECT was accepted. */
+import type { Acknowledgements } from './acknowledgements.ts';
 import type { Authority } from './authority.ts';
 import type { Sender } from './delivery.ts';
 import type { ConnectWill } from './packets/connect.ts';
@@ -31,6 +32,8 @@ export interface Client {
   readonly rights: Map<string, PublishRight>;
   /** The right used last: most clients publish to one topic at a time. */
   lastRight: PublishRight | undefined;
+  /** What was published and is being written; undefined until there is something. */
+  acknowledgements: Acknowledgements | undefined;
   /** v5 topics by alias, from 1. */
   readonly aliases: (string | undefined)[];
 }

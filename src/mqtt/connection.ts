@@ -32,7 +32,16 @@ export const readSliceMs = 5;
 export type Rules = (connection: Connection) => void;
 
 /** What makes reading stop, as bits. */
-const pause = { admission: 1, rights: 2, receivers: 4, answers: 8, turn: 16, rate: 32, store: 64 } as const;
+const pause = {
+  admission: 1,
+  rights: 2,
+  receivers: 4,
+  answers: 8,
+  turn: 16,
+  store: 32,
+  acknowledgements: 64,
+  rate: 128,
+} as const;
 type Pause = (typeof pause)[keyof typeof pause];
 
 export class Connection implements Publisher {
@@ -149,6 +158,12 @@ export class Connection implements Publisher {
       () => this.#resume(pause[why]),
       (error: unknown) => this.failed(error),
     );
+  }
+
+  /** Reading stops while too many of its messages are being written, and goes on when they are not. */
+  waitForAcknowledgements(areTooMany: boolean): void {
+    if (areTooMany) this.#pause(pause.acknowledgements);
+    else this.#resume(pause.acknowledgements);
   }
 
   /** CONNECT was accepted: from now on packets are expected within 1.5 times the keep-alive, unless it is off (spec gateway.md 5.2). */

@@ -9,6 +9,7 @@ import type { Metrics } from './metrics.ts';
 import type { Turn } from './outbox.ts';
 import type { Quotas } from './quotas.ts';
 import type { Retained } from './retained.ts';
+import type { SessionStore } from './session-store.ts';
 import type { VersionNumbers } from './version-numbers.ts';
 import type { Wheel } from './wheel.ts';
 import type { Wills } from './wills.ts';
@@ -49,6 +50,7 @@ export interface BrokerContext {
   /** Limits per unit of time; undefined: none is kept. */
   readonly quotas: Quotas | undefined;
   readonly retained: Retained;
+  readonly sessions: SessionStore;
   readonly wheel: Wheel;
   readonly wills: Wills;
   readonly turn: Turn;

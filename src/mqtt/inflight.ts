@@ -14,12 +14,29 @@ export const retryMs = 20_000;
 export const giveUpMs = 3_600_000;
 const packetIdMax = 65_535;
 
+/** Somebody waits for the acknowledgement of one message. */
+export interface Awaited {
+  settled(): void;
+  /** The connection ended before. */
+  lost(): void;
+}
+
+interface Offered extends EncodedPublish {
+  readonly awaited?: Awaited;
+}
+
 interface Sent {
-  readonly encoded: EncodedPublish;
+  readonly encoded: Offered;
   readonly firstSentAtMs: number;
   sentAtMs: number;
   /** QoS 2: the client has it (PUBREC) and was told to release it; PUBCOMP is awaited. */
   released: boolean;
+}
+
+/** Where packet identifiers come from, if not from the connection itself. */
+export interface PacketIds {
+  lend(): number;
+  settled(packetId: number): void;
 }
 
 const duplicateBit = 0x08;
@@ -34,10 +51,12 @@ export class Inflight implements Timed {
   readonly #retries: boolean;
   /** By packet identifier, the longest unsent-again first. */
   readonly #sent = new Map<number, Sent>();
-  #waiting: EncodedPublish[] = [];
+  #waiting: Offered[] = [];
   /** Index of the first that waits: what stands before it is sent. */
   #first = 0;
   #lastId = 0;
+  /** Identifiers come from the queue of a persistent session, which is told when one is free again. */
+  #ids: PacketIds | undefined;
 
   constructor(context: BrokerContext, outbox: Outlet, window: { sentMax: number; retries: boolean }) {
     this.#context = context;
@@ -46,11 +65,29 @@ export class Inflight implements Timed {
     this.#retries = window.retries;
   }
 
-  /** Sends now or as soon as the window and the outbox have room. The caller bounds `bytes`. */
-  offer(encoded: EncodedPublish): void {
+  useIds(ids: PacketIds): void {
+    this.#ids = ids;
+  }
+
+  /** Whether one more message could be sent at once. */
+  isReady(encoded: EncodedPublish): boolean {
+    return this.#first === this.#waiting.length && this.#hasRoom(encoded);
+  }
+
+  /** Sends a message that `isReady` was asked about, under an identifier that its session knows. */
+  sendAs(encoded: EncodedPublish, packetId: number, isRepeated: boolean): void {
     this.bytes += keptBytes(encoded);
-    if (this.#first === this.#waiting.length && this.#hasRoom(encoded)) this.#send(encoded);
-    else this.#waiting.push(encoded);
+    this.#keep(encoded, packetId);
+    if (isRepeated) this.#writeAgain(encoded, packetId);
+    else this.#write(encoded, packetId);
+  }
+
+  /** Sends now or as soon as the window and the outbox have room. The caller bounds `bytes`. */
+  offer(encoded: EncodedPublish, awaited?: Awaited): void {
+    this.bytes += keptBytes(encoded);
+    const offered: Offered = awaited === undefined ? encoded : { ...encoded, awaited };
+    if (this.isReady(encoded)) this.#send(offered);
+    else this.#waiting.push(offered);
   }
 
   /** A PUBACK or PUBCOMP arrived, or a PUBREC that refuses: the message that is done; undefined for an unknown identifier. */
@@ -59,6 +96,8 @@ export class Inflight implements Timed {
     if (sent === undefined) return undefined;
     this.#sent.delete(packetId);
     this.bytes -= keptBytes(sent.encoded);
+    sent.encoded.awaited?.settled();
+    this.#ids?.settled(packetId);
     this.proceed();
     return sent.encoded;
   }
@@ -78,8 +117,10 @@ export class Inflight implements Timed {
       const encoded = this.#waiting[this.#first]!;
       if (!this.#hasRoom(encoded)) break;
       this.#first++;
-      if (isExpired(encoded, this.#context.now)) this.bytes -= keptBytes(encoded);
-      else this.#send(encoded);
+      if (isExpired(encoded, this.#context.now)) {
+        this.bytes -= keptBytes(encoded);
+        encoded.awaited?.settled();
+      } else this.#send(encoded);
     }
     if (this.#first === this.#waiting.length || this.#first >= 1024) {
       this.#waiting = this.#waiting.slice(this.#first);
@@ -104,10 +145,13 @@ export class Inflight implements Timed {
   /** The connection is gone: nothing is sent any more. */
   close(): void {
     this.#context.wheel.cancel(this);
+    const sent = [...this.#sent.values()].map(({ encoded }) => encoded);
+    const waiting = this.#waiting.slice(this.#first);
     this.#sent.clear();
     this.#waiting = [];
     this.#first = 0;
     this.bytes = 0;
+    for (const { awaited } of [...sent, ...waiting]) awaited?.lost();
   }
 
   #fits(encoded: EncodedPublish): boolean {
@@ -118,12 +162,21 @@ export class Inflight implements Timed {
     return this.#sent.size < this.#sentMax && this.#fits(encoded);
   }
 
-  #send(encoded: EncodedPublish): void {
+  #send(encoded: Offered): void {
+    const packetId = this.#ids?.lend() ?? this.#nextId();
+    this.#keep(encoded, packetId);
+    this.#write(encoded, packetId);
+  }
+
+  #nextId(): number {
     do this.#lastId = this.#lastId === packetIdMax ? 1 : this.#lastId + 1;
     while (this.#sent.has(this.#lastId));
+    return this.#lastId;
+  }
+
+  #keep(encoded: Offered, packetId: number): void {
     const nowMs = this.#context.now();
-    this.#sent.set(this.#lastId, { encoded, firstSentAtMs: nowMs, sentAtMs: nowMs, released: false });
-    this.#write(encoded, this.#lastId);
+    this.#sent.set(packetId, { encoded, firstSentAtMs: nowMs, sentAtMs: nowMs, released: false });
     if (this.slot === 0) this.#appoint(nowMs);
   }
 

@@ -45,6 +45,12 @@ export interface MessageOrigin {
   readonly expiresAtMs: number;
 }
 
+/** Payload and v5 properties as copies that own their whole buffer. */
+export interface MessageParts {
+  readonly payload: Uint8Array;
+  readonly properties: Uint8Array | undefined;
+}
+
 /** What a receiver's copy has beside the message. */
 export interface Extras {
   readonly retain: boolean;
@@ -67,6 +73,7 @@ export class Message {
   readonly #properties: Buffer | undefined;
   /** By RETAIN, version and QoS: 0 to 2 of v3, then of v5, then the same with RETAIN. */
   #encoded: (EncodedPublish | undefined)[] | undefined;
+  #parts: MessageParts | undefined;
 
   constructor(origin: MessageOrigin) {
     this.topic = origin.topic;
@@ -98,6 +105,15 @@ export class Message {
     const encoded = this.#encode(version, qos, extras);
     this.#encoded[kind] = encoded;
     return encoded;
+  }
+
+  /** What has to be kept of it beyond the turn in which it arrived; shared by all that keep it. */
+  get parts(): MessageParts {
+    this.#parts ??= {
+      payload: new Uint8Array(this.source.subarray(this.#payloadStart, this.#payloadEnd)),
+      properties: this.#properties && new Uint8Array(this.#properties),
+    };
+    return this.#parts;
   }
 
   #encode(version: Version, qos: Qos, extras: Extras | undefined): EncodedPublish {
@@ -152,5 +168,8 @@ export const atSending = ({ bytes, expiryAt, expiresAtMs }: EncodedPublish, now:
 };
 
 /** Nobody is to get it any more, v3 receivers neither (spec gateway.md 5.7). */
-export const isExpired = ({ expiresAtMs }: EncodedPublish, now: () => number): boolean =>
+export const isExpired = ({ expiresAtMs }: EncodedPublish, now: () => number): boolean => isPast(expiresAtMs, now);
+
+/** The clock is asked only where there is an expiry. */
+export const isPast = (expiresAtMs: number, now: () => number): boolean =>
   expiresAtMs !== Infinity && expiresAtMs <= now();

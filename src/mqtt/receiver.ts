@@ -11,7 +11,7 @@ import type { JournalRecord } from '../journal/record.ts';
 import type { Authority } from './authority.ts';
 import { Confirmations } from './confirmations.ts';
 import { type BrokerContext, effortPerLook } from './context.ts';
-import { Inflight } from './inflight.ts';
+import { type Awaited, Inflight } from './inflight.ts';
 import {
   atSending,
   type EncodedPublish,
@@ -23,6 +23,8 @@ import {
 } from './message.ts';
 import type { Outlet } from './outbox.ts';
 import type { Version } from './packets/writer.ts';
+import type { Sink } from './queue.ts';
+import type { Deliverable, SessionQueue } from './session-queue.ts';
 import type { Match, MatchExtras } from './subscriptions.ts';
 import type { TrafficLog } from './traffic-log.ts';
 import type { Timed } from './wheel.ts';
@@ -65,15 +67,19 @@ interface Undecided {
   readonly topic: string;
   readonly qos: Qos;
   readonly encoded: EncodedPublish;
+  readonly awaited: Awaited | undefined;
 }
 
 /** What this message's copy has beside it; undefined = nothing. */
-const extrasOf = ({ retain }: Message, { retainAsPublished, identifiers }: MatchExtras): Extras | undefined =>
-  identifiers !== undefined || (retain && retainAsPublished)
+export const extrasOf = ({ retain }: Message, extras: MatchExtras | undefined): Extras | undefined => {
+  if (extras === undefined) return undefined;
+  const { retainAsPublished, identifiers } = extras;
+  return identifiers !== undefined || (retain && retainAsPublished)
     ? { retain: retain && retainAsPublished, identifiers }
     : undefined;
+};
 
-export class Receiver {
+export class Receiver implements Sink<Deliverable> {
   readonly #context: BrokerContext;
   readonly #plan: ReceiverPlan;
   readonly #inflight: Inflight;
@@ -82,6 +88,8 @@ export class Receiver {
   /** Deliveries that arrived while the rights were being read again, in order; undefined = nothing is being read. */
   #undecided: Undecided[] | undefined;
   #undecidedBytes = 0;
+  /** What waits for the session; undefined unless it is persistent. */
+  #queue: SessionQueue | undefined;
   #heldBack: Set<Publisher> | undefined;
   readonly #patience: Timed = { slot: 0, due: () => this.#giveUpWaiting() };
   /** Publishers were held back for as long as allowed, in vain. */
@@ -99,33 +107,76 @@ export class Receiver {
   }
 
   get isCongested(): boolean {
-    return this.#inflight.bytes > this.#context.limits.outboundBytesMax;
+    return this.#inflight.bytes > this.#context.limits.outboundBytesMax || this.#hasLongQueue(1 / 2);
+  }
+
+  /** More waits for the session than this part of what may. */
+  #hasLongQueue(part: number): boolean {
+    if (this.#queue === undefined) return false;
+    const { queuedMessagesPerSessionMax, queuedBytesPerSessionMax } = this.#context.limits;
+    return this.#queue.rows > part * queuedMessagesPerSessionMax || this.#queue.bytes > part * queuedBytesPerSessionMax;
+  }
+
+  /** From now on sends what waits for a persistent session; CONNACK is on its way. */
+  drain(queue: SessionQueue): void {
+    this.#queue = queue;
+    this.#inflight.useIds({
+      lend: () => queue.lend(),
+      settled: (packetId) => {
+        queue.settled(packetId);
+        queue.proceed();
+      },
+    });
+    queue.attach(this);
+  }
+
+  /** Whether a message may be queued for this connection: it is asked again when it is sent. `from` is held back when too much waits. */
+  accepts(message: Message, match: Match<unknown>, from?: Publisher): boolean {
+    if (this.#closed || this.#undecided !== undefined || this.#plan.authority.stale() !== undefined) return true;
+    if (!this.#isAllowed(message.topic, match)) return false;
+    if (from !== undefined && this.#hasLongQueue(1 / 2)) {
+      this.#plan.congested();
+      if (!this.#stuck) this.#hold(from);
+    }
+    return true;
+  }
+
+  take({ topic, encoded }: Deliverable, packetId: number, isRepeated: boolean): 'taken' | 'gone' | 'later' {
+    if (this.#closed || this.#undecided !== undefined) return 'later';
+    const stale = this.#plan.authority.stale();
+    if (stale !== undefined) {
+      this.#undecided = [];
+      this.#settleAfter(stale);
+      return 'later';
+    }
+    if (!this.#mayReceive(topic)) {
+      this.#context.metrics['PublishOut.AuthError']++;
+      return 'gone';
+    }
+    if (isExpired(encoded, this.#context.now) || this.#isTooLarge(encoded.bytes.length)) return 'gone';
+    if (!this.#inflight.isReady(encoded)) return 'later';
+    this.#context.metrics['PublishOut.Success']++;
+    this.#inflight.sendAs(encoded, packetId, isRepeated);
+    return 'taken';
   }
 
   /** Delivers one message; false when this connection does not get it. `from` is held back when a QoS 1 message is more than it takes. */
-  receive(message: Message, match: Match<unknown>, from: Publisher | undefined): boolean {
+  receive(message: Message, match: Match<unknown>, from: Publisher | undefined, awaited?: Awaited): boolean {
     if (this.#closed) return false;
     const qos = message.qos < match.qos ? message.qos : match.qos;
     const { authority, version } = this.#plan;
-    if (this.#undecided !== undefined) return this.#postpone(message, qos, match.extras);
+    if (this.#undecided !== undefined) return this.#postpone(message, qos, match.extras, awaited);
     const stale = authority.stale();
     if (stale !== undefined) {
       this.#undecided = [];
       this.#settleAfter(stale);
-      return this.#postpone(message, qos, match.extras);
+      return this.#postpone(message, qos, match.extras, awaited);
     }
-    if (match.revision !== authority.revision) {
-      match.allowed = this.#mayReceive(message.topic);
-      match.revision = authority.revision;
-    }
-    if (!match.allowed) {
-      this.#context.metrics['PublishOut.AuthError']++;
-      return false;
-    }
-    const extras = match.extras && extrasOf(message, match.extras);
+    if (!this.#isAllowed(message.topic, match)) return false;
+    const extras = extrasOf(message, match.extras);
     const sent =
       qos !== 0
-        ? this.#sendKept(message.encoded(version, qos, extras), from)
+        ? this.#sendKept(message.encoded(version, qos, extras), from, awaited)
         : extras !== undefined || message.rawVersion !== version
           ? this.#sendQos0(message.encoded(version, 0, extras))
           : this.#forward(message);
@@ -179,6 +230,7 @@ export class Receiver {
   drained(): void {
     if (this.#closed) return;
     this.#inflight.proceed();
+    this.#queue?.proceed();
     this.#recover();
   }
 
@@ -199,11 +251,22 @@ export class Receiver {
     if (this.#closed) return;
     this.#closed = true;
     this.#wake();
+    for (const { awaited } of this.#undecided ?? []) awaited?.lost();
     this.#undecided = undefined;
     this.#inflight.close();
     this.#confirmations?.close();
     this.#release();
     this.#reportDropped();
+  }
+
+  #isAllowed(topic: string, match: Match<unknown>): boolean {
+    const { revision } = this.#plan.authority;
+    if (match.revision !== revision) {
+      match.allowed = this.#mayReceive(topic);
+      match.revision = revision;
+    }
+    if (!match.allowed) this.#context.metrics['PublishOut.AuthError']++;
+    return match.allowed;
   }
 
   #mayReceive(topic: string): boolean {
@@ -221,12 +284,12 @@ export class Receiver {
     return allowed;
   }
 
-  #postpone(message: Message, qos: Qos, extras: MatchExtras | undefined): boolean {
-    const encoded = message.encoded(this.#plan.version, qos, extras && extrasOf(message, extras));
+  #postpone(message: Message, qos: Qos, extras: MatchExtras | undefined, awaited: Awaited | undefined): boolean {
+    const encoded = message.encoded(this.#plan.version, qos, extrasOf(message, extras));
     const bytes = keptBytes(encoded);
     if (this.#undecidedBytes + bytes > this.#context.limits.outboundBytesMax) return this.#drop(qos);
     this.#undecidedBytes += bytes;
-    this.#undecided?.push({ topic: message.topic, qos, encoded });
+    this.#undecided?.push({ topic: message.topic, qos, encoded, awaited });
     return true;
   }
 
@@ -247,10 +310,15 @@ export class Receiver {
     const undecided = this.#undecided ?? [];
     this.#undecided = undefined;
     this.#undecidedBytes = 0;
-    for (const { topic, qos, encoded } of undecided) {
+    for (const { topic, qos, encoded, awaited } of undecided) {
+      let isSent = false;
       if (!this.#mayReceive(topic)) this.#context.metrics['PublishOut.AuthError']++;
-      else if (qos !== 0 ? this.#sendKept(encoded, undefined) : this.#sendQos0(encoded)) this.#log(topic);
+      else if (qos !== 0) isSent = this.#sendKept(encoded, undefined, awaited);
+      else isSent = this.#sendQos0(encoded);
+      if (isSent) this.#log(topic);
+      else awaited?.lost();
     }
+    this.#queue?.proceed();
     this.#recover();
   }
 
@@ -276,13 +344,13 @@ export class Receiver {
     return true;
   }
 
-  #sendKept(encoded: EncodedPublish, from: Publisher | undefined): boolean {
+  #sendKept(encoded: EncodedPublish, from: Publisher | undefined, awaited?: Awaited): boolean {
     const bound = this.#context.limits.outboundBytesMax;
     if (this.#isTooLarge(encoded.bytes.length)) return false;
     const after = this.#inflight.bytes + keptBytes(encoded);
     if (after > 2 * bound || (this.#stuck && after > bound)) return this.#drop(encoded.qos);
     this.#context.metrics['PublishOut.Success']++;
-    this.#inflight.offer(encoded);
+    this.#inflight.offer(encoded, awaited);
     if (!this.isCongested) return true;
     this.#plan.congested();
     if (from !== undefined && !this.#stuck) this.#hold(from);
@@ -329,7 +397,7 @@ export class Receiver {
   #recover(): void {
     this.#wake();
     const half = this.#context.limits.outboundBytesMax / 2;
-    if (this.#inflight.bytes > half) return;
+    if (this.#inflight.bytes > half || this.#hasLongQueue(1 / 4)) return;
     this.#stuck = false;
     if (this.#heldBack !== undefined) this.#release();
     if (this.#dropped > 0 && this.#plan.outbox.queuedBytes <= half) this.#reportDropped();

@@ -197,7 +197,8 @@ for (const version of [4, 5] as const satisfies readonly Version[]) {
   test(`v${version}: a store that cannot be written: ${version === 5 ? 'PUBACK 0x80' : 'close'}, nothing is delivered, and QoS 0 is lost`, async (t) => {
     const store = await openBedStore(t);
     let broken = true;
-    const flaky: Pick<Store, 'db' | 'write'> = {
+    const flaky: Pick<Store, 'db' | 'write' | 'append'> = {
+      append: store.append,
       db: store.db,
       write: (unit) => (broken ? Promise.reject(new StoreUnavailable('disk full')) : store.write(unit)),
     };

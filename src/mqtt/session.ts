@@ -1,13 +1,22 @@
 /**
- * Sessions of one account and region, by client id. A session is what outlives a connection; in this version none does, so a session
- * ends with its connection. `epoch` grows with every take-over of a client id: whoever holds a session of an older epoch has lost it.
+ * Sessions of one account and region, by client id. A session is what outlives a connection: its subscriptions and, if it is persistent, what waits for
+ * it. Persistent sessions are in memory and in the store, messages mostly in the store alone (`queue.ts`); the others live as long as their
+ * connection and never touch the store. In memory a change happens at once; whoever must not say so before it is durable is given a promise.
+ * `epoch` grows with every connection that takes a session: whoever holds one of an older epoch has lost it. Source: spec gateway.md 5.3, 5.4, 5.10.
  */
+import type { AccountRegion } from '../aws/arn.ts';
 import type { Authority, Peer } from './authority.ts';
+import type { BrokerContext } from './context.ts';
 import type { DisconnectReason, Ending } from './ending.ts';
+import { GroupQueue } from './group-queue.ts';
 import type { Version } from './packets/writer.ts';
+import { type Left, nothingLeft, type Tally } from './queue.ts';
 import type { Receiver } from './receiver.ts';
-import { type Granted, type MatchingRules, Subscriptions } from './subscriptions.ts';
+import { createSessionQueue, type SessionQueue } from './session-queue.ts';
+import type { KeptSession } from './session-store.ts';
+import { type Granted, Subscriptions } from './subscriptions.ts';
 import { parseShared } from './topic.ts';
+import { type Timed, Wheel } from './wheel.ts';
 
 /** The connection that holds a session, as far as the session knows it. */
 export interface Holder {
@@ -37,12 +46,17 @@ export interface Session {
   disconnectReason: DisconnectReason | undefined;
   /** By filter, as the client wrote it. At most `subscriptionsPerConnectionMax`. */
   readonly subscriptions: Map<string, Granted>;
+  /** What waits for it; undefined unless it is persistent. */
+  queue: SessionQueue | undefined;
   /** Packet identifiers of QoS 2 messages that were taken from this client and not released by it yet; at most 65535. */
   received: Set<number> | undefined;
   /** Where deliveries go; undefined while nothing is connected. */
   receiver: Receiver | undefined;
   /** Undefined while nothing is connected. */
   holder: Holder | undefined;
+  readonly scope: Scope;
+  /** Its appointment with its end. */
+  readonly expiry: Timed;
 }
 
 /** A CONNECT that was accepted. */
@@ -58,17 +72,43 @@ export interface Claim {
   readonly holder: Holder;
 }
 
+export interface Claimed {
+  readonly session: Session;
+  /** An earlier session goes on. */
+  readonly isPresent: boolean;
+  /** Until then the client must not be told; undefined = there is nothing to wait for. */
+  readonly durable: Promise<void> | undefined;
+}
+
+/** When a session ends if nobody connects; undefined while somebody is. */
+export const expiresAtMs = ({ disconnectedAtMs, expirySeconds }: Session): number | undefined =>
+  disconnectedAtMs === undefined ? undefined : disconnectedAtMs + 1000 * expirySeconds;
+
+const keptOf = (session: Session): KeptSession => session;
+
 /** Everything of one account and region that the broker holds. */
 export class Scope {
+  readonly account: AccountRegion;
   readonly subscriptions: Subscriptions<Session>;
+  readonly #context: BrokerContext;
   readonly #sessions = new Map<string, Session>();
+  #persistentCount = 0;
+  /** A connection makes room for another of the same client id. */
+  #isClaiming = false;
+  /** What all queues of the account cost together. */
+  readonly #tally: Tally = { bytes: 0 };
+  /** By shared subscription, as it was written. At most `sharedGroupsMax`. */
+  readonly #groups = new Map<string, GroupQueue>();
+  readonly #expiry = new Wheel();
+  /** Ends of persistent sessions that are not durable yet, by client id. */
+  readonly #ending = new Map<string, Promise<void>>();
+  /** Client ids whose ended session may still be in the store, because the store failed. At most one per session that there was. */
+  readonly #unended = new Set<string>();
 
-  readonly #ended: (session: Session) => void;
-
-  /** `ended` is told of every session that ends. */
-  constructor(rules: MatchingRules, ended: (session: Session) => void = () => {}) {
-    this.subscriptions = new Subscriptions(rules);
-    this.#ended = ended;
+  constructor(context: BrokerContext, account: AccountRegion) {
+    this.account = account;
+    this.#context = context;
+    this.subscriptions = new Subscriptions(context.limits.dialect);
   }
 
   /** Sessions of clients that are connected, or kept for clients that are not. */
@@ -76,46 +116,128 @@ export class Scope {
     return this.#sessions.size;
   }
 
+  /** Nothing is lost when it is forgotten. */
   get isEmpty(): boolean {
-    return this.#sessions.size === 0;
+    return !this.#isClaiming && this.#sessions.size + this.#ending.size + this.#unended.size === 0;
   }
 
   /** The session of a client that is connected, or that is kept for it. */
   session(clientId: string): Session | undefined {
-    return this.#sessions.get(clientId);
+    const session = this.#sessions.get(clientId);
+    if (session === undefined || (expiresAtMs(session) ?? Number.POSITIVE_INFINITY) > this.#context.now())
+      return session;
+    void this.end(session);
+    return undefined;
   }
 
-  /** Makes the session of a client id and ends the connection that held it (spec gateway.md 5.4). */
-  claim(claim: Claim, takenOver: Ending): Session {
-    const former = this.#sessions.get(claim.clientId);
-    const { clientId, sessionIdentifier, version, cleanStart, keepAliveSeconds, nowMs, holder } = claim;
+  /**
+   * Resumes or makes the session of a client id, after ending the connection that held it (spec gateway.md 5.4). Undefined when there are too many
+   * persistent sessions; then nothing has happened.
+   */
+  claim(claim: Claim, takenOver: Ending): Claimed | undefined {
+    const { clientId, expirySeconds, version, cleanStart } = claim;
+    const known = this.session(clientId);
+    const isNewcomer = expirySeconds > 0 && !known?.persistent;
+    if (isNewcomer && this.#persistentCount >= this.#context.limits.sessionsPerAccountMax) return undefined;
+    this.#isClaiming = true;
+    known?.holder?.end(takenOver);
+    this.#isClaiming = false;
+    const former = this.#sessions.get(clientId); // one without expiry ended with its connection
+    if (former?.persistent && !cleanStart && former.protocolVersion === version) return this.#resume(former, claim);
+    if (former !== undefined) void this.end(former);
+    const session = this.#create(
+      {
+        ...claim,
+        epoch: (known?.epoch ?? 0) + 1,
+        protocolVersion: version,
+        connectedAtMs: claim.nowMs,
+        disconnectedAtMs: undefined,
+        disconnectReason: undefined,
+      },
+      expirySeconds > 0 ? nothingLeft : undefined,
+    );
+    session.holder = claim.holder;
+    if (!session.persistent) return { session, isPresent: false, durable: this.#ending.get(clientId) };
+    const durable = this.#context.sessions.keep(this.account, keptOf(session), { isNew: true });
+    return { session, isPresent: false, durable };
+  }
+
+  #resume(session: Session, { expirySeconds, keepAliveSeconds, nowMs, holder }: Claim): Claimed {
+    this.#expiry.cancel(session.expiry);
+    session.epoch++;
+    session.cleanStart = false;
+    session.expirySeconds = expirySeconds;
+    session.keepAliveSeconds = keepAliveSeconds;
+    session.connectedAtMs = nowMs;
+    session.disconnectedAtMs = undefined;
+    session.disconnectReason = undefined;
+    session.holder = holder;
+    const durable = this.#context.sessions.keep(this.account, keptOf(session), { isNew: false });
+    return { session, isPresent: true, durable };
+  }
+
+  #create(kept: KeptSession, left: Left | undefined): Session {
     const session: Session = {
-      clientId,
-      sessionIdentifier,
-      epoch: (former?.epoch ?? 0) + 1,
-      protocolVersion: version,
-      persistent: false,
-      cleanStart,
-      expirySeconds: 0,
-      keepAliveSeconds,
-      connectedAtMs: nowMs,
-      disconnectedAtMs: undefined,
-      disconnectReason: undefined,
+      clientId: kept.clientId,
+      sessionIdentifier: kept.sessionIdentifier,
+      epoch: kept.epoch,
+      protocolVersion: kept.protocolVersion,
+      persistent: left !== undefined,
+      cleanStart: kept.cleanStart,
+      expirySeconds: kept.expirySeconds,
+      keepAliveSeconds: kept.keepAliveSeconds,
+      connectedAtMs: kept.connectedAtMs,
+      disconnectedAtMs: kept.disconnectedAtMs,
+      disconnectReason: kept.disconnectReason,
       subscriptions: new Map(),
+      queue: undefined,
       received: undefined,
       receiver: undefined,
-      holder,
+      holder: undefined,
+      scope: this,
+      expiry: { slot: 0, due: () => void this.end(session) },
     };
-    this.#sessions.set(clientId, session);
-    former?.holder?.end(takenOver);
+    if (left !== undefined) {
+      this.#persistentCount++;
+      session.queue = this.#queueOf(session, left);
+    }
+    this.#sessions.set(session.clientId, session);
     return session;
   }
 
-  /** Its connection is gone. */
-  leave(session: Session): void {
+  #queueOf({ clientId, protocolVersion }: Session, left: Left): SessionQueue {
+    const owner = { account: this.account, owner: clientId };
+    return createSessionQueue(this.#context, owner, { version: protocolVersion, left, tally: this.#tally });
+  }
+
+  /** CONNACK is on its way: what waits for the session, or for a group that it is a member of, follows. */
+  open(session: Session, receiver: Receiver): void {
+    session.receiver = receiver;
+    if (session.queue !== undefined) receiver.drain(session.queue);
+    for (const filter of session.subscriptions.keys()) this.#groups.get(filter)?.drain();
+  }
+
+  /** The claim could not be made durable: a session that began with it ends again, another is left as it was. */
+  abandon({ session, isPresent }: Claimed, holder: Holder): void {
+    if (session.holder !== holder) return;
+    if (!isPresent) session.expirySeconds = 0;
+    this.leave(session, holder, 'SERVER_ERROR');
+  }
+
+  /** Its connection is gone, unless another has taken it meanwhile. */
+  leave(session: Session, holder: Holder, reason: DisconnectReason): void {
+    if (session.holder !== holder) return;
     session.receiver = undefined;
     session.holder = undefined;
-    void this.end(session);
+    session.queue?.detach();
+    session.disconnectedAtMs = this.#context.now();
+    session.disconnectReason = reason;
+    if (!session.persistent || session.expirySeconds === 0) {
+      void this.end(session);
+      return;
+    }
+    this.#expiry.schedule(session.expiry, expiresAtMs(session)!);
+    this.#context.sessions.keep(this.account, keptOf(session), { isNew: false }).catch(this.#context.trouble);
   }
 
   /**
@@ -123,10 +245,31 @@ export class Scope {
    * that is durable; undefined = there is nothing to wait for.
    */
   end(session: Session): Promise<void> | undefined {
-    for (const filter of session.subscriptions.keys()) this.unsubscribe(session, filter);
-    if (this.#sessions.get(session.clientId) === session) this.#sessions.delete(session.clientId);
-    this.#ended(session);
-    return undefined;
+    const { clientId } = session;
+    if (this.#sessions.get(clientId) !== session) return this.#ending.get(clientId);
+    this.#sessions.delete(clientId);
+    this.#expiry.cancel(session.expiry);
+    for (const filter of [...session.subscriptions.keys()]) this.unsubscribe(session, filter);
+    this.#context.wills.sessionEnded(session);
+    if (!session.persistent) return undefined;
+    this.#persistentCount--;
+    session.queue?.discard();
+    return this.#endInStore(clientId);
+  }
+
+  #endInStore(clientId: string): Promise<void> {
+    const ended = this.#context.sessions.end(this.account, clientId);
+    this.#ending.set(clientId, ended);
+    this.#unended.delete(clientId);
+    const settle = (): void => {
+      if (this.#ending.get(clientId) === ended) this.#ending.delete(clientId);
+    };
+    ended.then(settle, (error: unknown) => {
+      settle();
+      if (!this.#sessions.get(clientId)?.persistent) this.#unended.add(clientId);
+      this.#context.trouble(error);
+    });
+    return ended;
   }
 
   /** Subscribes or replaces; false when a bound of shared groups is reached. The filter is well formed. */
@@ -134,6 +277,7 @@ export class Scope {
     const shared = parseShared(filter);
     const added = this.subscriptions.add(session, filter, typeof shared === 'string' ? undefined : shared, granted);
     if (added) session.subscriptions.set(filter, granted);
+    if (added && session.receiver !== undefined) this.#groups.get(filter)?.drain();
     return added;
   }
 
@@ -142,5 +286,86 @@ export class Scope {
     if (!session.subscriptions.delete(filter)) return;
     const shared = parseShared(filter);
     this.subscriptions.remove(session, filter, typeof shared === 'string' ? undefined : shared);
+    const group = this.#groups.get(filter);
+    if (group !== undefined && !this.#isKept(filter)) {
+      this.#groups.delete(filter);
+      group.discard();
+    }
+  }
+
+  /** Makes subscriptions as durable as their session; undefined = there is nothing to wait for. */
+  keepSubscriptions(
+    { persistent, clientId, subscriptions }: Session,
+    filters: readonly string[],
+  ): Promise<void> | undefined {
+    const kept = filters.flatMap((filter) => {
+      const granted = subscriptions.get(filter);
+      return granted === undefined ? [] : [[filter, granted] as const];
+    });
+    return persistent && kept.length > 0 ? this.#context.sessions.subscribe(this.account, clientId, kept) : undefined;
+  }
+
+  /** The same for subscriptions that were given up. */
+  forgetSubscriptions({ persistent, clientId }: Session, filters: readonly string[]): Promise<void> | undefined {
+    return persistent && filters.length > 0
+      ? this.#context.sessions.unsubscribe(this.account, clientId, filters)
+      : undefined;
+  }
+
+  /** What waits for a shared subscription that has a persistent member; undefined for one that has none. */
+  group(filter: string): GroupQueue | undefined {
+    const known = this.#groups.get(filter);
+    if (known !== undefined || !this.#isKept(filter)) return known;
+    return this.#openGroup(filter, nothingLeft);
+  }
+
+  #openGroup(filter: string, left: Left): GroupQueue {
+    const owner = { account: this.account, owner: filter };
+    const group = new GroupQueue(this.#context, owner, {
+      left,
+      tally: this.#tally,
+      members: () => this.subscriptions.members(filter),
+    });
+    this.#groups.set(filter, group);
+    return group;
+  }
+
+  #isKept(filter: string): boolean {
+    return this.subscriptions.members(filter).some(({ subscriber }) => subscriber.persistent);
+  }
+
+  /** At the start of the node: a session that the store has. One that was connected counts as disconnected now. */
+  restore(kept: KeptSession, nowMs: number): void {
+    const session = this.#create({ ...kept, disconnectedAtMs: kept.disconnectedAtMs ?? nowMs }, nothingLeft);
+    this.#expiry.schedule(session.expiry, expiresAtMs(session)!);
+  }
+
+  restoreSubscription(clientId: string, filter: string, granted: Granted): void {
+    const session = this.#sessions.get(clientId);
+    if (session !== undefined) this.subscribe(session, filter, granted);
+  }
+
+  /** What waits for a session or group of the store; what waits for nobody is removed. */
+  restoreQueue(owner: string, left: Left): void {
+    const session = this.#sessions.get(owner);
+    if (session?.persistent) session.queue = this.#queueOf(session, left);
+    else if (this.#isKept(owner)) this.#openGroup(owner, left);
+    else this.#context.sessions.endQueue({ account: this.account, owner }).catch(this.#context.trouble);
+  }
+
+  /** A row of a queue was found to have expired; whether it may be removed. */
+  expireRow(owner: string, position: number, cost: number): boolean {
+    const queue = this.#sessions.get(owner)?.queue ?? this.#groups.get(owner);
+    return queue === undefined || queue.expire(position, cost);
+  }
+
+  /** Ends the sessions that have expired, also those whose end the store did not take. Resolves when all that is durable. */
+  async sweep(nowMs: number): Promise<void> {
+    this.#expiry.tick(nowMs);
+    for (const clientId of [...this.#unended]) {
+      if (this.#sessions.get(clientId)?.persistent) this.#unended.delete(clientId);
+      else void this.#endInStore(clientId);
+    }
+    await Promise.all(this.#ending.values());
   }
 }

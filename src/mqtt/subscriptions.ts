@@ -7,7 +7,7 @@
  */
 import type { Qos } from './message.ts';
 import { encodeIdentifiers } from './packets/writer.ts';
-import type { SharedFilter } from './topic.ts';
+import { parseShared, type SharedFilter } from './topic.ts';
 
 /** Routes remembered per account; at the bound all are forgotten and looked up anew. */
 export const routesMax = 4096;
@@ -53,7 +53,18 @@ export interface MatchExtras {
 interface Node<S> {
   children: Map<string, Node<S>> | undefined;
   subscribers: Map<S, Granted> | undefined;
-  groups: Map<string, Map<S, Granted>> | undefined;
+  groups: Map<string, Group<S>> | undefined;
+}
+/** Members of one shared subscription. */
+interface Group<S> {
+  /** As it was written, with the share. */
+  readonly filter: string;
+  readonly members: Map<S, Granted>;
+}
+/** A shared subscription in a route. */
+export interface GroupMatch<S> {
+  readonly filter: string;
+  readonly members: readonly Match<S>[];
 }
 const createNode = <S>(): Node<S> => ({ children: undefined, subscribers: undefined, groups: undefined });
 const isBare = <S>({ children, subscribers, groups }: Node<S>): boolean =>
@@ -65,7 +76,7 @@ export class Route<S> {
   readonly #subscriptions: Subscriptions<S>;
   #generation = 0;
   #matches: readonly Match<S>[] = [];
-  #groups: readonly (readonly Match<S>[])[] = [];
+  #groups: readonly GroupMatch<S>[] = [];
   /** How much it counts against `rememberedMatchesMax`; 0 = it remembers nothing. */
   cost = 0;
 
@@ -79,7 +90,7 @@ export class Route<S> {
     return this.#matches;
   }
 
-  get groups(): readonly (readonly Match<S>[])[] {
+  get groups(): readonly GroupMatch<S>[] {
     this.#refresh();
     return this.#groups;
   }
@@ -90,7 +101,7 @@ export class Route<S> {
     this.#matches = matches;
     this.#groups = groups;
     this.#generation = this.#subscriptions.generation;
-    const cost = groups.reduce((sum, members) => sum + members.length, routeOverhead + matches.length);
+    const cost = groups.reduce((sum, { members }) => sum + members.length, routeOverhead + matches.length);
     this.#subscriptions.remembers(this, cost);
   }
 
@@ -133,13 +144,13 @@ export class Subscriptions<S> {
     } else {
       const known = this.#find(shared.filter)?.groups?.get(shared.shareName);
       if (known === undefined && this.#groupCount >= sharedGroupsMax) return false;
-      if (known !== undefined && !known.has(subscriber) && known.size >= sharedMembersMax) return false;
+      if (known !== undefined && !known.members.has(subscriber) && known.members.size >= sharedMembersMax) return false;
       const node = this.#reach(shared.filter);
       node.groups ??= new Map();
       if (known === undefined) {
         this.#groupCount++;
-        node.groups.set(shared.shareName, new Map([[subscriber, granted]]));
-      } else known.set(subscriber, granted);
+        node.groups.set(shared.shareName, { filter, members: new Map([[subscriber, granted]]) });
+      } else known.members.set(subscriber, granted);
     }
     this.generation++;
     return true;
@@ -151,8 +162,8 @@ export class Subscriptions<S> {
         node.subscribers?.delete(subscriber);
         return;
       }
-      const group = node.groups?.get(shared.shareName);
-      if (group?.delete(subscriber) && group.size === 0) {
+      const members = node.groups?.get(shared.shareName)?.members;
+      if (members?.delete(subscriber) && members.size === 0) {
         node.groups?.delete(shared.shareName);
         this.#groupCount--;
       }
@@ -188,17 +199,17 @@ export class Subscriptions<S> {
   }
 
   /** Looks a topic up in the trie: for routes; callers on the message path ask `route`. */
-  match(topic: string): { matches: readonly Match<S>[]; groups: readonly (readonly Match<S>[])[] } {
+  match(topic: string): { matches: readonly Match<S>[]; groups: readonly GroupMatch<S>[] } {
     const matching = new Map<S, Granted[]>();
-    const groups: Match<S>[][] = [];
+    const groups: GroupMatch<S>[] = [];
     const collect = (node: Node<S>): void => {
       for (const [subscriber, granted] of node.subscribers ?? []) {
         const known = matching.get(subscriber);
         if (known === undefined) matching.set(subscriber, [granted]);
         else known.push(granted);
       }
-      for (const group of node.groups?.values() ?? []) {
-        groups.push(Array.from(group, ([subscriber, granted]) => createMatch(subscriber, [granted])));
+      for (const { filter, members } of node.groups?.values() ?? []) {
+        groups.push({ filter, members: matchesOf(members) });
       }
     };
     const levels = topic.split('/');
@@ -220,6 +231,13 @@ export class Subscriptions<S> {
     };
     walk(this.#root, 0);
     return { matches: Array.from(matching, ([subscriber, granted]) => createMatch(subscriber, granted)), groups };
+  }
+
+  /** Members of a shared subscription, as it was written; empty for any other filter. */
+  members(filter: string): readonly Match<S>[] {
+    const shared = parseShared(filter);
+    if (typeof shared !== 'object') return [];
+    return matchesOf(this.#find(shared.filter)?.groups?.get(shared.shareName)?.members ?? new Map());
   }
 
   #find(filter: string): Node<S> | undefined {
@@ -264,6 +282,9 @@ const createMatch = <S>(subscriber: S, granted: readonly Granted[]): Match<S> =>
   else if (local.length > 0) match.local = matchOf(subscriber, local);
   return match;
 };
+
+const matchesOf = <S>(members: ReadonlyMap<S, Granted>): Match<S>[] =>
+  Array.from(members, ([subscriber, granted]) => createMatch(subscriber, [granted]));
 
 /** A receiver of one message, by the subscriptions of it that match. */
 export const matchOf = <S>(subscriber: S, granted: readonly Granted[]): Match<S> => ({

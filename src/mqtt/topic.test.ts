@@ -103,7 +103,7 @@ test('routes that publishers hold remember at most rememberedMatchesMax receiver
   }
   const held = Array.from({ length: 1000 }, (_, index) => tree.route(`device/${index}`));
   for (const route of [...held, ...held]) {
-    assert.equal(route.matches.length + (route.groups[0]?.length ?? 0), subscribers);
+    assert.equal(route.matches.length + (route.groups[0]?.members.length ?? 0), subscribers);
     assert.ok(tree.rememberedCost <= rememberedMatchesMax, `${tree.rememberedCost}`);
   }
   const [first] = held;
@@ -165,7 +165,7 @@ test('a shared group is bounded in members (gateway.md 12)', () => {
   }
   assert.equal(tree.add(-1, '$share/g/t', shared, { qos: 0, noLocal: false }), false);
   assert.ok(tree.add(0, '$share/g/t', shared, { qos: 1, noLocal: false }), 'a member may subscribe again');
-  assert.equal(tree.route('t').groups[0]?.length, sharedMembersMax);
+  assert.equal(tree.route('t').groups[0]?.members.length, sharedMembersMax);
 });
 
 test('shared groups of an account are bounded (gateway.md 12); a group without members is none', () => {

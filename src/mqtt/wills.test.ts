@@ -1,43 +1,21 @@
 /** When a will is published: at once, after its delay, at the end of its session, or not at all. Source: MQTT 5.0 3.1.3.2.2. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { openDialect } from '../limits.ts';
-import type { Peer } from './authority.ts';
 import type { ConnectWill } from './packets/connect.ts';
-import { Scope, type Session } from './session.ts';
 import { Wheel } from './wheel.ts';
 import { Wills, waitingWillBytesMax } from './wills.ts';
 
-const peer: Peer = {
-  account: { accountId: '000000000000', region: 'us-east-1' },
-  serverName: 'localhost',
-  certificate: undefined,
-  tls: {},
-  remoteAddress: '127.0.0.1',
-  remotePort: 1,
-};
+interface Owing {
+  readonly clientId: string;
+  readonly expirySeconds: number;
+}
 
 const bed = ({ honoursDelay = true, expirySeconds = 100 } = {}) => {
   const clock = { nowMs: 1_000_000 };
   const wheel = new Wheel();
   const wills = new Wills({ wheel, now: () => clock.nowMs, honoursDelay });
   const published: string[] = [];
-  const session = (clientId: string): Session => ({
-    ...new Scope(openDialect).claim(
-      {
-        clientId,
-        sessionIdentifier: clientId,
-        version: 5,
-        cleanStart: true,
-        expirySeconds,
-        keepAliveSeconds: 60,
-        nowMs: clock.nowMs,
-        holder: { end: () => {}, peer, authority: undefined },
-      },
-      { disconnectReason: 'DUPLICATE_CLIENTID' },
-    ),
-    expirySeconds,
-  });
+  const session = (clientId: string): Owing => ({ clientId, expirySeconds });
   const will = (willDelay: number | undefined, payloadBytes = 1): ConnectWill => ({
     topic: 't',
     qos: 0,
@@ -49,7 +27,7 @@ const bed = ({ honoursDelay = true, expirySeconds = 100 } = {}) => {
     wills,
     session,
     published,
-    owe: (of: Session, delay: number | undefined, payloadBytes?: number) =>
+    owe: (of: Owing, delay: number | undefined, payloadBytes?: number) =>
       wills.owe(of, will(delay, payloadBytes), () => published.push(of.clientId)),
     advance(seconds: number) {
       clock.nowMs += seconds * 1000;

@@ -5,7 +5,6 @@
  * of its connections. Source: MQTT 5.0 3.1.3.2.2.
  */
 import type { ConnectWill } from './packets/connect.ts';
-import type { Session } from './session.ts';
 import type { Timed, Wheel } from './wheel.ts';
 
 /** What all waiting wills of a node cost together, in bytes; one more is published without delay. */
@@ -18,6 +17,11 @@ export interface WillsOptions {
   now(): number;
   /** The dialect has the delay. */
   readonly honoursDelay: boolean;
+}
+
+/** Whose will it is: it lives for so long without a connection. */
+interface Session {
+  readonly expirySeconds: number;
 }
 
 interface Waiting extends Timed {

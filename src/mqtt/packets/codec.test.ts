@@ -245,6 +245,7 @@ const sorted = (value: object): object =>
 
 test('what is written besides PUBLISH parses to the same packet, in both versions', () => {
   const capabilities = {
+    sessionPresent: false,
     qosMax: 1 as const,
     subscriptionIdentifiers: false,
     receiveMaximum: 100,
@@ -259,7 +260,7 @@ test('what is written besides PUBLISH parses to the same packet, in both version
     return packet;
   };
   const accepted = one(
-    writer.connackAccepted(5, { ...capabilities, sessionExpirySeconds: 0, assignedClientId: '$GEN/1' }),
+    writer.connackAccepted(5, { ...capabilities, sessionExpirySeconds: 77, assignedClientId: '$GEN/1' }),
     5,
   );
   assert.ok(accepted.cmd === 'connack');
@@ -276,7 +277,7 @@ test('what is written besides PUBLISH parses to the same packet, in both version
       subscriptionIdentifiersAvailable: false,
       sharedSubscriptionAvailable: true,
       serverKeepAlive: 60,
-      sessionExpiryInterval: 0,
+      sessionExpiryInterval: 77,
       assignedClientIdentifier: '$GEN/1',
     },
   );
@@ -286,6 +287,10 @@ test('what is written besides PUBLISH parses to the same packet, in both version
   assert.equal(open.properties?.subscriptionIdentifiersAvailable, true);
   const three = one(writer.connackAccepted(4, capabilities), 4);
   assert.ok(three.cmd === 'connack');
+  for (const version of [4, 5] as const) {
+    const present = one(writer.connackAccepted(version, { ...capabilities, sessionPresent: true }), version);
+    assert.ok(present.cmd === 'connack' && present.sessionPresent);
+  }
   assert.deepEqual([three.returnCode, three.sessionPresent], [0, false]);
 
   const refused = one(writer.connackRefused(5, 0x87, 'no'), 5);

@@ -217,17 +217,6 @@ for (const version of versions) {
     });
   }
 
-  test(`v${version} 5.3: a persistent session is admitted as one that ends with its connection`, async () => {
-    const bed = createBed();
-    const asked = version === 5 ? { properties: { sessionExpiryInterval: 3600 } } : { clean: false };
-    const client = bed.dial(version);
-    connect(client, 'dev1', asked);
-    const connack = await client.next();
-    assert.ok(connack.cmd === 'connack');
-    assert.equal(connack.sessionPresent, false);
-    if (version === 5) assert.equal(connack.properties?.sessionExpiryInterval, 0);
-  });
-
   test(`v${version} 5.4: a new CONNECT with a connected id wins; the old one is closed${version === 5 ? ' with 0x8E' : ''}, its will published (14.19)`, async () => {
     const bed = createBed();
     const watcher = await bed.connect(4, 'watcher');

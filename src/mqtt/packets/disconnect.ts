@@ -19,9 +19,17 @@ export const disconnected = (connection: Connection): void => {
   if (!reasonCodes.has(reasonCode)) throw malformed('reason code of DISCONNECT');
   const properties = cursor.left > 0 ? readProperties(cursor, carrier.disconnect) : {};
   if (cursor.left > 0) throw malformed('bytes after the properties of DISCONNECT');
-  // Sessions end with their connection in this version, so every session began with an expiry of 0.
-  if ((properties.sessionExpiry ?? 0) > 0) throw protocolError('Session Expiry Interval above 0 after 0 at CONNECT');
+  if (properties.sessionExpiry !== undefined) changeExpiry(connection, properties.sessionExpiry);
   connection.end(
     reasonCode === code.disconnectWithWill ? endings.clientDisconnectedWithWill : endings.clientDisconnected,
   );
+};
+
+/** 0 ends the session; a session without expiry gets none at the last moment [MQTT-3.14.2-2]. Source: spec gateway.md 5.3. */
+const changeExpiry = ({ client, context }: Connection, seconds: number): void => {
+  const { session } = client!;
+  if (session.expirySeconds === 0 && seconds > 0) {
+    throw protocolError('Session Expiry Interval above 0 after 0 at CONNECT');
+  }
+  session.expirySeconds = Math.min(seconds, context.limits.sessionExpirySecondsMax);
 };

@@ -7,6 +7,7 @@
  */
 import { accountKey } from '../../aws/arn.ts';
 import type { Reason } from '../../journal/record.ts';
+import { Acknowledgements } from '../acknowledgements.ts';
 import type { Client, PublishRight } from '../client.ts';
 import type { Connection } from '../connection.ts';
 import { effortPerLook } from '../context.ts';
@@ -80,8 +81,8 @@ export const readPublish = (reader: PacketReader): PublishView => {
 };
 
 /**
- * The rules of PUBLISH. The PUBACK leaves last [MQTT-4.3.2-4], and before the next packet is looked at: so no packet identifier is ever in use
- * twice, and the client can never exceed our Receive Maximum.
+ * The rules of PUBLISH. The PUBACK leaves last [MQTT-4.3.2-4]: before the next packet is looked at, unless the message has to be durable for a session
+ * first; only then can the client exceed our Receive Maximum or use a packet identifier twice.
  */
 export const publish = (connection: Connection): void => {
   const { reader, context } = connection;
@@ -91,6 +92,7 @@ export const publish = (connection: Connection): void => {
     repeated(connection, client, packet);
     return;
   }
+  if (packet.qos !== 0 && client.acknowledgements?.size && !isWithinWindow(connection, client, packet)) return;
   if (packet.qos === 2) checkReceiveMaximum(connection, client);
   const right = recognised(client, packet, reader) ?? decide(connection, client, packet);
   if (right === undefined || (connection.rates !== undefined && isThrottled(connection, packet))) return;
@@ -119,18 +121,77 @@ export const publish = (connection: Connection): void => {
   context.metrics['PublishIn.Success']++;
   const { traffic } = connection;
   if (traffic.quietAt !== context.logs.revision) traffic.write({ eventType: 'Publish-In', topicName: right.topic });
-  deliver(context, right.route, message, client.sender);
-  if (packet.qos !== 0) acknowledge(connection, client, packet);
+  const durable = deliver(context, right.route, message, client.sender);
+  if (packet.qos !== 0) acknowledge(connection, client, packet, durable);
+  else durable?.catch(context.trouble);
 };
 
-/** The message was accepted. With QoS 2 its identifier is remembered until the PUBREL, so that the same message sent again is not another. */
-const acknowledge = (connection: Connection, { session }: Client, { qos, packetId }: PublishView): void => {
+const couldNotBeStored = 'The message could not be stored';
+
+/** The message was accepted, or is when it is `durable`. Acknowledgements keep the order of the messages. */
+const acknowledge = (connection: Connection, client: Client, packet: PublishView, durable?: Promise<void>): void => {
+  const { qos, packetId } = packet;
+  if (durable === undefined && !client.acknowledgements?.size) {
+    sendAcknowledgement(connection, client, qos, packetId);
+    return;
+  }
+  client.acknowledgements ??= new Acknowledgements();
+  const waiting = client.acknowledgements;
+  const { context } = connection;
+  const done = waiting.add(packetId, durable, {
+    send: () => sendAcknowledgement(connection, client, qos, packetId),
+    refuse: (error) => notQueued(connection, { qos, packetId }, error),
+  });
+  const areTooMany = (): boolean =>
+    context.sessions.appends.isFull || (connection.version === 4 && waiting.size >= context.limits.inflightMax);
+  if (areTooMany()) connection.waitForAcknowledgements(true);
+  done?.then(() => {
+    if (waiting.size === 0 || !areTooMany()) connection.waitForAcknowledgements(false);
+  }, context.trouble);
+};
+
+/** With QoS 2 the identifier is remembered until the PUBREL, so that the same message sent again is not another. */
+const sendAcknowledgement = (connection: Connection, { session }: Client, qos: Qos, packetId: number): void => {
+  if (connection.isEnded) return;
   if (qos === 2) {
     session.received ??= new Set();
     session.received.add(packetId);
   }
   const bytes = qos === 2 ? acknowledgements.pubrec : acknowledgements.puback;
   connection.outbox.appendWithId(bytes, acknowledgementIdAt, packetId);
+};
+
+/** The store did not take the message for the sessions that are kept: v5 is told so, v3 can only be closed. */
+const notQueued = (connection: Connection, { qos, packetId }: { qos: Qos; packetId: number }, error: unknown): void => {
+  const { context, isEnded, version } = connection;
+  if (isEnded) return;
+  context.metrics['PublishIn.ServerError']++;
+  if (version === 4) {
+    connection.failed(error);
+    return;
+  }
+  context.trouble(error);
+  connection.record('Publish-In', { status: 'Failure', ...whyNotRetained(error) });
+  const refused = qos === 2 ? pubrecRefused : pubackRefused;
+  connection.reply((reason) => refused(packetId, code.unspecified, reason), couldNotBeStored);
+};
+
+/** While messages of a v5 client are being written, it may not send more than Receive Maximum, nor use their identifiers again (spec gateway.md 5.5). */
+const isWithinWindow = (
+  connection: Connection,
+  { acknowledgements: waiting }: Client,
+  packet: PublishView,
+): boolean => {
+  if (connection.version === 4 || waiting === undefined) return true;
+  if (waiting.size >= connection.context.limits.inflightMax) {
+    throw new PacketFault(code.receiveMaximumExceeded, 'inflightMax', 'LIMIT_EXCEEDED');
+  }
+  if (!waiting.has(packet.packetId)) return true;
+  connection.context.metrics['PublishIn.ClientError']++;
+  const detail = 'packet identifier in use';
+  connection.record('Publish-In', { status: 'Failure', reason: 'CLIENT_ERROR', detail });
+  answerRefused(connection, packet, code.packetIdInUse, detail);
+  return false;
 };
 
 /** A QoS 2 message that was accepted before: acknowledged again, delivered no more [MQTT-4.3.3-10]. */
@@ -337,8 +398,7 @@ const notKept = (connection: Connection, packet: PublishView, error: unknown): v
   if (version === 4 && packet.qos !== 0) throw error;
   context.trouble(error);
   connection.record('Publish-In', { status: 'Failure', ...why });
-  if (packet.qos !== 0 && !isEnded)
-    answerRefused(connection, packet, code.unspecified, 'The message could not be stored');
+  if (packet.qos !== 0 && !isEnded) answerRefused(connection, packet, code.unspecified, couldNotBeStored);
 };
 
 /** More PUBLISH packets per second than the quota are discarded, as `discard` says (spec gateway.md 5.5). */
@@ -366,7 +426,10 @@ const answerRefused = (
   text: string,
 ): void => {
   const refused = qos === 2 ? pubrecRefused : pubackRefused;
-  connection.reply((reason) => refused(packetId, reasonCode, reason), text);
+  const send = (): void => connection.reply((reason) => refused(packetId, reasonCode, reason), text);
+  const waiting = connection.client?.acknowledgements;
+  if (waiting?.size) waiting.add(packetId, undefined, { send, refuse: send });
+  else send();
 };
 
 /** Not authorized: v3 is closed, v5 stays connected after a QoS 1 message only. */

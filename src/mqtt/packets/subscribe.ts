@@ -54,19 +54,23 @@ export const subscribe = (connection: Connection): void => {
     connection.context.metrics[v5 === code.notAuthorized ? 'Subscribe.AuthError' : 'Subscribe.ClientError']++;
     connection.record('Subscribe', { status: 'Failure', ...why });
   }
-  if (codes.some((each) => each < 0x80)) connection.context.metrics['Subscribe.Success']++;
-  connection.send(suback(connection.version, packetId, codes));
-  feedRetained(connection, wanted);
-  subscribed(
-    connection,
-    requests.flatMap(({ filter }, index) => (codes[index]! < 0x80 ? [filter] : [])),
-  );
-  if (excess)
-    connection.end({
-      disconnectReason: 'CLIENT_ERROR',
-      code: code.quotaExceeded,
-      text: 'subscriptionsPerConnectionMax',
-    });
+  const granted = requests.flatMap(({ filter }, index) => (codes[index]! < 0x80 ? [filter] : []));
+  const answer = (): void => {
+    if (connection.isEnded) return;
+    if (granted.length > 0) connection.context.metrics['Subscribe.Success']++;
+    connection.send(suback(connection.version, packetId, codes));
+    feedRetained(connection, wanted);
+    subscribed(connection, granted);
+    if (excess)
+      connection.end({
+        disconnectReason: 'CLIENT_ERROR',
+        code: code.quotaExceeded,
+        text: 'subscriptionsPerConnectionMax',
+      });
+  };
+  const durable = client.scope.keepSubscriptions(client.session, granted);
+  if (durable === undefined) answer();
+  else connection.readAfter(durable.then(answer), 'store');
 };
 
 const wantsRetained = ({ inner, shareName, retainHandling }: Request, isNew: boolean, dialect: Dialect): boolean =>

@@ -24,13 +24,19 @@ export const unsubscribe = (connection: Connection): void => {
   }
   const given = filters.filter((filter) => session.subscriptions.has(filter));
   for (const filter of filters) scope.unsubscribe(session, filter);
-  connection.context.metrics['Unsubscribe.Success']++;
-  connection.send(
-    unsuback(
-      version,
-      packetId,
-      Array.from(filters, () => code.success),
-    ),
-  );
-  unsubscribed(connection, given);
+  const answer = (): void => {
+    if (connection.isEnded) return;
+    connection.context.metrics['Unsubscribe.Success']++;
+    connection.send(
+      unsuback(
+        version,
+        packetId,
+        Array.from(filters, () => code.success),
+      ),
+    );
+    unsubscribed(connection, given);
+  };
+  const durable = scope.forgetSubscriptions(session, given);
+  if (durable === undefined) answer();
+  else connection.readAfter(durable.then(answer), 'store');
 };

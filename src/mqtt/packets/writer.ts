@@ -47,6 +47,7 @@ const reasonProperties = (reason: string | undefined): Buffer[] =>
 
 /** What an accepting v5 CONNACK tells the client. */
 export interface Capabilities {
+  readonly sessionPresent: boolean;
   readonly qosMax: 1 | 2;
   readonly subscriptionIdentifiers: boolean;
   readonly receiveMaximum: number;
@@ -59,9 +60,10 @@ export interface Capabilities {
   readonly assignedClientId?: string;
 }
 
-/** CONNACK with success. `sessionPresent` is 0: sessions do not outlive their connection in this version. */
+/** CONNACK with success. v3 is told of `sessionPresent` alone. */
 export const connackAccepted = (version: Version, capabilities: Capabilities): Buffer => {
-  if (version === 4) return Buffer.of(0x20, 2, 0, 0);
+  const flags = capabilities.sessionPresent ? 1 : 0;
+  if (version === 4) return Buffer.of(0x20, 2, flags, 0);
   const properties = [
     withId(property.receiveMaximum, u16(capabilities.receiveMaximum)),
     ...(capabilities.qosMax === 1 ? [Buffer.of(property.maximumQos, 1)] : []), // 2 is said by its absence (MQTT 5.0 3.2.2.3.4)
@@ -76,7 +78,7 @@ export const connackAccepted = (version: Version, capabilities: Capabilities): B
   const { sessionExpirySeconds, assignedClientId } = capabilities;
   if (sessionExpirySeconds !== undefined) properties.push(withId(property.sessionExpiry, u32(sessionExpirySeconds)));
   if (assignedClientId !== undefined) properties.push(withId(property.assignedClientId, text(assignedClientId)));
-  return packet(packetType.connack, Buffer.of(0, code.success), section(properties));
+  return packet(packetType.connack, Buffer.of(flags, code.success), section(properties));
 };
 
 /** CONNACK with a v5 reason code, or a v3 return code (1 to 5). */
