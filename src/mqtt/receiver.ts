@@ -240,7 +240,10 @@ export class Receiver implements Sink<Deliverable> {
     const { outbox } = this.#plan;
     while (
       !this.#closed &&
-      (this.#undecided || this.#inflight.bytes > bound / 2 || !outbox.hasRoom(bound / 2, bound))
+      (this.#undecided ||
+        this.#inflight.bytes > bound / 2 ||
+        this.#hasLongQueue(1 / 2) ||
+        !outbox.hasRoom(bound / 2, bound))
     ) {
       this.#roomAwaited ??= Promise.withResolvers();
       await this.#roomAwaited.promise;

@@ -63,7 +63,11 @@ const serve = async (connection: Connection, wanted: Wanted): Promise<void> => {
       if (++messages % messagesPerTurn === 0) await setImmediate();
       await receiver.room();
       if (connection.isEnded || !session.subscriptions.has(filter)) return;
-      await context.retained.read(authority.account, topic, (message) => send(connection, wanted, message));
+      let durable: Promise<void> | undefined;
+      await context.retained.read(authority.account, topic, (message) => {
+        durable = send(connection, wanted, message);
+      });
+      await durable;
     }
     if (hasWildcard(filter)) await setImmediate();
   }
@@ -83,7 +87,7 @@ export const mayFeed = (
   { retainedForWildcards }: { readonly retainedForWildcards: boolean },
 ): boolean => retainedForWildcards || !hasWildcard(filter);
 
-const send = (connection: Connection, { granted }: Wanted, kept: RetainedMessage): void => {
+const send = (connection: Connection, { granted }: Wanted, kept: RetainedMessage): Promise<void> | undefined => {
   const { client, context } = connection;
   const message = new Message({
     topic: kept.topic,
@@ -96,5 +100,5 @@ const send = (connection: Connection, { granted }: Wanted, kept: RetainedMessage
     expiresAtMs: kept.messageExpiresAtMs,
   });
   const match = matchOf(client!.session, [{ ...granted, retainAsPublished: true }]);
-  deliver(context, { matches: [match], groups: [] }, message)?.catch((error: unknown) => connection.failed(error));
+  return deliver(context, { matches: [match], groups: [] }, message);
 };

@@ -339,6 +339,40 @@ test('a subscription that is taken back gets no more of what was to be sent for 
   assert.ok(sent.length < 20, String(sent.length));
 });
 
+test('a retained message for a session that is kept waits in its queue until it is acknowledged', async (t) => {
+  const bed = await open(t);
+  await keep(await bed.connect(4, 'pub'), 't', 'kept');
+  const first = await bed.connect(4, 'sub', { clean: false });
+  subscribe(first, 't');
+  assert.deepEqual((await first.take(2)).map(line), ['suback', 't kept q1 RETAIN']);
+  first.socket.destroy();
+  const second = await bed.connect(4, 'sub', { clean: false });
+  const again = await second.next();
+  assert.equal(line(again), 't kept q1 RETAIN');
+  second.send({ cmd: 'puback', messageId: 'messageId' in again ? (again.messageId ?? 0) : 0 });
+  await second.settled();
+  second.socket.destroy();
+  const third = await bed.connect(4, 'sub', { clean: false });
+  assert.deepEqual((await third.settled()).map(line), []);
+});
+
+test('in --limits open the queue of a kept session takes what is retained at the pace of its reader', async (t) => {
+  const bed = await open(t, { limits: { dialect: openDialect, queuedMessagesPerSessionMax: 8 } });
+  const pub = await bed.connect(5, 'pub');
+  const topics = Array.from({ length: 30 }, (_, index) => `many/${String(index).padStart(2, '0')}`);
+  for (const [index, topic] of topics.entries()) await keep(pub, topic, 'x', { messageId: index + 1 });
+  const client = await bed.connect(4, 'sub', { clean: false });
+  subscribe(client, 'many/+');
+  await client.next();
+  for (const topic of topics) {
+    const packet = await client.next();
+    assert(packet.cmd === 'publish');
+    assert.equal(packet.topic, topic);
+    client.send({ cmd: 'puback', messageId: packet.messageId ?? 0 });
+  }
+  assert.equal(bed.broker.metrics['Queued.Throttle'], 0);
+});
+
 test('calls keep and look at retained messages; beyond the bound they are told', async (t) => {
   const bed = await open(t, { limits: { retainedPerAccountMax: 2 } });
   const control = bed.broker.control(accountA);
