@@ -365,3 +365,30 @@ test('a filter that is not allowed gets 0x87, or 0x80 where denials are not name
     [0, 0x80, 0x8f],
   ]);
 });
+
+test('a PUBREC for a QoS 1 message is for nothing that is known; the message still waits for its PUBACK (MQTT 5.0 4.3.2)', async () => {
+  const bed = open();
+  const client = await bed.connect(5, 'c', { properties: { receiveMaximum: 1 } });
+  await subscribe(client, 'a', { qos: 1 });
+  for (const messageId of [1, 2]) client.send(publish('a', { qos: 1, messageId }));
+  const message = (await client.settled()).find((packet) => packet.cmd === 'publish');
+  client.send({ cmd: 'pubrec', messageId: message!.messageId! });
+  const [pubrel, ...rest] = await client.settled();
+  assert.ok(pubrel?.cmd === 'pubrel' && pubrel.reasonCode === 0x92);
+  assert.deepEqual(rest, []);
+  client.send({ cmd: 'puback', messageId: message!.messageId! });
+  assert.deepEqual(brief(await client.settled()), [['publish', 'a', 1, false, false]]);
+  await bed.broker.close(0);
+});
+
+test('v5: the topic alias in a QoS 2 message that is sent again counts (MQTT 5.0 3.3.2.3.4)', async () => {
+  const bed = open();
+  const client = await bed.connect(5, 'c');
+  await subscribe(client, '+', { qos: 0 });
+  client.send(publish('a', { qos: 2, messageId: 1 }));
+  client.send(publish('a', { qos: 2, messageId: 1, dup: true, properties: { topicAlias: 1 } }));
+  client.send(publish('', { properties: { topicAlias: 1 } }));
+  const received = (await client.settled()).filter((packet) => packet.cmd === 'publish');
+  assert.deepEqual(brief(received), Array(2).fill(['publish', 'a', 0, false, false]));
+  await bed.broker.close(0);
+});
