@@ -37,7 +37,7 @@ export interface ListenerOptions
   /** Names of this server beside the domain's. */
   readonly names: readonly string[];
   readonly account: AccountRegion;
-  readonly broker: Pick<Broker, 'accept' | 'close'>;
+  readonly broker: Pick<Broker, 'accept' | 'close' | 'httpMetrics'>;
 }
 
 export interface Listeners {
@@ -58,6 +58,11 @@ export const openListeners = async (options: ListenerOptions): Promise<Listeners
     region: options.account.region,
     limits,
     acceptMqtt: broker.accept,
+    // nothing else is recorded there
+    record(attempt) {
+      broker.httpMetrics['Connection.AuthNError']++;
+      record(attempt);
+    },
   });
   const common = {
     host,

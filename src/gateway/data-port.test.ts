@@ -201,7 +201,8 @@ test('MQTT bytes without ALPN: closed without an answer, explained in the journa
   });
   await once(socket, 'close');
   assert.equal(received, 0);
-  assert.equal((await bed.records.next()).reason, 'PROTOCOL_MISMATCH');
+  const record = await bed.records.next();
+  assert.deepEqual([record.reason, record.account?.accountId], ['PROTOCOL_MISMATCH', '000000000000']);
 });
 
 test('whoever says nothing, or an endless header, is cut in time', async (t) => {
