@@ -11,6 +11,7 @@ import { IoTDataPlaneClient } from '@aws-sdk/client-iot-data-plane';
 import { STSClient } from '@aws-sdk/client-sts';
 import type { FleetNode, StartOptions } from '../src/index.ts';
 import { start } from '../src/index.ts';
+import { pathWithAws } from './aws-cli.ts';
 import { storeOption } from './stores.ts';
 
 export const fleetgateCommand = fileURLToPath(new URL('../bin/fleetgate.js', import.meta.url));
@@ -37,7 +38,7 @@ export const bash = (script: string, { cwd, env }: { cwd?: string; env?: Readonl
   new Promise<Shelled>((resolve, reject) => {
     const child = spawn('bash', ['-c', script], {
       cwd: cwd ?? tmpdir(),
-      env: { ...process.env, AWS_PAGER: '', AWS_EC2_METADATA_DISABLED: 'true', ...env },
+      env: { ...process.env, PATH: pathWithAws(), AWS_PAGER: '', AWS_EC2_METADATA_DISABLED: 'true', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
       timeout: shellMsMax,
     });
@@ -84,6 +85,13 @@ export const bootNode = async (t: TestContext, options: StartOptions = {}): Prom
     credentials: { accessKeyId: accountId, secretAccessKey: 'test' },
     maxAttempts: 1,
   });
+  let environment: Promise<string> | undefined;
+  /** What `fleetgate env` prints for this node. */
+  const readEnvironment = async (): Promise<string> => {
+    const { code, stdout, stderr } = await bash(`${fleetgateCommand} env`, { env: { FLEETGATE_API_URL: node.apiUrl } });
+    if (code !== 0) throw new Error(stderr);
+    return stdout;
+  };
   return {
     node,
     folder,
@@ -102,11 +110,13 @@ export const bootNode = async (t: TestContext, options: StartOptions = {}): Prom
       clients.push(client);
       return client;
     },
-    shell: (script, { cwd = folder, env = {}, accountId = 'test' } = {}) =>
-      bash(`eval "$(${fleetgateCommand} env)"\nexport AWS_ACCESS_KEY_ID=${accountId}\n${script}`, {
+    async shell(script, { cwd = folder, env = {}, accountId = 'test' } = {}) {
+      environment ??= readEnvironment();
+      return bash(`${await environment}\nexport AWS_ACCESS_KEY_ID=${accountId}\n${script}`, {
         cwd,
         env: { FLEETGATE_API_URL: node.apiUrl, ...env },
-      }),
+      });
+    },
   };
 };
 

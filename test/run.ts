@@ -1,9 +1,11 @@
 /** `npm test`: what the tests need, then types, lint and format, then every test. Arguments are passed on to the test runner. */
 import { spawnSync } from 'node:child_process';
-import { globSync } from 'node:fs';
+import { globSync, mkdtempSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { run } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { awsVariable, startAwsCli } from './aws-cli.ts';
 import { postgresVariable, startPostgres } from './postgres.ts';
 import report, { oneAfterAnother } from './reporter.ts';
 import { ensurePrograms } from './setup.ts';
@@ -29,41 +31,42 @@ if (chosen.length === 0) {
   process.exit(1);
 }
 
-/** What lives in the data folder or holds nothing at all says no more over the other engine; the store's own tests run over both by themselves. */
-const sameOnBoth = [
-  'backup',
-  'broken-store',
-  'command',
-  'credentials',
-  'doctor',
-  'first-version',
+/** What says nothing more on the other engine, though it stands where the second pass looks. */
+const onceOnly = [
+  // what they are about is SQLite's files: damage, locks and disks, and the data folder that the first version wrote
+  ...['broken-store', 'first-version'],
+  // both engines are in their tests by name: a backup goes from each to each, and the one that is killed is PostgreSQL
+  ...['backup', 'postgres-crash'],
+  // what is packed is the same on both; it starts on both in one test
   'package',
-  'postgres-crash',
-  'refusals-hostile',
-  'refusals-mqtt',
-  'refusals-tls',
-  'secure-element',
 ];
 const overBoth = globSync(['src/features/**/*.test.ts', 'src/journal/*.test.ts', 'test/stories/*.test.ts'], {
   cwd: root,
 });
-const again = chosen.filter(
-  (file) => overBoth.includes(file) && !sameOnBoth.some((name) => file.includes(`/${name}.`)),
-);
+const again = chosen.filter((file) => overBoth.includes(file) && !onceOnly.some((name) => file.includes(`/${name}.`)));
 
 /** One pass over files, engine by engine; a test that hangs fails, instead of the run. */
 const pass = (selected: readonly string[], store: string) => {
   console.log(`-- ${selected.length} files, stores on ${store}`);
   return run({
     files: selected.map((file) => join(root, file)),
-    concurrency: true,
+    concurrency: Math.max(2, availableParallelism() - 1), // this process mostly waits
     timeout: 180_000,
-    env: { ...process.env, [postgresVariable]: postgres.folder, FLEETGATE_TEST_STORE: store },
+    env: {
+      ...process.env,
+      [postgresVariable]: postgres.folder,
+      [awsVariable]: aws.socket,
+      FLEETGATE_TEST_STORE: store,
+      NODE_COMPILE_CACHE: compiled,
+    },
   });
 };
 
 console.log('\n== tests');
-const postgres = await startPostgres();
+/** What Node has compiled: hundreds of processes start, most of them with the same modules. */
+const compiled = mkdtempSync(join(tmpdir(), 'fleetgate-compiled-'));
+const [postgres, aws] = await Promise.all([startPostgres(), startAwsCli()]);
 const passes = [() => pass(chosen, 'sqlite'), ...(again.length > 0 ? [() => pass(again, 'postgres')] : [])];
 for await (const text of report(oneAfterAnother(passes))) process.stdout.write(text);
-await postgres.stop();
+await Promise.all([postgres.stop(), aws.stop()]);
+rmSync(compiled, { recursive: true });

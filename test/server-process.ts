@@ -13,6 +13,12 @@ export interface ServerProcess {
   readonly exited: Promise<{ readonly code: number | null; readonly stderr: string }>;
 }
 
+/** Nothing that the user who runs the tests has set: where programs are, and where Node keeps what it has compiled. */
+export const bareEnvironment = {
+  PATH: process.env['PATH'],
+  NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'],
+};
+
 /** `fleetgate start` on free ports, over the engine that the tests run on. It does not outlive the test. */
 export const spawnServer = async (t: TestContext, dataFolder: string): Promise<ServerProcess> => {
   const { store } = await storeOption(dataFolder);
@@ -20,7 +26,7 @@ export const spawnServer = async (t: TestContext, dataFolder: string): Promise<S
   const ports = ['--api-port', '0', '--mqtt-port', '0', ...flags];
   const child = spawn(process.execPath, [fleetgateCommand, 'start', '--data', dataFolder, ...ports], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { PATH: process.env['PATH'], ...(store !== undefined && { FLEETGATE_STORE: store }) },
+    env: { ...bareEnvironment, ...(store !== undefined && { FLEETGATE_STORE: store }) },
   });
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {

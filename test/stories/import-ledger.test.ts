@@ -25,6 +25,8 @@ import {
 } from '@aws-sdk/client-iot';
 import { bootNode, fleetgateCommand } from '../harness.ts';
 import { createMaker, type Made } from '../maker.ts';
+import { bareEnvironment } from '../server-process.ts';
+import { testEngine } from '../stores.ts';
 
 const allowAll = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iot:*","Resource":"*"}]}';
 const createPolicy = (iot: IoTClient, policyName: string) =>
@@ -47,7 +49,7 @@ const filesOf = async (folder: string): Promise<string[]> =>
 const runImport = async (apiUrl: string, args: readonly string[], killAt?: RegExp) => {
   const child = spawn(process.execPath, [fleetgateCommand, 'certificates', 'import', ...args, '--api-url', apiUrl], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { PATH: process.env['PATH'] },
+    env: bareEnvironment,
   });
   let stdout = '';
   let stderr = '';
@@ -62,12 +64,18 @@ const runImport = async (apiUrl: string, args: readonly string[], killAt?: RegEx
   return { code, signal, stdout, stderr };
 };
 
-test('10,000 lines, killed twice in the middle: resumed, none is missing and none is there twice', async (t) => {
+/** The command meets the API alone: fewer say the same where the store is another. */
+const linesCount = testEngine === 'sqlite' ? 10_000 : 4_000;
+/** Where a run says that it resumes, as a part of all lines. */
+const resumedAt = (stdout: string): number =>
+  Number(/^Going on after ([\d,]+) lines/m.exec(stdout)?.[1]?.replaceAll(',', '')) / linesCount;
+
+test(`${linesCount} lines, killed twice in the middle: resumed, none is missing and none is there twice`, async (t) => {
   const { node, folder, iot } = await bootNode(t);
   const client = iot();
   await createPolicy(client, 'Sensors');
   const make = createMaker();
-  const made = Array.from({ length: 10_000 }, (_, number) => make(number));
+  const made = Array.from({ length: linesCount }, (_, number) => make(number));
   const ledger = join(folder, 'ledger.csv');
   const rows = made.map(({ name, pem }, number) => (number % 10 === 0 ? `${name},"${pem}",Sensors` : `,"${pem}",`));
   await writeFile(ledger, `thing,certificate,policy\n${rows.join('\n')}\n`);
@@ -77,11 +85,15 @@ test('10,000 lines, killed twice in the middle: resumed, none is missing and non
   assert.equal(first.signal, 'SIGKILL', first.stdout);
   const second = await runImport(node.apiUrl, args, /^50 %/);
   assert.equal(second.signal, 'SIGKILL', second.stdout);
-  assert.match(second.stdout, /^Going on after [12],\d{3} lines/m);
+  const after = resumedAt(second.stdout);
+  assert.ok(after >= 0.1 && after < 0.3, second.stdout);
   const last = await runImport(node.apiUrl, args);
   assert.equal(last.code, 0, last.stdout);
-  assert.match(last.stdout, /^Going on after [45],\d{3} lines/m);
-  assert.match(last.stdout, /^Over all runs: 10,000 lines: [\d,]+ registered, \d+ registered before, 0 refused\.$/m);
+  const again = resumedAt(last.stdout);
+  assert.ok(again >= 0.4 && again < 0.6, last.stdout);
+  const [, all] =
+    /^Over all runs: ([\d,]+) lines: [\d,]+ registered, \d+ registered before, 0 refused\.$/m.exec(last.stdout) ?? [];
+  assert.equal(all, linesCount.toLocaleString('en'));
   assert.deepEqual(await filesOf(folder), ['ledger.csv'], 'neither state nor report stays');
 
   assert.deepEqual((await certificateIds(client)).sort(), idsOf(made));
@@ -96,10 +108,10 @@ test('10,000 lines, killed twice in the middle: resumed, none is missing and non
     targets.push(...(page.targets ?? []).map((target) => target.replace(/^.*\//, '')));
   }
   assert.deepEqual(targets.sort(), idsOf(tenth));
-  const one = await client.send(new ListThingPrincipalsCommand({ thingName: 'device-00009990' }));
+  const one = await client.send(new ListThingPrincipalsCommand({ thingName: tenth.at(-1)?.name }));
   assert.deepEqual(
     one.principals?.map((principal) => principal.replace(/^.*\//, '')),
-    [made[9990]?.certificateId],
+    [tenth.at(-1)?.certificateId],
   );
   console.log(`certificates import, third run: ${/^.* lines\/s\)\.$/m.exec(last.stdout)?.[0]}`);
 });

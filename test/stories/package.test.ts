@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { makeFolder } from '../call.ts';
 import { bash } from '../harness.ts';
+import { freshDatabase } from '../postgres.ts';
 
 const freePorts = ['api', 'mqtt', 'https', 'metrics'].flatMap((name) => [`--${name}-port`, '0']);
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -55,16 +56,23 @@ test('the tarball installs, starts under plain node, and runs the documented tes
   await run(`cd user && npx tsc ${flags} device.test.ts misuse.ts`);
   await run('cd user && node --test device.test.ts');
 
-  const server = spawn(
-    process.execPath,
-    ['node_modules/.bin/fleetgate', 'start', ...freePorts, '--log-level', 'silent'],
-    { cwd: join(folder, 'user'), stdio: ['ignore', 'pipe', 'inherit'] },
-  );
-  t.after(() => server.kill('SIGKILL'));
-  const [box] = await once(server.stdout.setEncoding('utf8'), 'data');
-  const apiUrl = /API +(http:\S+)/.exec(String(box))?.[1];
-  const health = await fetch(`${apiUrl}/_fleetgate/health`);
-  assert.deepEqual([health.status, ((await health.json()) as { ready: boolean }).ready], [200, true]);
-  server.kill('SIGTERM');
-  assert.deepEqual(await once(server, 'exit'), [0, null]);
+  // on the engine that comes with Node, and on the one whose driver is a package
+  for (const store of ['', await freshDatabase()]) {
+    const server = spawn(
+      process.execPath,
+      ['node_modules/.bin/fleetgate', 'start', ...freePorts, '--log-level', 'silent'],
+      {
+        cwd: join(folder, 'user'),
+        stdio: ['ignore', 'pipe', 'inherit'],
+        env: { ...process.env, FLEETGATE_STORE: store },
+      },
+    );
+    t.after(() => server.kill('SIGKILL'));
+    const [box] = await once(server.stdout.setEncoding('utf8'), 'data');
+    const apiUrl = /API +(http:\S+)/.exec(String(box))?.[1];
+    const health = await fetch(`${apiUrl}/_fleetgate/health`);
+    assert.deepEqual([health.status, ((await health.json()) as { ready: boolean }).ready], [200, true]);
+    server.kill('SIGTERM');
+    assert.deepEqual(await once(server, 'exit'), [0, null]);
+  }
 });
