@@ -113,6 +113,8 @@ export interface BedOptions {
   readonly limits?: Partial<Limits>;
   /** Replaces the registry. */
   readonly admit?: Admit;
+  /** Limits per unit of time are kept; default: not. */
+  readonly rateQuotas?: boolean;
   /** Default: none. */
   readonly logs?: EventLogs;
   /** Default: one of its own in memory. */
@@ -214,6 +216,7 @@ export const openBedStore = async (t: TestContext): Promise<TestStore> => {
 export const createBed = ({
   limits = {},
   admit,
+  rateQuotas = false,
   logs = noLogs,
   store = memoryStore(allMigrations),
   nowMs,
@@ -231,6 +234,7 @@ export const createBed = ({
   };
   const broker = createBroker({
     limits: { ...awsLimits, ...limits },
+    rateQuotas,
     admit: admit ?? registry,
     store,
     record: (record) => records.push(record),

@@ -84,10 +84,10 @@ export const explainRule = (record: StoredRecord): Explanation => {
 };
 
 export const explainLimit = (record: StoredRecord): Explanation => {
-  const about = limits[record.detail ?? ''];
+  const about = limits[record.detail?.split(' ').at(-1) ?? '']; // `...: topicBytesMax`
   return told(
     `${client(record)} went over a limit${named(record)}${about === undefined ? '' : ` (${about})`}.`,
-    `Stay below the limit; it has the value that AWS documents unless it was configured otherwise (--limits open raises it).`,
+    'Stay below the limit; it has the value that AWS documents unless it was configured otherwise (--limits open raises most).',
   );
 };
 

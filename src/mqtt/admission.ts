@@ -244,6 +244,7 @@ const open = async (
   const { session, isPresent, durable } = claimed;
   if (isPresent) context.wills.resumed(session);
   if (durable !== undefined && !(await isDurable(connection, scope, claimed))) return;
+  if (context.quotas !== undefined) connection.rates = connectionRates(context.now());
   const receiver = new Receiver(context, {
     version: packet.version,
     authority,
@@ -251,6 +252,7 @@ const open = async (
     packetBytesMax: connection.packetBytesMax,
     sentMax: Math.min(packet.properties.receiveMaximum ?? 65_535, limits.inflightMax),
     traffic: connection.traffic,
+    rates: connection.rates,
     record: (fields) => connection.record('Publish-Out', { status: 'Failure', ...fields }),
     denied: (topic) => recordDenial(connection, 'Publish-Out', { authority, action: 'iot:Receive', name: topic }),
     congested: () => connection.congested(),
@@ -271,7 +273,6 @@ const open = async (
     acknowledgements: undefined,
     aliases: [],
   };
-  if (context.quotas !== undefined) connection.rates = connectionRates(context.now());
   connection.send(accepted(isPresent));
   connection.opened(client);
   connected(connection);

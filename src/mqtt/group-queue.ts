@@ -12,9 +12,12 @@ import { extrasOf, type Receiver } from './receiver.ts';
 import type { SessionQueue } from './session-queue.ts';
 import { type KeptMessage, messageOf, type Owner } from './session-store.ts';
 import type { Match } from './subscriptions.ts';
+import type { Timed } from './wheel.ts';
 
 /** Bytes of messages that are handed out at once. */
 const pageBytesMax = 1_048_576;
+/** Until members are asked again that have had what the quota lets them have, milliseconds. */
+const heldMs = 500;
 
 /** A message that is being written. */
 export interface GroupEntry {
@@ -50,6 +53,8 @@ export class GroupQueue {
   /** Something has changed since the draining looked. */
   #isAsked = false;
   #isDiscarded = false;
+  /** Every member has had as many as the quota lets it have in a second. */
+  readonly #wake: Timed = { slot: 0, due: () => this.drain() };
 
   constructor(context: BrokerContext, owner: Owner, options: GroupOptions) {
     this.#context = context;
@@ -93,6 +98,7 @@ export class GroupQueue {
   /** It has no persistent member any more: nothing is kept for it. */
   discard(): void {
     this.#isDiscarded = true;
+    this.#context.wheel.cancel(this.#wake);
     this.#options.tally.bytes -= this.bytes;
     this.rows = 0;
     this.bytes = 0;
@@ -138,9 +144,14 @@ export class GroupQueue {
     const message = messageOf(kept);
     const online = isPast(kept.expiresAtMs, now) ? [] : this.#online();
     const first = Math.floor(random() * online.length);
+    let isHeld = false;
     for (let turn = 0; turn < online.length; turn++) {
       const member = online[(first + turn) % online.length]!;
       const { queue, receiver } = member.subscriber;
+      if (receiver?.pace?.takeFromGroup() === false) {
+        isHeld = true;
+        continue;
+      }
       const qos = message.qos < member.qos ? message.qos : member.qos;
       if (queue !== undefined && qos !== 0) {
         if (!receiver?.accepts(message, member)) continue;
@@ -157,6 +168,7 @@ export class GroupQueue {
       if (qos !== 0 && !(await promise)) return 'lost';
       return this.#done(removal, cost);
     }
+    if (isHeld && this.#wake.slot === 0) this.#context.wheel.schedule(this.#wake, now() + heldMs);
     return isPast(kept.expiresAtMs, now) ? this.#done(removal, cost) : 'nobody';
   }
 

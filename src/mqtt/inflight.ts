@@ -7,6 +7,7 @@
 import type { BrokerContext } from './context.ts';
 import { atSending, type EncodedPublish, isExpired, keptBytes } from './message.ts';
 import type { Outlet } from './outbox.ts';
+import type { Pace } from './pace.ts';
 import { acknowledgementIdAt, acknowledgements } from './packets/writer.ts';
 import type { Timed } from './wheel.ts';
 
@@ -49,6 +50,7 @@ export class Inflight implements Timed {
   readonly #outbox: Outlet;
   readonly #sentMax: number;
   readonly #retries: boolean;
+  readonly #pace: Pace | undefined;
   /** By packet identifier, the longest unsent-again first. */
   readonly #sent = new Map<number, Sent>();
   #waiting: Offered[] = [];
@@ -58,11 +60,16 @@ export class Inflight implements Timed {
   /** Identifiers come from the queue of a persistent session, which is told when one is free again. */
   #ids: PacketIds | undefined;
 
-  constructor(context: BrokerContext, outbox: Outlet, window: { sentMax: number; retries: boolean }) {
+  constructor(
+    context: BrokerContext,
+    outbox: Outlet,
+    window: { readonly sentMax: number; readonly retries: boolean; readonly pace?: Pace | undefined },
+  ) {
     this.#context = context;
     this.#outbox = outbox;
     this.#sentMax = window.sentMax;
     this.#retries = window.retries;
+    this.#pace = window.pace;
   }
 
   useIds(ids: PacketIds): void {
@@ -159,7 +166,8 @@ export class Inflight implements Timed {
   }
 
   #hasRoom(encoded: EncodedPublish): boolean {
-    return this.#sent.size < this.#sentMax && this.#fits(encoded);
+    if (this.#sent.size >= this.#sentMax || !this.#fits(encoded)) return false;
+    return this.#pace === undefined || this.#pace.mayLeave();
   }
 
   #send(encoded: Offered): void {
@@ -176,6 +184,7 @@ export class Inflight implements Timed {
 
   #keep(encoded: Offered, packetId: number): void {
     const nowMs = this.#context.now();
+    this.#pace?.leave();
     this.#sent.set(packetId, { encoded, firstSentAtMs: nowMs, sentAtMs: nowMs, released: false });
     if (this.slot === 0) this.#appoint(nowMs);
   }

@@ -24,10 +24,13 @@ export interface Stored<M> {
   readonly message: M;
 }
 
+/** `taken`: `settled` will be called with the identifier. `gone`: nobody is to get it. `later`: `proceed` will be called. */
+export type Verdict = 'taken' | 'gone' | 'later';
+
 /** Takes messages from the head of a queue: the connection. */
 export interface Sink<M> {
-  /** `taken`: `settled` will be called with the identifier. `gone`: nobody is to get it. `later`: `proceed` will be called. */
-  take(message: M, packetId: number, isRepeated: boolean): 'taken' | 'gone' | 'later';
+  /** `isRepeated`: perhaps it was sent before. `isStored`: it came while nobody was connected. */
+  take(message: M, packetId: number, past: { readonly isRepeated: boolean; readonly isStored: boolean }): Verdict;
   /** Messages could not be read back. */
   failed(error: unknown): void;
 }
@@ -101,6 +104,8 @@ export class Queue<M> {
   /** At the start of the node these were there: perhaps they had been sent. */
   readonly #leftUpTo: number;
   #acknowledged: number[] = [];
+  /** When the connection came, these were there. */
+  #storedUpTo = 0;
   #sink: Sink<M> | undefined;
   #reading = false;
 
@@ -178,6 +183,7 @@ export class Queue<M> {
   /** A connection takes over: from now on messages are sent, those of earlier connections that were not acknowledged first. */
   attach(sink: Sink<M>): void {
     this.#sink = sink;
+    this.#storedUpTo = this.#newest;
     this.proceed();
   }
 
@@ -268,12 +274,13 @@ export class Queue<M> {
     return this.#unsentBytes === 0 || this.#unsentBytes + cost <= this.#options.memoryBytesMax;
   }
 
-  #offer(entry: Entry<M>, sink: Sink<M>): 'taken' | 'gone' | 'later' {
+  #offer(entry: Entry<M>, sink: Sink<M>): Verdict {
     const packetId = packetIdOf(entry.position);
     const isRepeated = entry.position <= this.#leftUpTo || this.#unsettled.has(packetId);
     // Known as sent before it is: it may be acknowledged at once.
     this.#sent.set(packetId, entry);
-    const verdict = sink.take(entry.message!, packetId, isRepeated);
+    const isStored = entry.position <= this.#storedUpTo;
+    const verdict = sink.take(entry.message!, packetId, { isRepeated, isStored });
     if (this.#sink !== sink) return 'later';
     if (verdict !== 'taken') this.#sent.delete(packetId);
     if (verdict === 'later') return verdict;

@@ -22,8 +22,10 @@ import {
   type Qos,
 } from './message.ts';
 import type { Outlet } from './outbox.ts';
+import { Pace } from './pace.ts';
 import type { Version } from './packets/writer.ts';
-import type { Sink } from './queue.ts';
+import type { Sink, Verdict } from './queue.ts';
+import type { ConnectionRates } from './quotas.ts';
 import type { Deliverable, SessionQueue } from './session-queue.ts';
 import type { Match, MatchExtras } from './subscriptions.ts';
 import type { TrafficLog } from './traffic-log.ts';
@@ -50,6 +52,8 @@ export interface ReceiverPlan {
   readonly packetBytesMax: number;
   /** Most unacknowledged QoS 1 messages. */
   readonly sentMax: number;
+  /** Undefined: no limit per unit of time is kept. */
+  readonly rates: ConnectionRates | undefined;
   record(fields: Pick<JournalRecord, 'reason' | 'detail'>): void;
   readonly traffic: TrafficLog;
   /** iot:Receive on the topic was denied: the first time per topic and revision. */
@@ -83,6 +87,8 @@ export class Receiver implements Sink<Deliverable> {
   readonly #context: BrokerContext;
   readonly #plan: ReceiverPlan;
   readonly #inflight: Inflight;
+  /** Limits per unit of time; undefined: none is kept. */
+  readonly pace: Pace | undefined;
   readonly #decisions = new Map<string, boolean>();
   #decisionsRevision = Number.NaN;
   /** Deliveries that arrived while the rights were being read again, in order; undefined = nothing is being read. */
@@ -103,7 +109,10 @@ export class Receiver implements Sink<Deliverable> {
   constructor(context: BrokerContext, plan: ReceiverPlan) {
     this.#context = context;
     this.#plan = plan;
-    this.#inflight = new Inflight(context, plan.outbox, { sentMax: plan.sentMax, retries: plan.version === 4 });
+    const { rates, record } = plan;
+    this.pace = rates && new Pace(context, { rates, record, resume: () => this.drained() });
+    const { sentMax, version, outbox } = plan;
+    this.#inflight = new Inflight(context, outbox, { sentMax, retries: version === 4, pace: this.pace });
   }
 
   get isCongested(): boolean {
@@ -141,7 +150,11 @@ export class Receiver implements Sink<Deliverable> {
     return true;
   }
 
-  take({ topic, encoded }: Deliverable, packetId: number, isRepeated: boolean): 'taken' | 'gone' | 'later' {
+  take(
+    { topic, encoded }: Deliverable,
+    packetId: number,
+    { isRepeated, isStored }: { readonly isRepeated: boolean; readonly isStored: boolean },
+  ): Verdict {
     if (this.#closed || this.#undecided !== undefined) return 'later';
     const stale = this.#plan.authority.stale();
     if (stale !== undefined) {
@@ -154,7 +167,9 @@ export class Receiver implements Sink<Deliverable> {
       return 'gone';
     }
     if (isExpired(encoded, this.#context.now) || this.#isTooLarge(encoded.bytes.length)) return 'gone';
+    if (isStored && this.pace?.mayDrain() === false) return 'later';
     if (!this.#inflight.isReady(encoded)) return 'later';
+    if (isStored) this.pace?.drain();
     this.#context.metrics['PublishOut.Success']++;
     this.#inflight.sendAs(encoded, packetId, isRepeated);
     return 'taken';
@@ -253,6 +268,7 @@ export class Receiver implements Sink<Deliverable> {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.pace?.close();
     this.#wake();
     for (const { awaited } of this.#undecided ?? []) awaited?.lost();
     this.#undecided = undefined;
@@ -343,6 +359,7 @@ export class Receiver implements Sink<Deliverable> {
   #takesQos0(bytes: number): boolean {
     if (this.#isTooLarge(bytes)) return false;
     if (!this.#plan.outbox.hasRoom(bytes, this.#context.limits.outboundBytesMax)) return this.#drop(0);
+    if (this.pace?.takeOrDrop() === false) return false;
     this.#context.metrics['PublishOut.Success']++;
     return true;
   }

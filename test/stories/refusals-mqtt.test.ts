@@ -11,6 +11,7 @@ import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
 import type { StartOptions } from '../../src/index.ts';
 import type { ExplainedRecord } from '../../src/journal/endpoint.ts';
 import type { Reason } from '../../src/journal/record.ts';
+import { awsLimits } from '../../src/limits.ts';
 import { connectPacket } from '../conformance/bed.ts';
 import type { Identity } from '../harness.ts';
 import { readJournal } from '../journal.ts';
@@ -322,6 +323,23 @@ const refusals: readonly Refusal[] = [
     cure: /Stay below the limit/,
   },
   {
+    row: '5.5 > 100 unacked inbound QoS 1',
+    versions: v5,
+    attempt: async (world, version, clientId) => {
+      const properties = { properties: { sessionExpiryInterval: 600 } };
+      const client = await world.client(version, `${clientId}-kept`, 'device', { clean: false, ...properties });
+      await client.subscribeAsync(many(8), { qos: 1 });
+      await world.raw(
+        version,
+        clientId,
+        Array.from({ length: 130 }, (_, index) => publish(index + 1, 'own/0')),
+      );
+    },
+    reason: 'LIMIT_EXCEEDED',
+    cause: /inflightMax \(the messages without acknowledgement, 100/,
+    cure: /Stay below the limit/,
+  },
+  {
     row: '5.5 topic alias > 8',
     versions: v5,
     attempt: byHand(publish(1, 'own/x', 'x', { properties: { topicAlias: 9 } })),
@@ -555,6 +573,37 @@ test('every refusal row of spec gateway.md 5 is explained', async (t) => {
   await run(t, await open(t), refusals);
 });
 
+/** A node that holds next to nothing. */
+test('bounds of what is kept are explained', async (t) => {
+  const world = await open(t, { limits: { ...awsLimits, retainedPerAccountMax: 1, queuedMessagesPerSessionMax: 1 } });
+  await run(t, world, [
+    {
+      row: '5.5 retained store full',
+      attempt: async (_, version, clientId) => {
+        const client = await world.client(version, clientId);
+        for (const topic of many(2)) client.publish(topic, 'x', { qos: 0, retain: true });
+      },
+      reason: 'LIMIT_EXCEEDED',
+      cause: /retainedPerAccountMax \(the retained messages of one account, 5000/,
+      cure: /Stay below the limit/,
+    },
+    {
+      row: '5.3 over-limit messages dropped',
+      attempt: async (_, version, clientId) => {
+        const properties = version === 5 ? { properties: { sessionExpiryInterval: 600 } } : {};
+        const client = await world.client(version, clientId, 'device', { clean: false, ...properties });
+        await client.subscribeAsync(`own/for/${clientId}`, { qos: 1 });
+        await client.endAsync();
+        const sender = await world.client(version, `${clientId}-sender`);
+        for (let count = 0; count < 2; count++) await sender.publishAsync(`own/for/${clientId}`, 'x', { qos: 1 });
+      },
+      reason: 'LIMIT_EXCEEDED',
+      cause: /new messages are dropped: queuedMessagesPerSessionMax \(the messages that wait for one session/,
+      cure: /Stay below the limit/,
+    },
+  ]);
+});
+
 test('limits per unit of time are explained', async (t) => {
   const world = await open(t, { rateQuotas: true });
   await run(t, world, [
@@ -576,6 +625,20 @@ test('limits per unit of time are explained', async (t) => {
       },
       reason: 'THROTTLED',
       cause: /published more than 100 messages per second, and the excess was discarded/,
+      cure: /without --rate-quotas aws/,
+    },
+    {
+      row: '5.7 > 100 outbound publishes per second',
+      attempt: async (_, version, clientId) => {
+        const client = await world.client(version, clientId);
+        await client.subscribeAsync('own/out', { qos: 0 });
+        for (let sender = 0; sender < 3; sender++) {
+          const publisher = await world.client(version, `${clientId}-${sender}`);
+          for (let count = 0; count < 60; count++) publisher.publish('own/out', 'x', { qos: 0 });
+        }
+      },
+      reason: 'THROTTLED',
+      cause: /was sent more than 100 messages per second, and the excess waited or was dropped/,
       cure: /without --rate-quotas aws/,
     },
     {
