@@ -1,6 +1,7 @@
 /** The server as a process of its own, and how much memory it takes. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -33,6 +34,12 @@ export const startServer = async (): Promise<Server> => {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'] },
   });
+  // whoever ends this process in the middle of a siege leaves nothing behind
+  const atExit = (): void => {
+    child.kill('SIGKILL');
+    rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
+  };
+  process.once('exit', atExit);
   let log = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     log = `${log}${text}`.slice(-65_536);
@@ -66,6 +73,7 @@ export const startServer = async (): Promise<Server> => {
       const patience = setTimeout(() => child.kill('SIGKILL'), 10_000);
       await exited;
       clearTimeout(patience);
+      process.off('exit', atExit);
       await rm(folder, { recursive: true, force: true });
     },
   };
