@@ -14,6 +14,8 @@ export interface DeviceOptions {
   /** Of an earlier connection, to be resumed. */
   readonly session?: Buffer;
   readonly tls?: 'TLSv1.2' | 'TLSv1.3';
+  /** `false`: the session is kept when the device leaves (v3). Default true. */
+  readonly clean?: boolean;
   readonly will?: { readonly topic: string; readonly payload: string };
 }
 
@@ -57,11 +59,12 @@ export const connectDevice = async (
   identity: Identity,
   options: DeviceOptions,
 ): Promise<Device> => {
-  const { clientId, version = 4, serverName = 'localhost', session, tls, will } = options;
+  const { clientId, version = 4, serverName = 'localhost', session, tls, clean = true, will } = options;
   const [cert, key] = await Promise.all([readFile(identity.certFile), readFile(identity.keyFile)]);
   const client = mqtt.connect(`mqtts://127.0.0.1:${node.mqttPort}`, {
     clientId,
     protocolVersion: version,
+    clean,
     servername: serverName,
     ca: node.rootPem,
     cert,

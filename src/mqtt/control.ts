@@ -2,7 +2,7 @@
  * What the operations of the data plane ask of the broker, for one account and region at a time: publish, look at retained messages, and look at, end
  * or speak to one client by its id. Nothing here asks who wants to know: that is decided before (spec gateway.md 3, 4).
  */
-import type { AccountRegion } from '../aws/arn.ts';
+import { type AccountRegion, accountKey } from '../aws/arn.ts';
 import type { Limits } from '../limits.ts';
 import type { BrokerContext } from './context.ts';
 import { type DisconnectReason, endings } from './ending.ts';
@@ -11,6 +11,7 @@ import type { Metrics } from './metrics.ts';
 import { readUserProperties } from './packets/properties.ts';
 import { encodeMessageProperties, type MessageProperties } from './packets/writer.ts';
 import type { DirectDelivery } from './receiver.ts';
+import { RetainedFull } from './retained-publish.ts';
 import type { Scope, Session } from './session.ts';
 
 /** A message that comes in by a call. Its topic is well formed and not reserved. */
@@ -78,12 +79,15 @@ export interface SubscriptionState {
  */
 export type DirectOutcome = DirectDelivery | 'offline' | 'dormant';
 
+/** `full`: the account keeps as many messages as it may. `tooSoon`: the topic was retained less than a second ago, under `--rate-quotas aws`. */
+export type PublishOutcome = 'published' | 'full' | 'tooSoon';
+
 /** The broker as the calls of one account and region see it: nothing of another is within reach. */
 export interface Control {
   readonly limits: Limits;
   readonly metrics: Metrics;
-  /** Resolves when the message is as durable as its receivers need it, and is on its way to them. */
-  publish(message: CalledMessage): Promise<void>;
+  /** Resolves when the message is as durable as its receivers need it, and is on its way to them; or else nothing has happened. */
+  publish(message: CalledMessage): Promise<PublishOutcome>;
   findRetained(topic: string): Promise<Retained | undefined>;
   /** In topic order, the first after `after` ('' starts at the first). */
   listRetained(page: { readonly after: string; readonly limit: number }): Promise<readonly RetainedSummary[]>;
@@ -120,7 +124,19 @@ export const createControl = ({ account, context, scope, publish }: ControlParts
     limits: context.limits,
     metrics: context.httpMetrics,
     async publish(message) {
-      await publish(message);
+      const { quotas, now } = context;
+      const key = `${accountKey(account)}/${message.topic}`;
+      if (message.retain && quotas?.retains.take(key, now()) === false) {
+        context.httpMetrics['PublishRetained.Throttle']++;
+        return 'tooSoon';
+      }
+      try {
+        await publish(message);
+        return 'published';
+      } catch (error) {
+        if (error instanceof RetainedFull) return 'full';
+        throw error;
+      }
     },
     async findRetained(topic) {
       const found = await context.retained.find(account, topic);

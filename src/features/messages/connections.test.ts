@@ -4,6 +4,7 @@ import { makeCall, otherAccount } from '../../../test/call.ts';
 import { createBed } from '../../../test/mqtt-bed.ts';
 import { Fault } from '../../aws/fault.ts';
 import { deleteConnection, getConnection, listSubscriptions } from './connections.ts';
+import { sendDirectMessage } from './send-direct-message.ts';
 
 const setUp = async (t: TestContext) => {
   const bed = createBed();
@@ -132,4 +133,58 @@ test('preventWillMessage keeps the will back (check 35)', async (t) => {
   await deleteConnection({ clientId: 'mine', preventWillMessage: true, cleanSession: true }, call);
   await client.closed();
   assert.deepEqual(await watcher.settled(), []);
+});
+
+test('a session that waits for its client is described, listed, sent nothing, and ended with cleanSession only (spec gateway.md 4)', async (t) => {
+  const { bed, call } = await setUp(t);
+  const client = await bed.connect(4, 'kept', { clean: false });
+  client.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'a', qos: 1 }] });
+  await client.next();
+  const connected = await getConnection({ clientId: 'kept' }, call);
+  assert.deepEqual([connected.connected, connected.cleanSession, connected.sessionExpiry], [true, false, 3600]);
+  await deleteConnection({ clientId: 'kept' }, call);
+  await client.closed();
+  const waiting = {
+    ...{ connected: false, clientId: 'kept', cleanSession: false, sessionExpiry: 3600 },
+    ...{ disconnectedSince: bed.clock.nowMs, disconnectReason: 'API_INITIATED_DISCONNECT' },
+  };
+  assert.deepEqual(await getConnection({ clientId: 'kept', includeSocketInformation: true }, call), waiting);
+  assert.deepEqual(await listSubscriptions({ clientId: 'kept' }, call), {
+    subscriptions: [{ topicFilter: 'a', qos: 1 }],
+  });
+  const direct = sendDirectMessage({ clientId: 'kept', topic: 'a' }, call);
+  await assert.rejects(
+    direct,
+    (error: Error) => isFault('ResourceNotFoundException')(error) && /kept/.test(error.message),
+  );
+
+  await deleteConnection({ clientId: 'kept' }, call);
+  assert.deepEqual(await getConnection({ clientId: 'kept' }, call), waiting, 'without cleanSession it stays');
+  await deleteConnection({ clientId: 'kept', cleanSession: true }, call);
+  await assert.rejects(getConnection({ clientId: 'kept' }, call), isFault('ResourceNotFoundException'));
+});
+
+test('cleanSession ends the session of a connected client too; without it the session goes on (spec gateway.md 4)', async (t) => {
+  const { bed, call } = await setUp(t);
+  const present = async (): Promise<boolean> => {
+    const client = bed.dial(4);
+    client.send({ cmd: 'connect', clientId: 'kept', clean: false, keepalive: 60, protocolVersion: 4 });
+    const connack = await client.next();
+    return connack.cmd === 'connack' && connack.sessionPresent;
+  };
+  assert.equal(await present(), false);
+  await deleteConnection({ clientId: 'kept' }, call);
+  assert.equal(await present(), true);
+  await deleteConnection({ clientId: 'kept', cleanSession: true }, call);
+  assert.equal(await present(), false);
+});
+
+test('a session that has expired is gone for every call', async (t) => {
+  const { bed, call } = await setUp(t);
+  await bed.connect(4, 'kept', { clean: false });
+  await deleteConnection({ clientId: 'kept' }, call);
+  bed.clock.nowMs += 3_600_000;
+  for (const operation of Object.values(operations)) {
+    await assert.rejects(operation({ clientId: 'kept' }, call), isFault('ResourceNotFoundException'));
+  }
 });

@@ -31,6 +31,7 @@ for (const [names, rule] of lists) {
         const page = await readPage(call, { token, limit, nameOf: (name: string) => name, read });
         assert.ok(page.items.length > 0 || names.length === 0);
         shown.push(...page.items);
+        assert.ok(shown.length <= names.length, 'no name twice');
         token = page.nextToken;
       } while (token !== undefined);
       assert.deepEqual(shown, names);

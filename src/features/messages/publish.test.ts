@@ -16,8 +16,8 @@ const isFault = (name: FaultName, message?: RegExp) => (error: unknown) => {
   return true;
 };
 
-const setUp = async (t: Parameters<typeof makeCall>[0]) => {
-  const bed = createBed();
+const setUp = async (t: Parameters<typeof makeCall>[0], options: Parameters<typeof createBed>[0] = {}) => {
+  const bed = createBed(options);
   t.after(() => bed.broker.close(0));
   const made = await makeCall(t, { features: [], broker: bed.broker });
   return { ...made, bed, counters: bed.broker.httpMetrics };
@@ -180,4 +180,16 @@ test('a change of rights that is being read is waited for', async (t) => {
   const sent = publish({ topic: 'a' }, call);
   settle();
   await assert.rejects(sent, isFault('ForbiddenException'));
+});
+
+test('one retained message more than the account may keep is 429; replacing and clearing go on (spec gateway.md 5.5, 12)', async (t) => {
+  const { call, counters, records } = await setUp(t, { limits: { retainedPerAccountMax: 1 } });
+  const payload = bytes('x');
+  await publish({ topic: 'a', payload, retain: true }, call);
+  await publish({ topic: 'a', payload, retain: true }, call);
+  const more = publish({ topic: 'b', payload, retain: true }, call);
+  await assert.rejects(more, isFault('ThrottlingException', /retainedPerAccountMax/));
+  assert.deepEqual([records[0]?.reason, counters['PublishIn.Throttle']], ['LIMIT_EXCEEDED', 1]);
+  await publish({ topic: 'a', retain: true }, call);
+  await publish({ topic: 'b', payload, retain: true }, call);
 });

@@ -1,12 +1,12 @@
 /**
  * Publish: a message over HTTP, by the rules of a PUBLISH packet where they apply. Source: spec gateway.md 3, 5.5, 6.
- * Faults: InvalidRequestException, RequestEntityTooLargeException, ForbiddenException, NotImplementedException (request topics of features to come).
+ * Faults: InvalidRequestException, RequestEntityTooLargeException, ForbiddenException, ThrottlingException (retained messages),
+ * NotImplementedException (request topics of features to come).
  */
 import { Fault } from '../../aws/fault.ts';
 import type { Call, Handler } from '../../feature.ts';
 import type { CalledMessage, Control } from '../../mqtt/control.ts';
 import { isReserved, useOfTopic } from '../../mqtt/reserved.ts';
-import { RetainedFull } from '../../mqtt/retained-publish.ts';
 import { checkPayload, checkTopic, readProperties } from './message-input.ts';
 import { invalid, journaled, Refusal } from './refusal.ts';
 
@@ -53,6 +53,11 @@ const checkUse = (topic: string, retain: boolean): void => {
   if (retain && isReserved(topic)) throw invalid('A reserved topic keeps no retained message');
 };
 
+const throttledSentences = {
+  full: 'The account keeps as many retained messages as it may (retainedPerAccountMax)',
+  tooSoon: 'The topic was given a retained message less than a second ago',
+} as const;
+
 const deliver = async (call: Call, message: CalledMessage): Promise<void> => {
   const topicUse = useOfTopic(message.topic);
   switch (topicUse.use) {
@@ -72,10 +77,11 @@ const deliver = async (call: Call, message: CalledMessage): Promise<void> => {
         facts: { ruleName: topicUse.ruleName },
       });
       return;
-    default:
-      await call.messages.publish(message).catch((error: unknown) => {
-        if (error instanceof RetainedFull) throw new Refusal('ThrottlingException', error.message, 'LIMIT_EXCEEDED');
-        throw error;
-      });
+    default: {
+      const outcome = await call.messages.publish(message);
+      if (outcome !== 'published') {
+        throw new Refusal('ThrottlingException', throttledSentences[outcome], 'LIMIT_EXCEEDED');
+      }
+    }
   }
 };

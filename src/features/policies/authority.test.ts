@@ -739,3 +739,47 @@ test('close lets everybody go on: what waited for a reading is released, and nob
   const late = await authorities.admit(peerOf(), connectAs('dev2'));
   assert.deepEqual(late, { refusal: 'CONNECTION_LIMIT', account: testAccount });
 });
+
+test('an action without a resource is allowed on * only, not on everything of the account (spec policy.md 3)', async (t) => {
+  const { call, authorities } = await make(t);
+  await admissible(call, documentOf(statement('iot:ListRetainedMessages', 'arn:aws:iot:us-east-1:000000000000:*')));
+  const narrow = admitted(await authorities.admit(peerOf(), connectAs('dev1')));
+  assert.equal(narrow.allows('iot:ListRetainedMessages', '*'), false);
+  const policyDocument = documentOf(statement('iot:ListRetainedMessages', '*'));
+  await createPolicyVersion({ policyName: 'p', policyDocument, setAsDefault: true }, call);
+  await narrow.stale();
+  assert.equal(narrow.allows('iot:ListRetainedMessages', '*'), true);
+});
+
+test('iot:Topic is the topic of a direct message, of that decision alone (spec policy.md 5)', async (t) => {
+  const { call, authorities } = await make(t);
+  const onOrders = { Condition: { StringLike: { 'iot:Topic': 'orders/*' } } };
+  await admissible(call, documentOf(statement('iot:SendDirectMessage', '*', onOrders)));
+  const authority = admitted(await authorities.admit(peerOf(), connectAs('dev1')));
+  assert.equal(authority.allows('iot:SendDirectMessage', 'client/a', 'orders/1'), true);
+  assert.equal(authority.allows('iot:SendDirectMessage', 'client/a', 'other/1'), false);
+  assert.equal(authority.allows('iot:SendDirectMessage', 'client/a'), false);
+  assert.equal(authority.weigh('iot:SendDirectMessage', 'client/a', 'orders/1').decision, 'ALLOWED');
+});
+
+test('over HTTPS client id and thing have no value, IsAttached neither, be the thing exclusive (spec policy.md 4.4)', async (t) => {
+  const { call, authorities } = await make(t);
+  const attached = { Condition: { Null: { 'iot:Connection.Thing.IsAttached': 'false' } } };
+  await admissible(
+    call,
+    documentOf(
+      statement('iot:Publish', 'arn:aws:iot:us-east-1:000000000000:topic/${iot:Connection.Thing.ThingName}'),
+      statement('iot:Publish', 'arn:aws:iot:us-east-1:000000000000:topic/attached', attached),
+    ),
+  );
+  await createThing({ thingName: 'lamp' }, call);
+  const principal = certificateArn(call.account, certificateId);
+  await attachThingPrincipal({ thingName: 'lamp', principal, thingPrincipalType: 'EXCLUSIVE_THING' }, call);
+  const decide = async (clientId: string | undefined) => {
+    const facts = { clientId, connectAttributes: [], lastWillTopic: undefined };
+    const authority = admitted(await authorities.admit(peerOf(), facts));
+    return ['topic/lamp', 'topic/attached'].map((resource) => authority.allows('iot:Publish', resource));
+  };
+  assert.deepEqual(await decide('any'), [true, true]);
+  assert.deepEqual(await decide(undefined), [false, false]);
+});

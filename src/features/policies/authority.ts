@@ -13,7 +13,6 @@ import type { PolicyRequest } from '../../policy/context.ts';
 import { evaluate } from '../../policy/evaluate.ts';
 import { weigh } from '../../policy/weigh.ts';
 import type { Db } from '../../store/store.ts';
-import { signerAuthority } from '../accounts/signer.ts';
 import { type CertificateStatus, findHoldersOfCertificate } from '../certificates/certificate.ts';
 import { findTwin } from '../certificates/standing.ts';
 import type { ConnectionThings } from '../things/thing-principal.ts';
@@ -107,7 +106,6 @@ export const createAuthorities = (options: AuthoritiesOptions): Authorities => {
   };
 
   const admit: Admit = async (peer, connect) => {
-    if (peer.signer) return { authority: signerAuthority(peer.signer) };
     if (!peer.certificate) return { refusal: 'CLIENT_CERTIFICATE_MISSING', account: peer.account };
     const { certificateId, der } = peer.certificate;
     const account = await accountOf(peer, certificateId);
@@ -172,7 +170,6 @@ const authorityOf = ({ connection, live, peer, connect, now }: AuthorityParts): 
     certificateId,
     der: peer.certificate?.der,
     clientId: connect.clientId,
-    ...(connect.clientId === undefined && { protocol: 'https' }),
     sourceIp: peer.remoteAddress,
     domainName: peer.serverName,
     connectAttributes: connect.connectAttributes,

@@ -5,10 +5,7 @@ import { certificateFacts } from './certificate-facts.ts';
 
 /** The facts that hold for as long as a connection does; a connection that is only supposed leaves out what nobody knows of it. */
 export interface ConnectionFacts
-  extends Pick<
-    PolicyContext,
-    'clientId' | 'sourceIp' | 'domainName' | 'protocol' | 'connectAttributes' | 'lastWillTopic' | 'now'
-  > {
+  extends Pick<PolicyContext, 'clientId' | 'sourceIp' | 'domainName' | 'connectAttributes' | 'lastWillTopic' | 'now'> {
   readonly certificateId: string;
   readonly der: Uint8Array | undefined;
 }
