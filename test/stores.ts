@@ -77,6 +77,9 @@ export const storeOption = async (dataFolder: string): Promise<{ readonly store?
   return { store: await known };
 };
 
+/** Tables in which no account has anything. */
+const tablesOfNobody: ReadonlySet<string> = new Set(['schema_migrations', 'store_turn', 'task_leases']);
+
 /** The tables of that store. */
 export const storeTables = async (dataFolder: string): Promise<string[]> => {
   const query =
@@ -84,7 +87,7 @@ export const storeTables = async (dataFolder: string): Promise<string[]> => {
       ? "select name from sqlite_master where type = 'table'"
       : "select relname as name from pg_class where relkind = 'r' and relnamespace = 'fleetgate'::regnamespace";
   const known = (await queryStore(dataFolder, query)).map(({ name }) => String(name));
-  return known.filter((name) => name !== 'schema_migrations' && name !== 'store_turn');
+  return known.filter((name) => !tablesOfNobody.has(name));
 };
 
 /** What stands in the store of a node over this data folder, seen past the node: the rows of one query that both engines understand. */

@@ -3,6 +3,7 @@ import type { Feature } from '../feature.ts';
 import { accounts } from './accounts/feature.ts';
 import { certificates } from './certificates/feature.ts';
 import { domains } from './domains/feature.ts';
+import { messages } from './messages/feature.ts';
 import { policies } from './policies/feature.ts';
 import { settings } from './settings/feature.ts';
 import { things } from './things/feature.ts';
@@ -13,6 +14,7 @@ export type FeatureServices = Parameters<typeof certificates>[0] & {
 };
 
 export const allFeatures = (services: FeatureServices): readonly Feature[] => [
+  messages(),
   accounts(),
   domains(services.endpoints),
   certificates(services),

@@ -53,11 +53,22 @@ import {
   UpdateCertificateCommand,
   UpdateThingCommand,
 } from '@aws-sdk/client-iot';
+import * as iotData from '@aws-sdk/client-iot-data-plane';
+import {
+  DeleteConnectionCommand,
+  GetConnectionCommand,
+  GetRetainedMessageCommand,
+  ListRetainedMessagesCommand,
+  ListSubscriptionsCommand,
+  PublishCommand,
+  SendDirectMessageCommand,
+} from '@aws-sdk/client-iot-data-plane';
 import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
 import { coverage, operations } from '../../src/api/operations.ts';
 import { type AccountRegion, iotArn } from '../../src/aws/arn.ts';
 import type { Handlers } from '../../src/feature.ts';
 import { allFeatures } from '../../src/features/index.ts';
+import { connectDevice, type Device } from '../device.ts';
 import { type Booted, bash, bootNode, type Identity, makeIdentity } from '../harness.ts';
 import { queryStore, storeTables } from '../stores.ts';
 
@@ -68,6 +79,7 @@ interface Names {
   readonly certificatePem: string;
   readonly csr: string;
   readonly policyName: string;
+  /** Also the client id of a device, and the topic of a retained message. */
   readonly thingName: string;
 }
 
@@ -154,6 +166,26 @@ const table: readonly Row[] = [
   },
   {
     answer: missing,
+    asks: ({ thingName: clientId }) => [
+      new GetConnectionCommand({ clientId, includeSocketInformation: true }),
+      new ListSubscriptionsCommand({ clientId }),
+      new SendDirectMessageCommand({ clientId, topic: 'orders', payload: 'stranger' }),
+      new DeleteConnectionCommand({ clientId }),
+      new DeleteConnectionCommand({ clientId, cleanSession: true, preventWillMessage: true }),
+      new GetRetainedMessageCommand({ topic: clientId }),
+    ],
+  },
+  {
+    // the topic of the same name is the stranger's own
+    answer: 'success',
+    asks: ({ thingName: topic }) => [
+      new PublishCommand({ topic, payload: 'stranger', qos: 1 }),
+      new PublishCommand({ topic, payload: 'stranger', retain: true }),
+      new PublishCommand({ topic, retain: true }),
+    ],
+  },
+  {
+    answer: missing,
     asks: ({ certificateArn }) => [
       new ListAttachedPoliciesCommand({ target: certificateArn }),
       new ListPrincipalPoliciesCommand({ principal: certificateArn }),
@@ -223,6 +255,7 @@ const table: readonly Row[] = [
       new GetCallerIdentityCommand({}),
       new ListCertificatesCommand({}),
       new ListPoliciesCommand({}),
+      new ListRetainedMessagesCommand({}),
       new ListThingsCommand({}),
     ],
   },
@@ -253,6 +286,8 @@ const pagedLists = (own: Names, marker?: string): readonly Command[] => {
     new ListThingPrincipalsV2Command({ ...byToken, thingName }),
     new ListPrincipalThingsCommand({ ...byToken, principal: certificateArn }),
     new ListPrincipalThingsV2Command({ ...byToken, principal: certificateArn }),
+    new ListRetainedMessagesCommand(byToken),
+    new ListSubscriptionsCommand({ ...byToken, clientId: thingName }),
   ];
 };
 
@@ -285,15 +320,20 @@ const clientOf = ({ iot }: Booted, { accountId, region }: AccountRegion): IoTCli
 /** What came of a command: `{ answer, message, output }`, with everything that differs by chance made equal. */
 const outcomeOf = async (booted: Booted, who: AccountRegion, command: Command) => {
   const { accountId } = who;
+  const ofDataPlane = Object.values<unknown>(iotData).includes(command.constructor);
   const client: { send(command: never): Promise<unknown> } =
-    command instanceof GetCallerIdentityCommand ? booted.sts(accountId) : clientOf(booted, who);
+    command instanceof GetCallerIdentityCommand
+      ? booted.sts(accountId)
+      : ofDataPlane
+        ? booted.iotData(accountId, who.region)
+        : clientOf(booted, who);
   try {
     // the table holds commands of many types, and `send` is overloaded by them
     const { $metadata, ...output } = (await client.send(command as never)) as { $metadata: object };
     return { answer: 'success', output };
   } catch (error) {
     assert(error instanceof Error && '$metadata' in error, String(error));
-    const { name, message, $metadata, $response, $fault, stack, ...members } = error as never as Record<
+    const { name, message, $metadata, $response, $fault, stack, traceId, ...members } = error as never as Record<
       string,
       unknown
     >;
@@ -351,6 +391,23 @@ const furnish = async (iot: IoTClient, who: AccountRegion, names: Names, second:
   await iot.send(new AttachThingPrincipalCommand({ thingName: second.thingName, principal: target }));
 };
 
+/** A device with two subscriptions, one on the topic of its client id, where it leaves a retained message. */
+const connectAs = async (
+  booted: Booted,
+  who: AccountRegion,
+  identity: Identity,
+  { name, clean = true }: { readonly name: string; readonly clean?: boolean },
+): Promise<Device> => {
+  const { endpointAddress = '' } = await clientOf(booted, who).send(
+    new DescribeEndpointCommand({ endpointType: 'iot:Data-ATS' }),
+  );
+  const device = await connectDevice(booted.node, identity, { clientId: name, clean, serverName: endpointAddress });
+  await device.client.subscribeAsync(['#', `${name}/#`], { qos: 1 });
+  await device.client.publishAsync(name, 'known-to-its-owner-alone', { retain: true, qos: 1 });
+  await device.until(`${name} known-to-its-owner-alone`);
+  return device;
+};
+
 const setUp = async (t: TestContext) => {
   const booted = await bootNode(t);
   const { folder } = booted;
@@ -373,6 +430,12 @@ const setUp = async (t: TestContext) => {
   assert(known && hidden && own && ghost);
   const ownerClient = clientOf(booted, owner);
   await furnish(ownerClient, owner, known, hidden);
+  assert(identities['hidden'] && identities['known'] && identities['own']);
+  const asleep = await connectAs(booted, owner, identities['hidden'], { name: hidden.thingName, clean: false });
+  await asleep.client.endAsync();
+  const knownDevice = await connectAs(booted, owner, identities['known'], { name: known.thingName });
+  // waits for the one that is away
+  await knownDevice.client.publishAsync(hidden.thingName, 'known-to-its-owner-alone', { qos: 1 });
   const endpoint = await ownerClient.send(new DescribeEndpointCommand({ endpointType: 'iot:Data-ATS' }));
   const thing = await ownerClient.send(new DescribeThingCommand({ thingName: known.thingName }));
   const policy = await ownerClient.send(new GetPolicyCommand({ policyName: known.policyName }));
@@ -387,11 +450,11 @@ const setUp = async (t: TestContext) => {
     String(thing.thingId),
     String(policy.generationId),
   ];
-  return { booted, known, ghost, own, secrets };
+  return { booted, known, ghost, own, ownIdentity: identities['own'], knownDevice, secrets };
 };
 
 test('no operation reaches into another account or region: what is there answers like what is not (design 5)', async (t) => {
-  const { booted, known, ghost, own: ownNames, secrets } = await setUp(t);
+  const { booted, known, ghost, own: ownNames, knownDevice, secrets } = await setUp(t);
   const before = await rowsOf(booted, owner);
   assert.ok(
     Object.values(before).every((rows) => rows.length > 0),
@@ -449,11 +512,13 @@ test('no operation reaches into another account or region: what is there answers
       );
     }
   }
+  assert.ok(knownDevice.client.connected, 'no stranger has ended a connection');
+  assert.ok(!knownDevice.received.some((message) => message.endsWith('stranger')), 'nor sent it anything');
   t.diagnostic(`${asked} attempts of strangers over ${rowed.size} operations`);
 });
 
 test("no list shows another account's, and no page marker of another account or region is taken", async (t) => {
-  const { booted, known, own: ownNames } = await setUp(t);
+  const { booted, known, own: ownNames, ownIdentity } = await setUp(t);
   const paged = operations
     .filter(
       ({ name, input }) =>
@@ -467,11 +532,13 @@ test("no list shows another account's, and no page marker of another account or 
     const own = { ...ownNames, certificateArn: iotArn(stranger, 'cert', ownNames.certificateId) };
     const client = clientOf(booted, stranger);
     const { certificatePem, certificateArn, policyName, thingName } = own;
-    await client.send(new RegisterCertificateWithoutCACommand({ certificatePem }));
+    await client.send(new RegisterCertificateWithoutCACommand({ certificatePem, status: 'ACTIVE' }));
     await client.send(new CreatePolicyCommand({ policyName, policyDocument: documentText('Own') }));
     await client.send(new CreateThingCommand({ thingName }));
     await client.send(new AttachPolicyCommand({ policyName, target: certificateArn }));
     await client.send(new AttachThingPrincipalCommand({ thingName, principal: certificateArn }));
+    const device = await connectAs(booted, stranger, ownIdentity, { name: thingName });
+    await device.client.unsubscribeAsync('#');
     await client.send(new SetV2LoggingOptionsCommand({ defaultLogLevel: 'ERROR' }));
     await client.send(levelOf(thingName));
 
