@@ -1,6 +1,6 @@
 /** Spec gateway.md 5.1 CONNECT and 5.2 keep-alive, row by row, in raw bytes. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import {
   field,
   type Packets,
@@ -14,7 +14,7 @@ import {
   unsubscribe,
   type Version,
 } from '../raw-mqtt.ts';
-import { connectPacket, openScene, type Row, runRows } from './bed.ts';
+import { connectPacket, openScene, type Row, runRows, type Scene } from './bed.ts';
 
 const connectBytes = (level: number, { protocol = 'MQTT', flags = 2, keepAlive = 60, clientId = 'by-hand' } = {}) =>
   packet(0x10, field(protocol), level, flags, u16(keepAlive), properties(level === 5 ? 5 : 4), field(clientId));
@@ -205,8 +205,7 @@ const rows: readonly Row[] = [
   },
 ];
 
-test('gateway.md 5.1 CONNECT', async (t) => {
-  const scene = await openScene(t);
+const connects = async (t: TestContext, scene: Scene): Promise<void> => {
   await runRows(t, scene, rows);
 
   for (const version of [4, 5] as const) {
@@ -307,7 +306,7 @@ test('gateway.md 5.1 CONNECT', async (t) => {
       );
     }
   }
-});
+};
 
 const keepAlives: readonly (readonly [asked: number, effective: number])[] = [
   [0, 1200],
@@ -322,8 +321,7 @@ const keepAlives: readonly (readonly [asked: number, effective: number])[] = [
   [65_535, 1200],
 ];
 
-test('gateway.md 5.2 Keep-alive', async (t) => {
-  const scene = await openScene(t);
+const keepAlive = async (t: TestContext, scene: Scene): Promise<void> => {
   for (const [asked, effective] of keepAlives) {
     await t.test(`5.2 Range 30-1200 s, default 1200: asked ${asked}, v5: Server Keep Alive ${effective}`, async () => {
       const { connack, client } = await scene.enter(5, { keepalive: asked });
@@ -386,4 +384,10 @@ test('gateway.md 5.2 Keep-alive', async (t) => {
       });
     }
   }
+};
+
+test('gateway.md 5.1 and 5.2', async (t) => {
+  const scene = await openScene(t);
+  await t.test('gateway.md 5.1 CONNECT', (each) => connects(each, scene));
+  await t.test('gateway.md 5.2 Keep-alive', (each) => keepAlive(each, scene));
 });

@@ -1,14 +1,13 @@
 /** Spec gateway.md 5.7 delivery out and 5.8 the will, rule by rule, in raw bytes. The rules about rates are in rates.test.ts. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { field, packet, publish, type RawMqtt, shown, subscribe, u16, u32, varint } from '../raw-mqtt.ts';
-import { bothVersions, connectPacket, name, openScene } from './bed.ts';
+import { bothVersions, connectPacket, name, openScene, type Scene } from './bed.ts';
 
 const hourMs = 3_600_000;
 const acknowledgement = (messageId: number) => ({ cmd: 'puback', messageId }) as const;
 
-test('gateway.md 5.7 Delivery out', async (t) => {
-  const scene = await openScene(t);
+const deliveryOut = async (t: TestContext, scene: Scene): Promise<void> => {
   /** Says it, and waits until the node has handled it. */
   const say = async (version: 4 | 5, ...packets: Parameters<RawMqtt['send']>): Promise<void> => {
     const { client } = await scene.enter(version);
@@ -231,7 +230,7 @@ test('gateway.md 5.7 Delivery out', async (t) => {
       client.socket.destroy();
     },
   );
-});
+};
 
 const will = (more: object = {}) => ({
   topic: 'own/will',
@@ -241,8 +240,7 @@ const will = (more: object = {}) => ({
   ...more,
 });
 
-test('gateway.md 5.8 Will', async (t) => {
-  const scene = await openScene(t);
+const wills = async (t: TestContext, scene: Scene): Promise<void> => {
   const sent: readonly (readonly [
     rule: string,
     versions: readonly (4 | 5)[],
@@ -342,4 +340,10 @@ test('gateway.md 5.8 Will', async (t) => {
     assert.ok([29, 30].includes(Number(received.properties?.['messageExpiryInterval'])));
     observer.client.socket.destroy();
   });
+};
+
+test('gateway.md 5.7 and 5.8', async (t) => {
+  const scene = await openScene(t);
+  await t.test('gateway.md 5.7 Delivery out', (each) => deliveryOut(each, scene));
+  await t.test('gateway.md 5.8 Will', (each) => wills(each, scene));
 });

@@ -1,14 +1,13 @@
 /** Spec gateway.md 5.1, 5.5, 5.7, 5.10 and 12: limits per unit of time, with the switch on (`--rate-quotas aws`), in raw bytes. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { publish, type RawMqtt, shown, subscribe, type Version } from '../raw-mqtt.ts';
-import { bothVersions, type ConnectFields, connectPacket, name, openScene } from './bed.ts';
+import { bothVersions, type ConnectFields, connectPacket, name, openScene, type Scene } from './bed.ts';
 
 const publishes = (count: number, topic: string, from = 1) =>
   Array.from({ length: count }, (_, index) => publish(from + index, topic, String(from + index)));
 
-test('gateway.md 5.1 and 5.5: rates of what comes in', async (t) => {
-  const scene = await openScene(t, { rateQuotas: true });
+const ratesIn = async (t: TestContext, scene: Scene): Promise<void> => {
   /** The journal's newest refusal of a connection. */
   const refusal = async (client: RawMqtt) => {
     const [newest] = await scene.refusalsOf(client);
@@ -107,10 +106,9 @@ test('gateway.md 5.1 and 5.5: rates of what comes in', async (t) => {
       client.socket.destroy();
     },
   );
-});
+};
 
-test('gateway.md 5.7, 5.9, 5.10: rates of what goes out, and of what is retained', async (t) => {
-  const scene = await openScene(t, { rateQuotas: true });
+const ratesOut = async (t: TestContext, scene: Scene): Promise<void> => {
   const lasting = (version: Version, clientId: string): ConnectFields => ({
     clientId,
     clean: false,
@@ -252,5 +250,13 @@ test('gateway.md 5.7, 5.9, 5.10: rates of what goes out, and of what is retained
       assert.deepEqual(await client.heard(3), ['PUBACK 4', 'SUBACK 5 0x01', `PUBLISH ${topic} third q1 RETAIN`]);
       client.socket.destroy();
     },
+  );
+};
+
+test('gateway.md 5 and 12: limits per unit of time', async (t) => {
+  const scene = await openScene(t, { rateQuotas: true });
+  await t.test('gateway.md 5.1 and 5.5: rates of what comes in', (each) => ratesIn(each, scene));
+  await t.test('gateway.md 5.7, 5.9, 5.10: rates of what goes out, and of what is retained', (each) =>
+    ratesOut(each, scene),
   );
 });

@@ -1,6 +1,6 @@
 /** Spec gateway.md 5.3 sessions and 5.4 takeover, rule by rule, in raw bytes. The drain rate is in rates.test.ts. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import {
   AttachPolicyCommand,
   CreatePolicyCommand,
@@ -10,7 +10,7 @@ import {
 import { iotArn } from '../../src/aws/arn.ts';
 import { awsLimits } from '../../src/limits.ts';
 import { packet, publish, type RawMqtt, shown, subscribe, u32, unsubscribe, type Version } from '../raw-mqtt.ts';
-import { bothVersions, type ConnectFields, connectPacket, type Entered, name, openScene } from './bed.ts';
+import { bothVersions, type ConnectFields, connectPacket, type Entered, name, openScene, type Scene } from './bed.ts';
 
 const hourMs = 3_600_000;
 const minuteMs = 60_000;
@@ -20,8 +20,7 @@ const lasting = (version: Version, expirySeconds = 3600): ConnectFields => ({
   ...(version === 5 && { properties: { sessionExpiryInterval: expirySeconds } }),
 });
 
-test('gateway.md 5.3 Sessions', async (t) => {
-  const scene = await openScene(t, { limits: { ...awsLimits, queuedMessagesPerSessionMax: 200 } });
+const sessions = async (t: TestContext, scene: Scene): Promise<void> => {
   const both = (title: string, body: (version: Version, clientId: string, topic: string) => Promise<void>) =>
     bothVersions(
       t,
@@ -276,10 +275,9 @@ test('gateway.md 5.3 Sessions', async (t) => {
     assert.deepEqual(await texts(client, 2), all.slice(window));
     client.socket.destroy();
   });
-});
+};
 
-test('gateway.md 5.4 Takeover', async (t) => {
-  const scene = await openScene(t);
+const takeover = async (t: TestContext, scene: Scene): Promise<void> => {
   const other = await scene.fleet.device('other', { policyName: 'everything' });
   /** The same certificate in another account, by the name of its endpoint. */
   const foreigner = async (): Promise<{ serverName: string }> => {
@@ -388,4 +386,10 @@ test('gateway.md 5.4 Takeover', async (t) => {
       first.client.socket.destroy();
     },
   );
+};
+
+test('gateway.md 5.3 and 5.4', async (t) => {
+  const scene = await openScene(t, { limits: { ...awsLimits, queuedMessagesPerSessionMax: 200 } });
+  await t.test('gateway.md 5.3 Sessions', (each) => sessions(each, scene));
+  await t.test('gateway.md 5.4 Takeover', (each) => takeover(each, scene));
 });
