@@ -1,13 +1,16 @@
 /**
  * A whole connection of the broker, from CONNECT to its end, both versions. Each input is a client's stream, sent twice: whole, and in pieces. The answers are
  * the same bytes and whole packets of an allowed kind, no more than the stream can cause; the connection ends; its rights are released; no refusal is an
- * internal error; and another client of the same account goes on receiving what is published.
+ * internal error; and another client of the same account goes on receiving what is published. What a stream leaves behind (a session, retained messages) is
+ * cleared away before the next, and is the only thing that may be told apart: what waits for the store comes later, or never when the connection ends first.
  */
 import { duplexPair } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
+import { allMigrations } from '../../../src/features/migrations.ts';
 import { awsLimits, type Limits, openLimits } from '../../../src/limits.ts';
 import type { Authority, Peer } from '../../../src/mqtt/authority.ts';
-import { accountA, createBed } from '../../mqtt-bed.ts';
+import { memoryStore } from '../../memory-store.ts';
+import { accountA, type Bed, createBed } from '../../mqtt-bed.ts';
 import { cut } from '../corpus.ts';
 import { mqttStreams, mqttWords } from '../mqtt-streams.ts';
 import { hold, type Target } from '../target.ts';
@@ -27,9 +30,12 @@ const quietTurns = 6;
 const serverPackets = new Set([2, 3, 4, 9, 11, 13, 14]);
 const openServerPackets = new Set([...serverPackets, 5, 6, 7]);
 
+/** Sessions end one second after their connection: before the next input. */
+const awsLimitsHere: Limits = { ...awsLimits, sessionExpirySecondsMax: 1 };
 /** `--limits open`, but a silent connection ends in as short a time as in `aws`. */
 const openLimitsHere: Limits = {
   ...openLimits,
+  sessionExpirySecondsMax: 1,
   keepAliveSecondsMax: awsLimits.keepAliveSecondsMax,
   dialect: { ...openLimits.dialect, keepAliveMayBeOff: false },
 };
@@ -50,6 +56,9 @@ const arePackets = (bytes: Buffer, kinds: ReadonlySet<number>): boolean => {
   }
   return at === bytes.length;
 };
+
+/** The first packet of a stream of whole packets. */
+const firstPacket = (bytes: Buffer): Buffer => bytes.subarray(0, bytes.length === 0 ? 0 : 2 + (bytes[1] ?? 0));
 
 const generatedId = /\$GEN\/[0-9a-f-]{36}/g;
 
@@ -80,8 +89,10 @@ export default async (): Promise<Target> => {
   };
   /** A broker, and a client that everything reaches. */
   const found = async (limits: Limits, kinds: ReadonlySet<number>) => {
+    const store = memoryStore(allMigrations);
     const bed = createBed({
       limits,
+      store,
       admit: async ({ certificate }) => {
         given++;
         return { authority: authority(certificate?.certificateId ?? '') };
@@ -90,10 +101,10 @@ export default async (): Promise<Target> => {
     const watcher = await bed.connect(5, 'watcher', { keepalive: 1200 });
     watcher.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: '#', qos: 0 }] });
     await watcher.next();
-    return { bed, watcher, kinds };
+    return { bed, store, watcher, kinds };
   };
   type Place = Awaited<ReturnType<typeof found>>;
-  const aws = await found(awsLimits, serverPackets);
+  const aws = await found(awsLimitsHere, serverPackets);
   const open = await found(openLimitsHere, openServerPackets);
 
   /** Sends the pieces and gives what came back until the server closed. */
@@ -138,12 +149,23 @@ export default async (): Promise<Target> => {
   const settled = async ({ bed, watcher }: Place): Promise<void> => {
     await watcher.settled();
     hold(bed.broker.connections().length === 1, 'an ended connection is forgotten');
-    // without a store nothing is remembered from one input to the next; who asks for that is refused so
-    const internal = bed.records.find(
-      ({ reason, detail }) => reason === 'INTERNAL_SERVER_ERROR' && detail !== 'StoreUnavailable',
-    );
+    const internal = bed.records.find(({ reason }) => reason === 'INTERNAL_SERVER_ERROR');
     hold(internal === undefined, `no internal error: ${internal?.detail}`);
     bed.records.length = 0;
+    await forget(bed);
+  };
+
+  /** Nothing is remembered from one stream to the next. */
+  const forget = async (bed: Bed): Promise<void> => {
+    bed.advance(1_000);
+    await bed.broker.sweep(bed.clock.nowMs);
+    hold(bed.broker.sizes().sessions === 1, 'a session ends when its time is over');
+    if (bed.broker.sizes().retained === 0) return;
+    const control = bed.broker.control(accountA);
+    for (const { topic } of await control.listRetained({ after: '', limit: turnsMax })) {
+      await control.publish({ topic, payload: new Uint8Array(), qos: 0, retain: true, properties: {} });
+    }
+    hold(bed.broker.sizes().retained === 0, 'a retained message is gone when an empty one replaces it');
   };
 
   return {
@@ -160,12 +182,17 @@ export default async (): Promise<Target> => {
       const place = flags & inOpen ? open : aws;
       const certificateId = flags & restricted ? 'some' : 'all';
       const ends = (flags & neverEnds) === 0;
+      const before = place.store.statements;
       const whole = await converse(place, [bytes], { certificateId, ends });
+      const isKept = place.store.statements > before;
+      await settled(place);
       hold(arePackets(whole, place.kinds), 'answers are whole packets that servers send');
       hold(whole.length <= answersMax * bytes.length + answerBytesMin, 'a client gets back no more than it can cause');
       const pieces = flags & byPiece ? cut(bytes, 1, 0) : cut(bytes, 60, bytes.length);
       const pieced = await converse(place, pieces, { certificateId, ends });
-      const [one, other] = [whole, pieced].map((answer) => answer.toString('latin1').replaceAll(generatedId, 'id'));
+      const [one, other] = [whole, pieced]
+        .map((answer) => (isKept ? firstPacket(answer) : answer))
+        .map((answer) => answer.toString('latin1').replaceAll(generatedId, 'id'));
       // time passes while a silent client is waited for, and what is sent again comes at another moment
       if (ends) hold(one === other, 'the way the stream is cut decides nothing');
       await settled(place);
