@@ -170,6 +170,7 @@ test('a certificate needs iot:Publish, with RETAIN iot:RetainPublish too; a refu
     ]),
   );
   assert.deepEqual([counters['PublishIn.Success'], counters['PublishIn.AuthError']], [1, 2]);
+  assert.equal(counters['PublishRetained.AuthError'], 1);
 });
 
 test('a change of rights that is being read is waited for', async (t) => {

@@ -25,7 +25,7 @@ export const publish: Handler<'Publish', 'iot-data'> = async (input, call) => {
       const retain = input.retain ?? false;
       checkUse(checkTopic(topic, messages.limits), retain);
       await call.authorize('iot:Publish', `topic/${topic}`);
-      if (retain) await call.authorize('iot:RetainPublish', `topic/${topic}`);
+      if (retain) await mayRetain(call, topic);
       const { messageExpiry } = input;
       if (messageExpiry !== undefined && messageExpiry < 0) throw invalid('messageExpiry is negative');
       await deliver(call, {
@@ -45,6 +45,15 @@ export const publish: Handler<'Publish', 'iot-data'> = async (input, call) => {
     throw error;
   }
   return {};
+};
+
+const mayRetain = async ({ authorize, messages }: Call, topic: string): Promise<void> => {
+  try {
+    await authorize('iot:RetainPublish', `topic/${topic}`);
+  } catch (error) {
+    if (error instanceof Fault) messages.metrics['PublishRetained.AuthError']++;
+    throw error;
+  }
 };
 
 /** What no policy can allow: refused before any is asked, as over MQTT. */

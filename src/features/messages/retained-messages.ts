@@ -2,7 +2,9 @@
 import { Fault } from '../../aws/fault.ts';
 import type { Handler } from '../../feature.ts';
 import type { Retained } from '../../mqtt/control.ts';
+import { checkTopic } from './message-input.ts';
 import { readPage } from './pages.ts';
+import { journaled } from './refusal.ts';
 
 /** Assumed: a page without `maxResults` is as long as the longest that may be asked for. */
 const pageDefault = 200;
@@ -11,9 +13,11 @@ const pageDefault = 200;
 const userPropertiesOf = ({ userProperties }: Retained): Uint8Array =>
   Buffer.from(JSON.stringify(userProperties.map(([name, value]) => ({ [name]: value }))));
 
-/** Faults: ForbiddenException, ResourceNotFoundException. */
+/** Faults: ForbiddenException, InvalidRequestException (no topic that could be published to), ResourceNotFoundException. */
 export const getRetainedMessage: Handler<'GetRetainedMessage', 'iot-data'> = async (input, call) => {
-  const topic = input.topic ?? '';
+  const topic = await journaled(call, 'GetRetainedMessage', { facts: { topic: input.topic ?? '' } }, async () =>
+    checkTopic(input.topic ?? '', call.messages.limits),
+  );
   await call.authorize('iot:GetRetainedMessage', `topic/${topic}`);
   const found = await call.messages.findRetained(topic);
   if (!found) throw new Fault('ResourceNotFoundException', 'There is no retained message on this topic');
