@@ -86,6 +86,7 @@ interface Sent {
   readonly message: string;
   readonly packetId: number;
   readonly isRepeated: boolean;
+  readonly isStored: boolean;
 }
 
 const createClient = (window: number) => {
@@ -94,12 +95,12 @@ const createClient = (window: number) => {
   const failures: unknown[] = [];
   const refused = new Set<string>();
   const sink: Sink<string> = {
-    take(message, packetId, isRepeated) {
+    take(message, packetId, { isRepeated, isStored }) {
       if (refused.has(message)) return 'gone';
       if (inflight.size >= window) return 'later';
       assert.ok(!inflight.has(packetId), `identifier ${packetId} is in use`);
       inflight.set(packetId, message);
-      sent.push({ message, packetId, isRepeated });
+      sent.push({ message, packetId, isRepeated, isStored });
       return 'taken';
     },
     failed: (error) => failures.push(error),
@@ -110,6 +111,26 @@ const createClient = (window: number) => {
 const settle = async (): Promise<void> => {
   for (let count = 0; count < 4; count++) await turn();
 };
+
+test('what came while nobody was connected is told from what came later', async () => {
+  const bed = createBed();
+  for (const message of ['a', 'b']) bed.add(message);
+  bed.commit();
+  const client = createClient(10);
+  bed.queue.attach(client.sink);
+  await settle();
+  bed.add('c');
+  bed.commit();
+  await settle();
+  assert.deepEqual(
+    client.sent.map(({ message, isStored }) => [message, isStored]),
+    [
+      ['a', true],
+      ['b', true],
+      ['c', false],
+    ],
+  );
+});
 
 test('nothing is sent before it is durable, and nothing past one that is not', () => {
   const bed = createBed();
