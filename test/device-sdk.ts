@@ -7,8 +7,9 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { auth, iot, mqtt, mqtt5 } from 'aws-iot-device-sdk-v2';
 import type { Identity } from './harness.ts';
-import { type Inbox, lineOf, openInbox, waitMsMax } from './inbox.ts';
+import { type Inbox, lineOf, openInbox } from './inbox.ts';
 import type { Fleet } from './refusal.ts';
+import { within } from './within.ts';
 
 /** How a client proves who it is, and where it knocks. */
 export interface Way {
@@ -50,7 +51,7 @@ export const mqtt5Builder = (fleet: Fleet, way: Way): iot.AwsIotMqtt5ClientConfi
 
 /** What the next event of a client carries, by the SDK's own type of it; within the bound. */
 export const next = async <E>(client: mqtt5.Mqtt5Client, event: string): Promise<E> => {
-  const carried = await once(client, event, { signal: AbortSignal.timeout(waitMsMax) });
+  const carried = await within(once(client, event), event);
   return carried[0];
 };
 

@@ -4,6 +4,7 @@ import type { TLSSocket } from 'node:tls';
 import mqtt from 'mqtt';
 import type { FleetNode } from '../src/index.ts';
 import type { Identity } from './harness.ts';
+import { within } from './within.ts';
 
 export interface DeviceOptions {
   readonly clientId: string;
@@ -39,19 +40,6 @@ export interface Device {
   /** A TLS session that can be resumed. */
   readonly session: Promise<Buffer>;
 }
-
-/** Whatever a story waits for comes within this, or never. */
-const waitMsMax = 10_000;
-
-const within = async <T>(wanted: Promise<T>, what: string): Promise<T> => {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new Error(`${what} did not come within ${waitMsMax} ms`)), waitMsMax);
-  try {
-    return await Promise.race([wanted, late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
-};
 
 /** Resolves when the server has accepted the connection; rejects when it has not. */
 export const connectDevice = async (

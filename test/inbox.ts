@@ -1,7 +1,5 @@
 /** What a client has received, in order, and waits for it that end. */
-
-/** Whatever a story waits for comes within this, or never. */
-export const waitMsMax = 10_000;
+import { waitMsMax } from './within.ts';
 
 /** One message as one line, whatever client received it: `a/b hello qos 1`, and ` retained` behind it with RETAIN 1. */
 export const lineOf = (topic: string, payload: string, qos: number, retain: boolean): string =>

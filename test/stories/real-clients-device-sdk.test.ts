@@ -22,8 +22,9 @@ import {
   type Way,
   waysOf,
 } from '../device-sdk.ts';
-import { waitMsMax } from '../inbox.ts';
+import { openInbox } from '../inbox.ts';
 import { bootFleet, type Fleet } from '../refusal.ts';
+import { within } from '../within.ts';
 
 after(collectClients);
 
@@ -95,22 +96,15 @@ const mqtt3Sample = async ({ fleet, way }: Scene): Promise<void> => {
   const config = mqtt3Builder(fleet, way).with_client_id('mqtt3-sample').build();
   const { connection, sessionPresent } = await connect(config);
   assert.equal(sessionPresent, false);
-  const sequence: number[] = [];
-  const all = new Promise<void>((resolve, reject) => {
-    setTimeout(reject, waitMsMax, new Error('not all messages came')).unref();
-    void connection
-      .subscribe('test/topic', mqtt.QoS.AtLeastOnce, (_topic, payload) => {
-        sequence.push(JSON.parse(new TextDecoder('utf8').decode(payload)).sequence);
-        if (sequence.length === count) resolve();
-      })
-      .then(async () => {
-        for (let sent = 1; sent <= count; sent++) {
-          await connection.publish('test/topic', { message: 'Hello World!', sequence: sent }, mqtt.QoS.AtLeastOnce);
-        }
-      }, reject);
+  const sequence = openInbox<number>();
+  await connection.subscribe('test/topic', mqtt.QoS.AtLeastOnce, (_topic, payload) => {
+    sequence.put(JSON.parse(new TextDecoder('utf8').decode(payload)).sequence);
   });
-  await all;
-  assert.deepEqual(sequence, [1, 2, 3, 4, 5]);
+  for (let sent = 1; sent <= count; sent++) {
+    const message = JSON.stringify({ message: 'Hello World!', sequence: sent });
+    await connection.publish('test/topic', message, mqtt.QoS.AtLeastOnce);
+  }
+  assert.deepEqual(await sequence.until(count), [1, 2, 3, 4, 5]);
   await connection.unsubscribe('test/topic');
   await connection.disconnect();
 };
@@ -231,7 +225,7 @@ story('a will: the SDK asks for it when it stops, and the server when a connecti
   );
   const interrupted = new Promise((resolve) => connection.once('interrupt', resolve));
   await fleet.iotData().send(new DeleteConnectionCommand({ clientId: 'dying3' }));
-  await interrupted;
+  await within(interrupted, 'the interruption');
   assert.deepEqual(await heard.until(2), ['wills/5 gone qos 1', 'wills/3 gone too qos 1']);
 });
 
@@ -310,7 +304,7 @@ story('cut off, the SDK comes back by itself into its session', async (scene) =>
   await fleet.iotData().send(new DeleteConnectionCommand({ clientId: 'cut-3' }));
   await publisher.client.publish({ topicName: 'cut/on', payload: 'still here?', qos: AtLeastOnce });
   assert.deepEqual(await five.heard.until(1), ['cut/on still here? qos 1']);
-  assert.deepEqual(await resumed, [0, true]);
+  assert.deepEqual(await within(resumed, 'the resumption'), [0, true]);
   assert.deepEqual(await three.heard.until(1), ['cut/on still here? qos 1']);
 });
 
