@@ -1,7 +1,7 @@
 /** What the API listener serves beside AWS's operations: health, the root certificate, the journal, the names for /etc/hosts. */
 import type { Extra, ExtraAnswer, ExtraRequest } from './api/dispatch.ts';
 import type { Accounts } from './features/accounts/account.ts';
-import { hostsLines } from './features/domains/hosts.ts';
+import { addressReached, hostsLines } from './features/domains/hosts.ts';
 import { answerJournal } from './journal/endpoint.ts';
 import type { Journal } from './journal/journal.ts';
 import { type Health, healthAnswers } from './metrics/health.ts';
@@ -78,8 +78,9 @@ export const extras = (options: ExtrasOptions): readonly Extra[] => {
       signed: true,
       async handle(request) {
         const all = await accounts.list();
+        const address = addressReached({ host: request.arrival.host, localAddress: request.localAddress });
         const own = all.filter(({ accountId }) => isDevelopment(request) || accountId === request.account?.accountId);
-        const lines = hostsLines(own, { domain, address: '127.0.0.1' });
+        const lines = hostsLines(own, { domain, address });
         return {
           status: 200,
           contentType: 'text/plain; charset=utf-8',
