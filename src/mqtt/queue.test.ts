@@ -115,7 +115,7 @@ const settle = async (): Promise<void> => {
 test('what came while nobody was connected is told from what came later', async () => {
   const bed = createBed();
   for (const message of ['a', 'b']) bed.add(message);
-  bed.commit();
+  bed.commit(2);
   const client = createClient(10);
   bed.queue.attach(client.sink);
   await settle();
