@@ -69,7 +69,7 @@ const pairs: readonly (readonly [from: Engine, to: Engine])[] = [
   ['postgres', 'sqlite'],
 ];
 for (const [from, to] of pairs) {
-  test(`taken from ${from} under load and restored into ${to}, it serves the same root and lets the same device in`, async (t) => {
+  test(`taken from ${from} under load and restored into ${to}, it serves the same root, lets the same device in and gives it what waited`, async (t) => {
     const folder = await makeFolder(t);
     const origin = await place(from, join(folder, 'origin'));
     const first = await bootAt(t, origin);
@@ -81,6 +81,12 @@ for (const [from, to] of pairs) {
       '{\n "Version": "2012-10-17", "Statement": {"Effect":"Allow","Action":"iot:*","Resource":"*"}}';
     await first.iot.send(new CreatePolicyCommand({ policyName: 'AllowAll', policyDocument }));
     await first.iot.send(new AttachPolicyCommand({ policyName: 'AllowAll', target: certificateArn }));
+    const sleeper = await connectDevice(first.node, device, { clientId: 'sleeper', clean: false });
+    await sleeper.client.subscribeAsync('wake/up', { qos: 1 });
+    await sleeper.client.endAsync();
+    const waker = await connectDevice(first.node, device, { clientId: 'waker' });
+    await waker.client.publishAsync('wake/up', 'now', { qos: 1 });
+    await waker.client.endAsync();
     for (let start = 0; start < 600; start += 50) {
       const some = Array.from({ length: 50 }, (_, i) => `before-${String(start + i).padStart(4, '0')}`);
       await Promise.all(some.map((thingName) => first.iot.send(new CreateThingCommand({ thingName }))));
@@ -121,8 +127,9 @@ for (const [from, to] of pairs) {
       new DescribeCertificateCommand({ certificateId: device.certificateId }),
     );
     assert.equal(certificateDescription?.status, 'ACTIVE');
-    const { client } = await connectDevice(second.node, device, { clientId: 'device' });
-    await client.endAsync();
+    const awake = await connectDevice(second.node, device, { clientId: 'sleeper', clean: false });
+    await awake.until('wake/up now');
+    await awake.client.endAsync();
   });
 }
 
