@@ -21,7 +21,8 @@ const createBed = ({ memoryBytesMax = 1000, left = nothingLeft }: { memoryBytesM
   /** Durable rows by position. */
   const rows = new Map<number, string>();
   const waiting: { flush(): void }[] = [];
-  const reads: (() => void)[] = [];
+  const held: (() => void)[] = [];
+  let reads = 0;
   const tally = { bytes: 0 };
   let holdReads = false;
   let mostRead = 0;
@@ -32,7 +33,8 @@ const createBed = ({ memoryBytesMax = 1000, left = nothingLeft }: { memoryBytesM
     schedule: (each) => waiting.push(each),
     rows: {
       async read(after, upTo, bytes) {
-        if (holdReads) await new Promise<void>((resolve) => reads.push(resolve));
+        reads++;
+        if (holdReads) await new Promise<void>((resolve) => held.push(resolve));
         const all = [...rows].filter(([position]) => position > after && position <= upTo).sort(([a], [b]) => a - b);
         const some = all.slice(0, Math.max(1, Math.floor(bytes / cost)));
         mostRead = Math.max(mostRead, some.length);
@@ -55,12 +57,15 @@ const createBed = ({ memoryBytesMax = 1000, left = nothingLeft }: { memoryBytesM
     rows,
     tally,
     writing,
+    get reads() {
+      return reads;
+    },
     get mostRead() {
       return mostRead;
     },
     holdReads(hold: boolean) {
       holdReads = hold;
-      if (!hold) for (const go of reads.splice(0)) go();
+      if (!hold) for (const go of held.splice(0)) go();
     },
     add(message: string) {
       writing.push({ entry: queue.add(cost, () => message), message });
@@ -180,6 +185,13 @@ test('what is acknowledged is removed at the end of the turn, also out of order;
       ['e', 5, false],
     ],
   );
+  bed.add('live');
+  bed.commit();
+  assert.deepEqual(
+    second.sent.map(({ isStored }) => isStored),
+    [true, true, true, false],
+    'what came while nobody was connected is marked',
+  );
 });
 
 test('what was acknowledged in the turn in which the connection ended is removed with it', () => {
@@ -230,6 +242,51 @@ test('a page is never read past a position that is being written', async () => {
   bed.commit();
   await settle();
   assert.deepEqual(client.messages(), ['a', 'b', 'c']);
+});
+
+test('a queue that has read back all but what is being written goes on from memory, also in a steady stream', async () => {
+  const bed = createBed({ memoryBytesMax: 10 * cost });
+  for (const message of ['0', '1', '2']) bed.add(message);
+  bed.commit(2);
+  const client = createClient(100);
+  bed.queue.attach(client.sink);
+  bed.add('3');
+  await settle();
+  assert.equal(bed.queue.isBehind, true, 'one was added while nobody was connected, and is being written');
+  bed.add('4');
+  bed.commit();
+  await settle();
+  assert.equal(bed.queue.isBehind, false, 'what is left is being written, and at hand');
+  const read = bed.reads;
+  for (let next = 5; next < 50; next++) {
+    bed.add(`${next}`);
+    bed.commit();
+    await settle();
+  }
+  bed.commit(2);
+  assert.equal(bed.reads, read, 'nothing more is read back');
+  assert.deepEqual(
+    client.messages(),
+    Array.from({ length: 50 }, (_, index) => `${index}`),
+  );
+});
+
+test('it does not go on from memory when a later message became durable before an earlier one', async () => {
+  const bed = createBed();
+  bed.add('offline');
+  bed.commit();
+  const client = createClient(100);
+  bed.holdReads(true);
+  bed.queue.attach(client.sink);
+  for (const message of ['a', 'b', 'c']) bed.add(message);
+  const [middle] = bed.writing.splice(1, 1);
+  bed.rows.set(middle!.entry.position, middle!.message);
+  bed.queue.durable(middle!.entry);
+  bed.holdReads(false);
+  await settle();
+  bed.commit(2);
+  await settle();
+  assert.deepEqual(client.messages(), ['offline', 'a', 'b', 'c']);
 });
 
 test('a page that arrives for a former connection is not taken for the next one, which begins with what is unacknowledged', async () => {

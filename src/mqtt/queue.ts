@@ -1,7 +1,8 @@
 /**
  * What waits for one persistent session, in order. Every message has a row in the store before it is sent, and until it is acknowledged; memory holds
  * only what stands next, bounded by `memoryBytesMax`. Beyond that, and while nobody is connected, messages are in the store alone ("behind"), and are
- * read back in pages, never past a position that is still being written. Sending stops at the first message that is not durable.
+ * read back in pages, never past a position that is still being written. Sending stops at the first message that is not durable. A queue that has
+ * read back all but what is being written at this moment goes on with that from memory, so that a steady stream does not keep it behind for ever.
  *
  * A position is never used twice, and the packet identifier follows from it, so a message that is sent again has the identifier it had, also after a
  * restart. Source: MQTT 5.0 4.1, 4.4, 4.6; spec gateway.md 5.3.
@@ -11,7 +12,7 @@
 export interface Entry<M> {
   readonly position: number;
   readonly cost: number;
-  /** Undefined while it is in the store alone. */
+  /** Undefined while it is in the store alone, or sent. */
   message: M | undefined;
   isDurable: boolean;
   isGone: boolean;
@@ -88,11 +89,14 @@ export class Queue<M> {
   /** In memory and not sent; what stands before `#first` is done. */
   #unsent: Entry<M>[] = [];
   #first = 0;
+  /** Of these, and of messages in memory that are being written while the queue is behind. */
   #unsentBytes = 0;
   /** Sent and unacknowledged, by packet identifier, oldest first. */
   readonly #sent = new Map<number, Entry<M>>();
   /** Being written, in order, in memory or not. */
   readonly #writing = new Set<Entry<M>>();
+  /** A message became durable before one that was added before it: what is unread is not only what is being written. */
+  #isUneven = false;
   /** Identifiers that an earlier connection has not acknowledged and that were not sent again yet. */
   readonly #unsettled = new Set<number>();
   /** Identifiers of messages that are not kept, until they are acknowledged or the connection ends. */
@@ -143,17 +147,18 @@ export class Queue<M> {
 
   /** Adds a message that is being written; `durable` or `failed` follows. `make` is asked only when there is room in memory. */
   add(cost: number, make: () => M): Entry<M> {
-    const inMemory = this.#sink !== undefined && !this.isBehind && this.#hasRoom(cost);
+    const isCurrent = !this.isBehind;
     const position = this.#next();
     const entry: Entry<M> = { position, cost, message: undefined, isDurable: false, isGone: false };
     this.rows++;
     this.bytes += cost;
     this.#options.tally.bytes += cost;
     this.#writing.add(entry);
-    if (!inMemory) return entry;
+    if (this.#sink === undefined || !this.#hasRoom(cost)) return entry;
     entry.message = make();
-    this.#unsent.push(entry);
     this.#unsentBytes += cost;
+    if (!isCurrent) return entry;
+    this.#unsent.push(entry);
     this.#cursor = position;
     return entry;
   }
@@ -168,14 +173,16 @@ export class Queue<M> {
 
   durable(entry: Entry<M>): void {
     entry.isDurable = true;
-    this.#writing.delete(entry);
+    const [first] = this.#writing;
+    if (first !== entry && entry.position > this.#cursor) this.#isUneven = true;
+    this.#written(entry);
     this.proceed();
   }
 
   /** Its row was not written. */
   failed(entry: Entry<M>): void {
     entry.isGone = true;
-    this.#writing.delete(entry);
+    this.#written(entry);
     this.#forget(entry);
     this.proceed();
   }
@@ -196,7 +203,7 @@ export class Queue<M> {
     this.#cursor = this.#settledUpTo();
     for (const packetId of this.#sent.keys()) this.#unsettled.add(packetId);
     this.#sent.clear();
-    for (const entry of this.#unsent) entry.message = undefined;
+    for (const entry of [...this.#unsent, ...this.#writing]) entry.message = undefined;
     this.#unsent = [];
     this.#first = 0;
     this.#unsentBytes = 0;
@@ -270,6 +277,14 @@ export class Queue<M> {
     return this.#sent.has(packetId) || this.#unsettled.has(packetId) || this.#lent.has(packetId);
   }
 
+  /** Whatever became of its row: from now on it is in memory if it is to be sent next, else in the store alone. */
+  #written(entry: Entry<M>): void {
+    this.#writing.delete(entry);
+    if (entry.position <= this.#cursor || entry.message === undefined) return;
+    entry.message = undefined;
+    this.#unsentBytes -= entry.cost;
+  }
+
   #hasRoom(cost: number): boolean {
     return this.#unsentBytes === 0 || this.#unsentBytes + cost <= this.#options.memoryBytesMax;
   }
@@ -316,7 +331,10 @@ export class Queue<M> {
     if (this.#reading || !this.isBehind || this.#unsentBytes > memoryBytesMax / 2) return;
     const after = this.#cursor;
     const upTo = this.#writtenUpTo();
-    if (upTo <= after) return; // it goes on when that one is durable
+    if (upTo <= after) {
+      this.#catchUp();
+      return; // it goes on when that one is durable
+    }
     this.#reading = true;
     rows.read(after, upTo, memoryBytesMax - this.#unsentBytes).then(
       ({ messages, isWhole }) => {
@@ -327,6 +345,7 @@ export class Queue<M> {
             this.#unsentBytes += cost;
           }
           this.#cursor = isWhole ? upTo : (messages.at(-1)?.position ?? upTo);
+          if (!this.isBehind) this.#isUneven = false;
         }
         this.proceed();
       },
@@ -336,6 +355,15 @@ export class Queue<M> {
         else this.proceed();
       },
     );
+  }
+
+  /** All that is not in memory is being written: if it is at hand, it is sent from memory when it is durable. */
+  #catchUp(): void {
+    if (this.#isUneven) return;
+    const next = [...this.#writing].filter(({ position }) => position > this.#cursor);
+    if (next.some(({ message }) => message === undefined)) return;
+    this.#unsent.push(...next);
+    this.#cursor = this.#newest;
   }
 
   /** Before the first position that is being written and not in memory. */
