@@ -18,6 +18,7 @@ import { type Control, createControl } from './control.ts';
 import { deliver } from './delivery.ts';
 import { type Ending, endings } from './ending.ts';
 import { createEvents } from './events.ts';
+import { FanOutLine } from './fan-out.ts';
 import { announceEnd, disconnected as recordEnd } from './lifecycle.ts';
 import { expiresAt, Message, type Qos } from './message.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
@@ -163,6 +164,7 @@ export const createBroker = ({
     sessions: new SessionStore(store),
     turn: new Turn(),
     effort: { units: 0 },
+    fanOuts: new FanOutLine(),
   };
   const scopes = new Map<string, Scope>();
   const connections = new Set<Connection>();
@@ -282,8 +284,10 @@ export const createBroker = ({
     tick: (nowMs) => context.wheel.tick(nowMs),
     async close(graceMs = closeGraceMs) {
       closing = true;
+      context.fanOuts.finish();
       for (const connection of [...connections]) connection.end(endings.shutDown);
       wills.publishAll();
+      context.fanOuts.finish();
       const closed = [...sockets].map(
         (socket) => new Promise<void>((resolve) => socket.once('close', () => resolve())),
       );

@@ -41,6 +41,7 @@ const pause = {
   store: 32,
   acknowledgements: 64,
   rate: 128,
+  fanOut: 256,
 } as const;
 type Pause = (typeof pause)[keyof typeof pause];
 
@@ -152,12 +153,16 @@ export class Connection implements Publisher {
   }
 
   /** Stops reading until `work` is done; its failure ends the connection as the server's error. */
-  readAfter(work: Promise<void>, why: 'admission' | 'rights' | 'store'): void {
+  readAfter(work: Promise<void>, why: 'admission' | 'rights' | 'store' | 'fanOut'): void {
     this.#pause(pause[why]);
     work.then(
       () => this.#resume(pause[why]),
       (error: unknown) => this.failed(error),
     );
+  }
+
+  pauseFor(work: Promise<void>): void {
+    this.readAfter(work, 'fanOut');
   }
 
   /** Reading stops while too many of its messages are being written, and goes on when they are not. */

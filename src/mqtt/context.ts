@@ -5,6 +5,7 @@ import type { RecordAttempt } from '../journal/record.ts';
 import type { Limits } from '../limits.ts';
 import type { Admit } from './authority.ts';
 import type { Events } from './events.ts';
+import type { FanOutLine } from './fan-out.ts';
 import type { Metrics } from './metrics.ts';
 import type { Turn } from './outbox.ts';
 import type { Quotas } from './quotas.ts';
@@ -55,4 +56,5 @@ export interface BrokerContext {
   readonly wills: Wills;
   readonly turn: Turn;
   readonly effort: Effort;
+  readonly fanOuts: FanOutLine;
 }

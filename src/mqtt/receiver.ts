@@ -41,6 +41,8 @@ export interface Publisher {
   /** Stop reading; ignored by one that is itself over its bound. */
   holdBack(by: Receiver): void;
   letGo(by: Receiver): void;
+  /** Stop reading until `work` is done; its failure is the server's error. */
+  pauseFor(work: Promise<void>): void;
 }
 
 /** What a receiver is told about its connection. */

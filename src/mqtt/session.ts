@@ -254,6 +254,7 @@ export class Scope {
     if (!session.persistent) return undefined;
     this.#persistentCount--;
     session.queue?.discard();
+    session.queue = undefined; // a message that is still being handed out must not reach it
     return this.#endInStore(clientId);
   }
 
