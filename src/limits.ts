@@ -25,6 +25,8 @@ export interface Dialect {
   readonly outboundTopicAliases: boolean;
   /** Topics that begin with `$` are ordinary ones, but for `$aws`, `$SYS` and `$share`; on AWS all are reserved (6). */
   readonly dollarTopics: boolean;
+  /** A message that is not acknowledged for an hour on a live connection is given up (5.7). */
+  readonly givesUpDeliveries: boolean;
   /** v5: a filter that is not allowed gets 0x87; without it 0x80, which tells the client nothing (MQTT 5.0 3.9.3). */
   readonly namesDenials: boolean;
 }
@@ -84,6 +86,7 @@ export const awsDialect: Dialect = Object.freeze({
   keepAliveMayBeOff: false,
   outboundTopicAliases: false,
   dollarTopics: false,
+  givesUpDeliveries: true,
   namesDenials: true,
 });
 
@@ -98,6 +101,7 @@ export const openDialect: Dialect = Object.freeze({
   keepAliveMayBeOff: true,
   outboundTopicAliases: true,
   dollarTopics: true,
+  givesUpDeliveries: false,
   namesDenials: true,
 });
 

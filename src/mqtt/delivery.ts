@@ -9,6 +9,7 @@ import { type BrokerContext, effortPerLook } from './context.ts';
 import { Enqueuing } from './enqueue.ts';
 import { fanOutSliceMs } from './fan-out.ts';
 import type { Message } from './message.ts';
+import type { ReceiptRow } from './receipts.ts';
 import { extrasOf, type Publisher, type Receiver } from './receiver.ts';
 import type { Session } from './session.ts';
 import type { SessionQueue } from './session-queue.ts';
@@ -21,6 +22,8 @@ export type Receivers = Pick<Route<Session>, 'matches' | 'groups'>;
 export interface Sender {
   readonly session: Session;
   readonly publisher: Publisher;
+  /** Of a QoS 2 message: written together with all that is kept of it. */
+  readonly receipt?: ReceiptRow | undefined;
 }
 
 /**
@@ -60,6 +63,7 @@ const serveLater = (delivery: Delivery, { matches, groups }: Receivers, first: n
   const count = matches.length + groups.length;
   const written: (Promise<void> | undefined)[] = [];
   const commit = (): void => {
+    if (sender?.receipt !== undefined && index < count) return; // all or nothing
     const durable = delivery.commit();
     durable?.catch(() => undefined); // it is looked at in the end
     written.push(durable);
@@ -98,6 +102,7 @@ class Delivery {
     this.context = context;
     this.message = message;
     this.sender = sender;
+    if (sender?.receipt !== undefined) this.#kept().also(sender.receipt.write, sender.receipt.remove);
   }
 
   /** Gives it to a match, or behind those to a group. */

@@ -38,6 +38,7 @@ export class Enqueuing {
   readonly #message: Message;
   readonly #written: Written[] = [];
   readonly #statements: Statement[] = [];
+  readonly #undo: Statement[] = [];
   #bytes = 0;
 
   constructor(context: BrokerContext, message: Message) {
@@ -91,14 +92,15 @@ export class Enqueuing {
     return true;
   }
 
-  /** A statement that holds or fails with the rows. */
-  also(statement: Statement): void {
+  /** A statement that holds or fails with the rows; `undo` is for when it is unknown whether it does. */
+  also(statement: Statement, undo?: Statement): void {
     this.#statements.push(statement);
+    if (undo !== undefined) this.#undo.push(undo);
   }
 
   /** Resolves when all rows are durable and on their way to whoever is connected; rejects when none is kept. Undefined = there are none. */
   commit(): Promise<void> | undefined {
-    if (this.#written.length === 0) return undefined;
+    if (this.#statements.length === 0) return undefined;
     const { appends } = this.#context.sessions;
     return appends.append(this.#statements, this.#bytes).then(
       () => {
@@ -122,7 +124,7 @@ export class Enqueuing {
     const { sessions } = this.#context;
     for (const each of this.#written) each.failed();
     const rows = this.#written.map(({ owner, position }) => sessions.removalOf(owner, position));
-    sessions.appends.append(rows).catch(() => undefined); // then they are sent again at most
+    sessions.appends.append([...rows, ...this.#undo]).catch(() => undefined); // then they are sent again at most
   }
 
   #fits(queue: Bounded, cost: number): boolean {

@@ -163,7 +163,8 @@ export class GroupQueue {
         return 'done';
       }
       const { promise, resolve } = Promise.withResolvers<boolean>();
-      const awaited = { settled: () => resolve(true), lost: () => resolve(false) };
+      // What was begun with QoS 2 goes to nobody else [MQTT-4.8.2-5].
+      const awaited = { settled: () => resolve(true), lost: (isSent: boolean) => resolve(isSent && qos === 2) };
       if (!receiver?.receive(message, member, undefined, awaited)) continue;
       if (qos !== 0 && !(await promise)) return 'lost';
       return this.#done(removal, cost);

@@ -1,8 +1,8 @@
 /**
  * QoS 1 and 2 towards one connection: what is sent and unacknowledged, within the client's Receive Maximum, and what waits for its turn.
  * Unacknowledged messages are sent again on v3 every 20 s with the same packet identifier (DUP set where the dialect has it), on v5 never
- * while connected [MQTT-4.4.0-1, v5]; after one hour they are given up. Of a QoS 2 message that the client has received, only the PUBREL is
- * sent again [MQTT-4.3.3-7]. Source: spec gateway.md 5.7.
+ * while connected [MQTT-4.4.0-1, v5]; after one hour they are given up, where the dialect does so. Of a QoS 2 message that the client has
+ * received, only the PUBREL is sent again [MQTT-4.3.3-7]. Source: spec gateway.md 5.7.
  */
 import type { BrokerContext } from './context.ts';
 import { atSending, type EncodedPublish, isExpired, keptBytes } from './message.ts';
@@ -18,8 +18,8 @@ const packetIdMax = 65_535;
 /** Somebody waits for the acknowledgement of one message. */
 export interface Awaited {
   settled(): void;
-  /** The connection ended before. */
-  lost(): void;
+  /** The connection ended before. `isSent`: perhaps the client has it. */
+  lost(isSent: boolean): void;
 }
 
 interface Offered extends EncodedPublish {
@@ -30,13 +30,15 @@ interface Sent {
   readonly encoded: Offered;
   readonly firstSentAtMs: number;
   sentAtMs: number;
-  /** QoS 2: the client has it (PUBREC) and was told to release it; PUBCOMP is awaited. */
-  released: boolean;
+  /** QoS 2: the client has it (PUBREC), and once that is durable it was told to release it; PUBCOMP is awaited. */
+  progress: 'sent' | 'received' | 'released';
 }
 
 /** Where packet identifiers come from, if not from the connection itself. */
 export interface PacketIds {
   lend(): number;
+  /** The client has received a QoS 2 message. Resolves when it may be told to release it; undefined = at once. */
+  release(packetId: number): Promise<void> | undefined;
   settled(packetId: number): void;
 }
 
@@ -89,6 +91,13 @@ export class Inflight implements Timed {
     else this.#write(encoded, packetId);
   }
 
+  /** The same for a QoS 2 message that the client has received on an earlier connection: only its PUBREL is sent again. */
+  releaseAs(encoded: EncodedPublish, packetId: number): void {
+    this.bytes += keptBytes(encoded);
+    this.#keep(encoded, packetId).progress = 'released';
+    this.#writeRelease(packetId);
+  }
+
   /** Sends now or as soon as the window and the outbox have room. The caller bounds `bytes`. */
   offer(encoded: EncodedPublish, awaited?: Awaited): void {
     this.bytes += keptBytes(encoded);
@@ -109,13 +118,20 @@ export class Inflight implements Timed {
     return sent.encoded;
   }
 
-  /** A PUBREC arrived: the PUBREL is sent; false when no QoS 2 message has this identifier. */
-  received(packetId: number): boolean {
+  /**
+   * A PUBREC arrived: the PUBREL is sent, when that is durable for a session that is kept, which the promise tells. 'unknown': no QoS 2 message
+   * has this identifier.
+   */
+  received(packetId: number): Promise<void> | undefined | 'unknown' {
     const sent = this.#sent.get(packetId);
-    if (sent?.encoded.qos !== 2) return false;
-    sent.released = true;
-    this.#release(packetId);
-    return true;
+    if (sent?.encoded.qos !== 2) return 'unknown';
+    const durable = this.#ids?.release(packetId);
+    if (durable === undefined) {
+      this.#release(sent, packetId);
+      return undefined;
+    }
+    sent.progress = 'received';
+    return durable.then(() => this.#release(sent, packetId));
   }
 
   /** Sends what waits, as far as there is room. */
@@ -137,13 +153,15 @@ export class Inflight implements Timed {
 
   due(nowMs: number): void {
     for (const [packetId, sent] of [...this.#sent]) {
-      if (nowMs - sent.firstSentAtMs >= giveUpMs) {
+      if (this.#context.limits.dialect.givesUpDeliveries && nowMs - sent.firstSentAtMs >= giveUpMs) {
         this.acknowledge(packetId);
       } else if (this.#retries && nowMs - sent.sentAtMs >= retryMs && this.#fits(sent.encoded)) {
         this.#sent.delete(packetId);
-        this.#sent.set(packetId, { ...sent, sentAtMs: nowMs });
-        if (sent.released) this.#release(packetId);
-        else if (!isExpired(sent.encoded, this.#context.now)) this.#writeAgain(sent.encoded, packetId);
+        this.#sent.set(packetId, sent);
+        sent.sentAtMs = nowMs;
+        if (sent.progress === 'released') this.#writeRelease(packetId);
+        else if (sent.progress === 'sent' && !isExpired(sent.encoded, this.#context.now))
+          this.#writeAgain(sent.encoded, packetId);
       }
     }
     this.#appoint(nowMs);
@@ -152,13 +170,14 @@ export class Inflight implements Timed {
   /** The connection is gone: nothing is sent any more. */
   close(): void {
     this.#context.wheel.cancel(this);
-    const sent = [...this.#sent.values()].map(({ encoded }) => encoded);
+    const sent = [...this.#sent.values()];
     const waiting = this.#waiting.slice(this.#first);
     this.#sent.clear();
     this.#waiting = [];
     this.#first = 0;
     this.bytes = 0;
-    for (const { awaited } of [...sent, ...waiting]) awaited?.lost();
+    for (const { encoded } of sent) encoded.awaited?.lost(true);
+    for (const { awaited } of waiting) awaited?.lost(false);
   }
 
   #fits(encoded: EncodedPublish): boolean {
@@ -182,11 +201,13 @@ export class Inflight implements Timed {
     return this.#lastId;
   }
 
-  #keep(encoded: Offered, packetId: number): void {
+  #keep(encoded: Offered, packetId: number): Sent {
     const nowMs = this.#context.now();
     this.#pace?.leave();
-    this.#sent.set(packetId, { encoded, firstSentAtMs: nowMs, sentAtMs: nowMs, released: false });
+    const sent: Sent = { encoded, firstSentAtMs: nowMs, sentAtMs: nowMs, progress: 'sent' };
+    this.#sent.set(packetId, sent);
     if (this.slot === 0) this.#appoint(nowMs);
+    return sent;
   }
 
   #write(encoded: EncodedPublish, packetId: number): void {
@@ -199,14 +220,20 @@ export class Inflight implements Timed {
     this.#outbox.appendWithId(bytes, encoded.idAt, packetId);
   }
 
-  #release(packetId: number): void {
+  #release(sent: Sent, packetId: number): void {
+    if (this.#sent.get(packetId) !== sent) return; // the connection has ended
+    sent.progress = 'released';
+    this.#writeRelease(packetId);
+  }
+
+  #writeRelease(packetId: number): void {
     this.#outbox.appendWithId(acknowledgements.pubrel, acknowledgementIdAt, packetId);
   }
 
   /** Asks to be called when the oldest of what was sent needs attention. */
   #appoint(nowMs: number): void {
     const oldest = this.#sent.values().next().value;
-    if (oldest === undefined) return;
+    if (oldest === undefined || (!this.#retries && !this.#context.limits.dialect.givesUpDeliveries)) return;
     const dueMs = this.#retries ? oldest.sentAtMs + retryMs : oldest.firstSentAtMs + giveUpMs;
     this.#context.wheel.schedule(this, Math.max(dueMs, nowMs + 1000));
   }

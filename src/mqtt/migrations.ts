@@ -3,7 +3,7 @@ import type { Migration } from '../store/migrate.ts';
 /**
  * Sessions that outlive their connection. `disconnected_at_ms` is null while connected. `mqtt_queue` holds what its owner has not acknowledged:
  * `owner` is a client id, or a shared subscription as it was written (`$share/...`, which no client id begins with). Packet identifiers follow
- * from positions. `subscription_identifier` 0 = none; in the queue they stand among the properties. `state` is that of a QoS 2 exchange. Large columns stand last, so that counting passes them by.
+ * from positions. `subscription_identifier` 0 = none; in the queue they stand among the properties. `state` 1: the client has received a QoS 2 message (PUBREC). Large columns stand last, so that counting passes them by.
  */
 export const migrations: readonly Migration[] = [
   {
@@ -52,6 +52,19 @@ export const migrations: readonly Migration[] = [
       )`,
       `create index mqtt_queue_by_expiry on mqtt_queue (expires_at_ms, account_id, region, owner, position)
         where expires_at_ms is not null`,
+    ],
+  },
+  {
+    // QoS 2 messages that were taken from a client and not released by it yet.
+    name: 'mqtt-0002',
+    sql: [
+      `create table mqtt_receipts (
+        account_id text not null,
+        region text not null,
+        client_id text not null,
+        packet_id bigint not null,
+        primary key (account_id, region, client_id, packet_id)
+      )`,
     ],
   },
 ];

@@ -20,6 +20,7 @@ const cost = 100;
 const createBed = ({ memoryBytesMax = 1000, left = nothingLeft }: { memoryBytesMax?: number; left?: Left } = {}) => {
   /** Durable rows by position. */
   const rows = new Map<number, string>();
+  const releasedRows = new Set<number>();
   const waiting: { flush(): void }[] = [];
   const held: (() => void)[] = [];
   let reads = 0;
@@ -40,8 +41,16 @@ const createBed = ({ memoryBytesMax = 1000, left = nothingLeft }: { memoryBytesM
         mostRead = Math.max(mostRead, some.length);
         return {
           isWhole: some.length === all.length,
-          messages: some.map(([position, message]) => ({ position, cost, message })),
+          messages: some.map(([position, message]) => ({
+            position,
+            cost,
+            message,
+            isReleased: releasedRows.has(position),
+          })),
         };
+      },
+      async release(position) {
+        releasedRows.add(position);
       },
       remove(upTo, single) {
         for (const position of [...rows.keys()]) {
@@ -318,7 +327,7 @@ test('a read that fails is told to the connection', async () => {
     tally: { bytes: 0 },
     memoryBytesMax: 1000,
     schedule: () => {},
-    rows: { read: () => Promise.reject(error), remove: () => {} },
+    rows: { read: () => Promise.reject(error), release: async () => {}, remove: () => {} },
   });
   queue.attach(client.sink);
   await settle();

@@ -16,22 +16,36 @@ export interface Entry<M> {
   message: M | undefined;
   isDurable: boolean;
   isGone: boolean;
+  /** The client has received a QoS 2 message; its release is all that is left to do. */
+  isReleased: boolean;
+  /** Until then the client must not be told so; undefined = it may. */
+  releasing: Promise<void> | undefined;
 }
 
 /** A message as it came back from the store. */
 export interface Stored<M> {
   readonly position: number;
   readonly cost: number;
+  readonly isReleased: boolean;
   readonly message: M;
 }
 
 /** `taken`: `settled` will be called with the identifier. `gone`: nobody is to get it. `later`: `proceed` will be called. */
 export type Verdict = 'taken' | 'gone' | 'later';
 
+/** What is known of a message. */
+export interface Past {
+  /** Perhaps it was sent before. */
+  readonly isRepeated: boolean;
+  /** It came while nobody was connected. */
+  readonly isStored: boolean;
+  /** QoS 2: the client has received it and is to release it; it is not sent again. */
+  readonly isReleased: boolean;
+}
+
 /** Takes messages from the head of a queue: the connection. */
 export interface Sink<M> {
-  /** `isRepeated`: perhaps it was sent before. `isStored`: it came while nobody was connected. */
-  take(message: M, packetId: number, past: { readonly isRepeated: boolean; readonly isStored: boolean }): Verdict;
+  take(message: M, packetId: number, past: Past): Verdict;
   /** Messages could not be read back. */
   failed(error: unknown): void;
 }
@@ -44,6 +58,8 @@ export interface Rows<M> {
     upTo: number,
     bytes: number,
   ): Promise<{ readonly messages: readonly Stored<M>[]; readonly isWhole: boolean }>;
+  /** The client has received a QoS 2 message. Resolves when that is durable. */
+  release(position: number): Promise<void>;
   /** Removes everything up to a position, and single ones after it. A row that stays is sent again after the next connect, no more. */
   remove(upTo: number, single: readonly number[]): void;
 }
@@ -73,6 +89,16 @@ export interface QueueOptions<M> {
   /** Calls `flush` when the turn ends. */
   schedule(queue: { flush(): void }): void;
 }
+
+const entryOf = <M>(position: number, cost: number): Entry<M> => ({
+  position,
+  cost,
+  message: undefined,
+  isDurable: false,
+  isGone: false,
+  isReleased: false,
+  releasing: undefined,
+});
 
 const packetIds = 65_535;
 export const packetIdOf = (position: number): number => ((position - 1) % packetIds) + 1;
@@ -149,7 +175,7 @@ export class Queue<M> {
   add(cost: number, make: () => M): Entry<M> {
     const isCurrent = !this.isBehind;
     const position = this.#next();
-    const entry: Entry<M> = { position, cost, message: undefined, isDurable: false, isGone: false };
+    const entry = entryOf<M>(position, cost);
     this.rows++;
     this.bytes += cost;
     this.#options.tally.bytes += cost;
@@ -216,6 +242,25 @@ export class Queue<M> {
     this.#options.tally.bytes -= this.bytes;
     this.rows = 0;
     this.bytes = 0;
+  }
+
+  /** The client has received a QoS 2 message. Resolves when it may be told to release it; undefined = at once. */
+  release(packetId: number): Promise<void> | undefined {
+    const entry = this.#sent.get(packetId);
+    if (entry === undefined || entry.isReleased) return entry?.releasing;
+    entry.isReleased = true;
+    const releasing = this.#options.rows.release(entry.position);
+    entry.releasing = releasing;
+    releasing.then(
+      () => {
+        entry.releasing = undefined;
+      },
+      () => {
+        entry.isReleased = false;
+        entry.releasing = undefined;
+      },
+    );
+    return releasing;
   }
 
   /** The client has it. */
@@ -295,7 +340,7 @@ export class Queue<M> {
     // Known as sent before it is: it may be acknowledged at once.
     this.#sent.set(packetId, entry);
     const isStored = entry.position <= this.#storedUpTo;
-    const verdict = sink.take(entry.message!, packetId, { isRepeated, isStored });
+    const verdict = sink.take(entry.message!, packetId, { isRepeated, isStored, isReleased: entry.isReleased });
     if (this.#sink !== sink) return 'later';
     if (verdict !== 'taken') this.#sent.delete(packetId);
     if (verdict === 'later') return verdict;
@@ -340,8 +385,8 @@ export class Queue<M> {
       ({ messages, isWhole }) => {
         this.#reading = false;
         if (this.#sink === sink) {
-          for (const { position, cost, message } of messages) {
-            this.#unsent.push({ position, cost, message, isDurable: true, isGone: false });
+          for (const { position, cost, message, isReleased } of messages) {
+            this.#unsent.push({ ...entryOf<M>(position, cost), message, isDurable: true, isReleased });
             this.#unsentBytes += cost;
           }
           this.#cursor = isWhole ? upTo : (messages.at(-1)?.position ?? upTo);

@@ -24,7 +24,7 @@ import {
 import type { Outlet } from './outbox.ts';
 import { Pace } from './pace.ts';
 import type { Version } from './packets/writer.ts';
-import type { Sink, Verdict } from './queue.ts';
+import type { Past, Sink, Verdict } from './queue.ts';
 import type { ConnectionRates } from './quotas.ts';
 import type { Deliverable, SessionQueue } from './session-queue.ts';
 import type { Match, MatchExtras } from './subscriptions.ts';
@@ -133,6 +133,7 @@ export class Receiver implements Sink<Deliverable> {
     this.#queue = queue;
     this.#inflight.useIds({
       lend: () => queue.lend(),
+      release: (packetId) => queue.release(packetId),
       settled: (packetId) => {
         queue.settled(packetId);
         queue.proceed();
@@ -152,12 +153,13 @@ export class Receiver implements Sink<Deliverable> {
     return true;
   }
 
-  take(
-    { topic, encoded }: Deliverable,
-    packetId: number,
-    { isRepeated, isStored }: { readonly isRepeated: boolean; readonly isStored: boolean },
-  ): Verdict {
+  take({ topic, encoded }: Deliverable, packetId: number, { isRepeated, isStored, isReleased }: Past): Verdict {
     if (this.#closed || this.#undecided !== undefined) return 'later';
+    if (isReleased) {
+      if (!this.#inflight.isReady(encoded)) return 'later';
+      this.#inflight.releaseAs(encoded, packetId);
+      return 'taken';
+    }
     const stale = this.#plan.authority.stale();
     if (stale !== undefined) {
       this.#undecided = [];
@@ -240,7 +242,10 @@ export class Receiver implements Sink<Deliverable> {
 
   /** A PUBREC; false when no QoS 2 message has this identifier. */
   received(packetId: number): boolean {
-    return this.#inflight.received(packetId);
+    const durable = this.#inflight.received(packetId);
+    if (durable === 'unknown') return false;
+    durable?.catch((error: unknown) => this.failed(error));
+    return true;
   }
 
   /** The socket takes bytes again. */
@@ -272,7 +277,7 @@ export class Receiver implements Sink<Deliverable> {
     this.#closed = true;
     this.pace?.close();
     this.#wake();
-    for (const { awaited } of this.#undecided ?? []) awaited?.lost();
+    for (const { awaited } of this.#undecided ?? []) awaited?.lost(false);
     this.#undecided = undefined;
     this.#inflight.close();
     this.#confirmations?.close();
@@ -337,7 +342,7 @@ export class Receiver implements Sink<Deliverable> {
       else if (qos !== 0) isSent = this.#sendKept(encoded, undefined, awaited);
       else isSent = this.#sendQos0(encoded);
       if (isSent) this.#log(topic);
-      else awaited?.lost();
+      else awaited?.lost(false);
     }
     this.#queue?.proceed();
     this.#recover();

@@ -40,13 +40,14 @@ export const createSessionQueue = (
         const { messages, isWhole } = await sessions.read(owner, { after, upTo, bytes });
         return {
           isWhole,
-          messages: messages.map(({ position, cost, message }) => {
+          messages: messages.map(({ position, cost, message, isReleased }) => {
             const { topic, qos, retain } = message;
             const encoded = messageOf(message).encoded(version, qos, { retain });
-            return { position, cost, message: { topic, encoded } };
+            return { position, cost, isReleased, message: { topic, encoded } };
           }),
         };
       },
+      release: (position) => sessions.release(owner, position),
       remove(upTo, single) {
         sessions.appends.append(sessions.removal(owner, upTo, single)).catch(trouble);
       },

@@ -18,6 +18,9 @@ export const restore = async (
       scopeOf(account).restoreSubscription(clientId, filter, granted);
     }
   }
+  for await (const page of sessions.receipts()) {
+    for (const { account, clientId, packetId } of page) scopeOf(account).restoreReceipt(clientId, packetId);
+  }
   for await (const page of sessions.queues()) {
     for (const { account, owner, left } of page) scopeOf(account).restoreQueue(owner, left);
   }
@@ -36,7 +39,7 @@ export const sweepRows = async (
     const removable = rows.filter(
       ({ account, owner, position, cost }) => scopeOf(account)?.expireRow(owner, position, cost) ?? true,
     );
-    await sessions.appends.append(removable.map((row) => sessions.removalOf(row, row.position)));
+    await sessions.appends.append(removable.map((row) => sessions.removalOfExpired(row, row.position)));
     last = rows.at(-1);
   } while (last !== undefined);
 };

@@ -9,6 +9,7 @@ import type { DisconnectReason } from './ending.ts';
 import { Message, type Qos } from './message.ts';
 import type { Version } from './packets/writer.ts';
 import { type Left, type Stored, stragglerSpan } from './queue.ts';
+import type { ReceiptRows } from './receipts.ts';
 import type { Granted } from './subscriptions.ts';
 
 interface SessionsTable {
@@ -42,6 +43,7 @@ interface QueueTable {
   region: string;
   owner: string;
   position: number;
+  state: number;
   qos: number;
   retain: number;
   bytes: number;
@@ -51,11 +53,19 @@ interface QueueTable {
   payload: Uint8Array;
 }
 
+interface ReceiptsTable {
+  account_id: string;
+  region: string;
+  client_id: string;
+  packet_id: number;
+}
+
 declare module '../store/tables.ts' {
   interface Tables {
     mqtt_sessions: SessionsTable;
     mqtt_subscriptions: SubscriptionsTable;
     mqtt_queue: QueueTable;
+    mqtt_receipts: ReceiptsTable;
   }
 }
 
@@ -99,6 +109,9 @@ export interface ExpiredRow extends Owner {
   readonly expiresAtMs: number;
 }
 
+/** `state` of a QoS 2 message that the client has received and was told to release. */
+const released = 1;
+
 const rowsPerPage = 1000;
 /** Messages of one read from a queue. */
 const messagesPerReadMax = 250;
@@ -139,6 +152,7 @@ const textsOf = (db: Store['db']) => {
     region: '',
     owner: '',
     position: 0,
+    state: 0,
     qos: 0,
     retain: 0,
     bytes: 0,
@@ -147,7 +161,8 @@ const textsOf = (db: Store['db']) => {
     properties: new Uint8Array(),
     payload: new Uint8Array(),
   };
-  const ofClient = <T extends 'mqtt_sessions' | 'mqtt_subscriptions'>(table: T) =>
+  const receipt: ReceiptsTable = { account_id: '', region: '', client_id: '', packet_id: 0 };
+  const ofClient = <T extends 'mqtt_sessions' | 'mqtt_subscriptions' | 'mqtt_receipts'>(table: T) =>
     db
       .deleteFrom(table as 'mqtt_sessions')
       .where('account_id', '=', '')
@@ -206,6 +221,31 @@ const textsOf = (db: Store['db']) => {
     endQueue: text(ofOwner),
     endMessages: text(ofOwner.where('position', '<=', 0)),
     endMessage: text(ofOwner.where('position', '=', 0)),
+    endExpired: text(ofOwner.where('position', '=', 0).where('expires_at_ms', 'is not', null)),
+    releaseMessage: text(
+      db
+        .updateTable('mqtt_queue')
+        .set({ state: released, expires_at_ms: null })
+        .where('account_id', '=', '')
+        .where('region', '=', '')
+        .where('owner', '=', '')
+        .where('position', '=', 0),
+    ),
+    keepReceipt: text(
+      db
+        .insertInto('mqtt_receipts')
+        .values(receipt)
+        .onConflict((conflict) => conflict.doNothing()),
+    ),
+    endReceipt: text(
+      db
+        .deleteFrom('mqtt_receipts')
+        .where('account_id', '=', '')
+        .where('region', '=', '')
+        .where('client_id', '=', '')
+        .where('packet_id', '=', 0),
+    ),
+    endReceipts: text(ofClient('mqtt_receipts')),
   };
 };
 
@@ -269,6 +309,7 @@ export class SessionStore {
     return [
       { sql: this.#texts.endSubscriptions, parameters },
       { sql: this.#texts.endQueue, parameters },
+      { sql: this.#texts.endReceipts, parameters },
     ];
   }
 
@@ -311,6 +352,7 @@ export class SessionStore {
         ...valuesOf(account),
         owner,
         position,
+        0,
         qos,
         retain ? 1 : 0,
         costOf(message),
@@ -334,6 +376,30 @@ export class SessionStore {
   /** The statement that removes one message. */
   removalOf({ account, owner }: Owner, position: number): Statement {
     return { sql: this.#texts.endMessage, parameters: [...valuesOf(account), owner, position] };
+  }
+
+  /** The same, if it may expire: not one that a client has received. */
+  removalOfExpired({ account, owner }: Owner, position: number): Statement {
+    return { sql: this.#texts.endExpired, parameters: [...valuesOf(account), owner, position] };
+  }
+
+  /** The client has received a QoS 2 message: what is left of it is its release, which never expires. */
+  release({ account, owner }: Owner, position: number): Promise<void> {
+    const parameters = [released, null, ...valuesOf(account), owner, position];
+    return this.appends.append([{ sql: this.#texts.releaseMessage, parameters }]);
+  }
+
+  /** Receipts of one client (receipts.ts). */
+  receiptRows(account: AccountRegion, clientId: string): ReceiptRows {
+    const statement = (sql: string, packetId: number): Statement => ({
+      sql,
+      parameters: [...valuesOf(account), clientId, packetId],
+    });
+    return {
+      write: (packetId) => statement(this.#texts.keepReceipt, packetId),
+      remove: (packetId) => statement(this.#texts.endReceipt, packetId),
+      append: (statements) => this.appends.append(statements),
+    };
   }
 
   /** At the start of the node nobody is connected. */
@@ -372,13 +438,14 @@ export class SessionStore {
     }
     if (count === 0) return { messages: [], isWhole: true };
     const rows = await within
-      .select(['position', 'qos', 'retain', 'bytes', 'expires_at_ms', 'topic', 'properties', 'payload'])
+      .select(['position', 'state', 'qos', 'retain', 'bytes', 'expires_at_ms', 'topic', 'properties', 'payload'])
       .limit(count)
       .execute();
     return {
       messages: rows.map((row) => ({
         position: Number(row.position),
         cost: Number(row.bytes),
+        isReleased: Number(row.state) === released,
         message: {
           topic: row.topic,
           qos: toQos(row.qos),
@@ -481,6 +548,38 @@ export class SessionStore {
           retainAsPublished: Number(row.retain_as_published) === 1,
           identifier: Number(row.subscription_identifier),
         },
+      }));
+      last = rows.length === rowsPerPage ? rows.at(-1) : undefined;
+    } while (last !== undefined);
+  }
+
+  /** Every receipt, page by page. */
+  async *receipts(): AsyncGenerator<readonly { account: AccountRegion; clientId: string; packetId: number }[]> {
+    let last: ReceiptsTable | undefined;
+    do {
+      const after = last;
+      const rows: ReceiptsTable[] = await this.#db
+        .selectFrom('mqtt_receipts')
+        .selectAll()
+        .$if(after !== undefined, (query) =>
+          query.where(({ eb, refTuple, tuple }) =>
+            eb(
+              refTuple('account_id', 'region', 'client_id', 'packet_id'),
+              '>',
+              tuple(after!.account_id, after!.region, after!.client_id, after!.packet_id),
+            ),
+          ),
+        )
+        .orderBy('account_id')
+        .orderBy('region')
+        .orderBy('client_id')
+        .orderBy('packet_id')
+        .limit(rowsPerPage)
+        .execute();
+      yield rows.map((row) => ({
+        account: { accountId: row.account_id, region: row.region },
+        clientId: row.client_id,
+        packetId: Number(row.packet_id),
       }));
       last = rows.length === rowsPerPage ? rows.at(-1) : undefined;
     } while (last !== undefined);

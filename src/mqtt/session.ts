@@ -11,6 +11,7 @@ import type { DisconnectReason, Ending } from './ending.ts';
 import { GroupQueue } from './group-queue.ts';
 import type { Version } from './packets/writer.ts';
 import { type Left, nothingLeft, type Tally } from './queue.ts';
+import { Receipts } from './receipts.ts';
 import type { Receiver } from './receiver.ts';
 import { createSessionQueue, type SessionQueue } from './session-queue.ts';
 import type { KeptSession } from './session-store.ts';
@@ -48,8 +49,8 @@ export interface Session {
   readonly subscriptions: Map<string, Granted>;
   /** What waits for it; undefined unless it is persistent. */
   queue: SessionQueue | undefined;
-  /** Packet identifiers of QoS 2 messages that were taken from this client and not released by it yet; at most 65535. */
-  received: Set<number> | undefined;
+  /** QoS 2 messages that were taken from this client and not released by it yet; made with the first. */
+  receipts: Receipts | undefined;
   /** Where deliveries go; undefined while nothing is connected. */
   receiver: Receiver | undefined;
   /** Undefined while nothing is connected. */
@@ -191,7 +192,7 @@ export class Scope {
       disconnectReason: kept.disconnectReason,
       subscriptions: new Map(),
       queue: undefined,
-      received: undefined,
+      receipts: undefined,
       receiver: undefined,
       holder: undefined,
       scope: this,
@@ -294,6 +295,14 @@ export class Scope {
     }
   }
 
+  receiptsOf(session: Session): Receipts {
+    const { persistent, clientId } = session;
+    session.receipts ??= new Receipts(
+      persistent ? this.#context.sessions.receiptRows(this.account, clientId) : undefined,
+    );
+    return session.receipts;
+  }
+
   /** Makes subscriptions as durable as their session; undefined = there is nothing to wait for. */
   keepSubscriptions(
     { persistent, clientId, subscriptions }: Session,
@@ -339,6 +348,11 @@ export class Scope {
   restore(kept: KeptSession, nowMs: number): void {
     const session = this.#create({ ...kept, disconnectedAtMs: kept.disconnectedAtMs ?? nowMs }, nothingLeft);
     this.#expiry.schedule(session.expiry, expiresAtMs(session)!);
+  }
+
+  restoreReceipt(clientId: string, packetId: number): void {
+    const session = this.#sessions.get(clientId);
+    if (session?.persistent) this.receiptsOf(session).restore(packetId);
   }
 
   restoreSubscription(clientId: string, filter: string, granted: Granted): void {

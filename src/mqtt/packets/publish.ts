@@ -11,10 +11,11 @@ import { Acknowledgements } from '../acknowledgements.ts';
 import type { Client, PublishRight } from '../client.ts';
 import type { Connection } from '../connection.ts';
 import { effortPerLook } from '../context.ts';
-import { deliver } from '../delivery.ts';
+import { deliver, type Sender } from '../delivery.ts';
 import { endings } from '../ending.ts';
 import { expiresAt, Message, messageExpirySecondsMax, messageExpirySecondsMin, type Qos } from '../message.ts';
 import { throttled } from '../quotas.ts';
+import { unreleasedFactor } from '../receipts.ts';
 import { isReserved, useOfTopic } from '../reserved.ts';
 import { publishRetained, whyNotRetained } from '../retained-publish.ts';
 import { allows, recordDenial } from '../rights.ts';
@@ -88,12 +89,13 @@ export const publish = (connection: Connection): void => {
   const { reader, context } = connection;
   const client = connection.client!;
   const packet = readPublish(reader);
-  if (packet.qos === 2 && client.session.received?.has(packet.packetId)) {
-    repeated(connection, client, packet);
+  const receipt = packet.qos === 2 ? client.session.receipts?.find(packet.packetId) : undefined;
+  if (receipt !== undefined) {
+    repeated(connection, client, packet, receipt.taken);
     return;
   }
   if (packet.qos !== 0 && client.acknowledgements?.size && !isWithinWindow(connection, client, packet)) return;
-  if (packet.qos === 2) checkReceiveMaximum(connection, client);
+  if (packet.qos === 2) checkUnreleased(connection, client);
   const right = recognised(client, packet, reader) ?? decide(connection, client, packet);
   if (right === undefined || (connection.rates !== undefined && isThrottled(connection, packet))) return;
 
@@ -121,10 +123,21 @@ export const publish = (connection: Connection): void => {
   context.metrics['PublishIn.Success']++;
   const { traffic } = connection;
   if (traffic.quietAt !== context.logs.revision) traffic.write({ eventType: 'Publish-In', topicName: right.topic });
-  const durable = deliver(context, right.route, message, client.sender);
+  const durable =
+    packet.qos === 2
+      ? takeOnce(client, packet.packetId, (sender) => deliver(context, right.route, message, sender))
+      : deliver(context, right.route, message, client.sender);
   if (packet.qos !== 0) acknowledge(connection, client, packet, durable);
   else durable?.catch(context.trouble);
 };
+
+/** Hands a QoS 2 message on and remembers its identifier until the PUBREL, so that the same message sent again is not another. */
+const takeOnce = <Taken extends Promise<void> | undefined>(
+  { scope, session, sender }: Client,
+  packetId: number,
+  hand: (sender: Sender) => Taken,
+): Taken =>
+  scope.receiptsOf(session).take(packetId, (receipt) => hand(receipt === undefined ? sender : { ...sender, receipt }));
 
 const couldNotBeStored = 'The message could not be stored';
 
@@ -132,14 +145,14 @@ const couldNotBeStored = 'The message could not be stored';
 const acknowledge = (connection: Connection, client: Client, packet: PublishView, durable?: Promise<void>): void => {
   const { qos, packetId } = packet;
   if (durable === undefined && !client.acknowledgements?.size) {
-    sendAcknowledgement(connection, client, qos, packetId);
+    sendAcknowledgement(connection, qos, packetId);
     return;
   }
   client.acknowledgements ??= new Acknowledgements();
   const waiting = client.acknowledgements;
   const { context } = connection;
   const done = waiting.add(packetId, durable, {
-    send: () => sendAcknowledgement(connection, client, qos, packetId),
+    send: () => sendAcknowledgement(connection, qos, packetId),
     refuse: (error) => notQueued(connection, { qos, packetId }, error),
   });
   const areTooMany = (): boolean =>
@@ -150,13 +163,8 @@ const acknowledge = (connection: Connection, client: Client, packet: PublishView
   }, context.trouble);
 };
 
-/** With QoS 2 the identifier is remembered until the PUBREL, so that the same message sent again is not another. */
-const sendAcknowledgement = (connection: Connection, { session }: Client, qos: Qos, packetId: number): void => {
+const sendAcknowledgement = (connection: Connection, qos: Qos, packetId: number): void => {
   if (connection.isEnded) return;
-  if (qos === 2) {
-    session.received ??= new Set();
-    session.received.add(packetId);
-  }
   const bytes = qos === 2 ? acknowledgements.pubrec : acknowledgements.puback;
   connection.outbox.appendWithId(bytes, acknowledgementIdAt, packetId);
 };
@@ -194,15 +202,21 @@ const isWithinWindow = (
   return false;
 };
 
-/** A QoS 2 message that was accepted before: acknowledged again, delivered no more [MQTT-4.3.3-10]. */
-const repeated = (connection: Connection, client: Client, packet: PublishView): void => {
+/** A QoS 2 message that was accepted before, or is when it is durable: acknowledged again, delivered no more [MQTT-4.3.3-10]. */
+const repeated = (
+  connection: Connection,
+  client: Client,
+  packet: PublishView,
+  taken: Promise<void> | undefined,
+): void => {
   if (packet.properties.topicAlias !== undefined) topicOf(connection, client, packet); // the alias counts all the same
-  connection.outbox.appendWithId(acknowledgements.pubrec, acknowledgementIdAt, packet.packetId);
+  acknowledge(connection, client, packet, taken);
 };
 
-/** v5 clients may have as many QoS 2 messages unreleased as Receive Maximum says; v3 has no such bound but the number of identifiers. */
-const checkReceiveMaximum = ({ version, context }: Connection, { session }: Client): void => {
-  if (version === 5 && (session.received?.size ?? 0) >= context.limits.inflightMax) {
+/** A v5 client may have as many QoS 2 messages unreleased as Receive Maximum says. */
+const checkUnreleased = ({ version, context }: Connection, { session }: Client): void => {
+  const unreleasedMax = context.limits.inflightMax * (version === 5 ? 1 : unreleasedFactor);
+  if ((session.receipts?.size ?? 0) >= unreleasedMax) {
     throw new PacketFault(code.receiveMaximumExceeded, 'inflightMax', 'LIMIT_EXCEEDED');
   }
 };
@@ -315,7 +329,14 @@ const mayPublish = (connection: Connection, client: Client, packet: PublishView,
       detail: 'rules: no rule of this name',
       facts: { ruleName: topicUse.ruleName },
     });
-    if (packet.qos !== 0) acknowledge(connection, client, packet);
+    if (packet.qos === 2) {
+      const written = takeOnce(
+        client,
+        packet.packetId,
+        ({ receipt }) => receipt && connection.context.sessions.appends.append([receipt.write]),
+      );
+      acknowledge(connection, client, packet, written);
+    } else if (packet.qos === 1) acknowledge(connection, client, packet);
   }
   return false;
 };
@@ -363,9 +384,10 @@ const publishKept = (
     expiresAtMs: expiresAt(messageExpiry, context.now()),
   });
   const kept = { ...packet }; // the view is another packet's when the message is stored
-  const stored = publishRetained(context, { account, message, metrics }, () =>
-    deliver(context, route, message, sender),
-  );
+  const publishing = { account, message, metrics };
+  const store = (from: Sender): Promise<void> =>
+    publishRetained(context, publishing, () => deliver(context, route, message, from));
+  const stored = packet.qos === 2 ? takeOnce(client, packet.packetId, store) : store(sender);
   connection.readAfter(
     stored.then(
       () => accepted(connection, client, kept, topic),

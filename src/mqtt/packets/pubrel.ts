@@ -7,9 +7,10 @@ import { acknowledgementIdAt, acknowledgements, unknownPacketId } from './writer
 
 export const pubrel = (connection: Connection): void => {
   const { packetId } = readAcknowledgement(connection.reader, 'PUBREL', releaseCodes);
-  if (connection.client?.session.received?.delete(packetId)) {
-    connection.outbox.appendWithId(acknowledgements.pubcomp, acknowledgementIdAt, packetId);
-  } else {
-    connection.send(unknownPacketId(connection.version, 'pubcomp', packetId));
-  }
+  const complete = (): void => connection.outbox.appendWithId(acknowledgements.pubcomp, acknowledgementIdAt, packetId);
+  const receipts = connection.client?.session.receipts;
+  const durable = receipts === undefined ? 'unknown' : receipts.release(packetId);
+  if (durable === 'unknown') connection.send(unknownPacketId(connection.version, 'pubcomp', packetId));
+  else if (durable === undefined) complete();
+  else durable.then(complete, (error: unknown) => connection.failed(error));
 };
