@@ -2,8 +2,9 @@
  * Policy documents: from the text that a caller sent to statements in one shape, or the precise place where it is malformed. Nothing that merely
  * never matches is malformed: foreign accounts, unknown actions, variables and condition keys pass. Source: spec policy.md 2 and 2.1.
  */
-import { checkKeys } from './json-keys.ts';
-import { MalformedPolicy, quoted } from './malformed.ts';
+import { checkKeys } from '../aws/json-keys.ts';
+import { quoted } from '../aws/quoted.ts';
+import { MalformedPolicy } from './malformed.ts';
 import { findOperator, type Operator } from './operators.ts';
 
 /** Characters of a document without white space. Source: AWS general reference, IoT Core quotas. */
@@ -82,7 +83,9 @@ function readJson(text: string): unknown {
   } catch (cause) {
     throw new MalformedPolicy('', 'the document is not JSON', { cause });
   }
-  checkKeys(text, policyNestingMax);
+  checkKeys(text, policyNestingMax, (place, problem) => {
+    throw new MalformedPolicy(place, problem);
+  });
   return value;
 }
 

@@ -3,7 +3,7 @@
  * This scanner walks a text that JSON.parse has already accepted, so it need not check the grammar: it follows brackets, strings and commas, and
  * keeps one frame per open bracket. Equal means equal after unescaping.
  */
-import { MalformedPolicy, quoted } from './malformed.ts';
+import { quoted } from './quoted.ts';
 
 interface Frame {
   /** Keys seen so far; undefined for an array. */
@@ -25,8 +25,11 @@ function closingQuote(json: string, start: number): number {
   return i;
 }
 
-/** Refuses repeated keys and nesting beyond `nestingMax`. `json` must be valid JSON. Faults: MalformedPolicy. */
-export function checkKeys(json: string, nestingMax: number): void {
+/** Says where in the text what is wrong, by throwing; the place is empty for the text as a whole. */
+export type RefuseJson = (place: string, problem: string) => never;
+
+/** Refuses repeated keys and nesting beyond `nestingMax`. `json` must be valid JSON. */
+export function checkKeys(json: string, nestingMax: number, refuse: RefuseJson): void {
   const frames: Frame[] = [];
   let keyComes = false;
   for (let i = 0; i < json.length; i++) {
@@ -34,7 +37,7 @@ export function checkKeys(json: string, nestingMax: number): void {
     switch (json[i]) {
       case '{':
       case '[': {
-        if (frames.length === nestingMax) throw new MalformedPolicy('', `nested deeper than ${nestingMax} levels`);
+        if (frames.length === nestingMax) refuse('', `nested deeper than ${nestingMax} levels`);
         keyComes = json[i] === '{';
         frames.push(keyComes ? { keys: new Set(), at: '' } : { keys: undefined, at: 0 });
         break;
@@ -53,8 +56,7 @@ export function checkKeys(json: string, nestingMax: number): void {
         if (keyComes && frame?.keys) {
           const key: unknown = JSON.parse(json.slice(i, end + 1));
           const name = String(key);
-          if (frame.keys.has(name))
-            throw new MalformedPolicy(place(frames.slice(0, -1)), `key ${quoted(name)} occurs twice`);
+          if (frame.keys.has(name)) refuse(place(frames.slice(0, -1)), `key ${quoted(name)} occurs twice`);
           frame.keys.add(name);
           frame.at = name;
           keyComes = false;
