@@ -60,7 +60,7 @@ export class Enqueuing {
     const cost = costOf(kept);
     if (!this.#fits(queue, cost)) return false;
     if (!queue.isAttached) this.#context.metrics['Queued.Success']++;
-    const make = () => ({ topic, encoded: this.#message.encoded(queue.version, qos, extras) });
+    const make = () => ({ topic, encoded: this.#message.encoded(queue.owner.version, qos, extras) });
     const entry = queue.add(cost, make);
     this.#write(queue.owner, entry.position, kept);
     this.#written.push({

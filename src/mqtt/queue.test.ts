@@ -9,6 +9,7 @@ import {
   nothingLeft,
   packetIdOf,
   Queue,
+  type QueueWorld,
   type Sink,
   stragglerSpan,
   unsentSpanMax,
@@ -27,13 +28,12 @@ const createBed = ({ memoryBytesMax = 1000, left = nothingLeft }: { memoryBytesM
   const tally = { bytes: 0 };
   let holdReads = false;
   let mostRead = 0;
-  const queue = new Queue<string>({
-    left,
+  const world: QueueWorld<string, string> = {
     tally,
     memoryBytesMax,
     schedule: (each) => waiting.push(each),
     rows: {
-      async read(after, upTo, bytes) {
+      async read(_owner, { after, upTo, bytes }) {
         reads++;
         if (holdReads) await new Promise<void>((resolve) => held.push(resolve));
         const all = [...rows].filter(([position]) => position > after && position <= upTo).sort(([a], [b]) => a - b);
@@ -49,16 +49,17 @@ const createBed = ({ memoryBytesMax = 1000, left = nothingLeft }: { memoryBytesM
           })),
         };
       },
-      async release(position) {
+      async release(_owner, position) {
         releasedRows.add(position);
       },
-      remove(upTo, single) {
+      remove(_owner, upTo, single) {
         for (const position of [...rows.keys()]) {
           if (position <= upTo || single.includes(position)) rows.delete(position);
         }
       },
     },
-  });
+  };
+  const queue = new Queue(world, 'owner', left);
   /** Messages that are being written. */
   const writing: { entry: Entry<string>; message: string }[] = [];
   return {
@@ -322,13 +323,13 @@ test('a page that arrives for a former connection is not taken for the next one,
 test('a read that fails is told to the connection', async () => {
   const error = new Error('store is down');
   const client = createClient(1);
-  const queue = new Queue<string>({
-    left: { rows: 1, bytes: cost, oldest: 1, newest: 1, stragglers: [] },
+  const world: QueueWorld<string, string> = {
     tally: { bytes: 0 },
     memoryBytesMax: 1000,
     schedule: () => {},
     rows: { read: () => Promise.reject(error), release: async () => {}, remove: () => {} },
-  });
+  };
+  const queue = new Queue(world, 'owner', { rows: 1, bytes: cost, oldest: 1, newest: 1, stragglers: [] });
   queue.attach(client.sink);
   await settle();
   assert.deepEqual(client.failures, [error]);

@@ -50,18 +50,17 @@ export interface Sink<M> {
   failed(error: unknown): void;
 }
 
-/** The rows of one owner. */
-export interface Rows<M> {
+/** The rows of owners. */
+export interface Rows<M, O> {
   /** The first messages after one position and up to another, as many as fit into `bytes` but at least one; `isWhole`: there are no more. */
   read(
-    after: number,
-    upTo: number,
-    bytes: number,
+    owner: O,
+    page: { readonly after: number; readonly upTo: number; readonly bytes: number },
   ): Promise<{ readonly messages: readonly Stored<M>[]; readonly isWhole: boolean }>;
   /** The client has received a QoS 2 message. Resolves when that is durable. */
-  release(position: number): Promise<void>;
+  release(owner: O, position: number): Promise<void>;
   /** Removes everything up to a position, and single ones after it. A row that stays is sent again after the next connect, no more. */
-  remove(upTo: number, single: readonly number[]): void;
+  remove(owner: O, upTo: number, single: readonly number[]): void;
 }
 
 /** What is left in the store of an owner when the node starts. */
@@ -81,11 +80,11 @@ export interface Tally {
   bytes: number;
 }
 
-export interface QueueOptions<M> {
-  readonly rows: Rows<M>;
+/** What queues share: most of them are idle, and there are very many. */
+export interface QueueWorld<M, O> {
+  readonly rows: Rows<M, O>;
   readonly tally: Tally;
   readonly memoryBytesMax: number;
-  readonly left: Left;
   /** Calls `flush` when the turn ends. */
   schedule(queue: { flush(): void }): void;
 }
@@ -107,49 +106,50 @@ export const unsentSpanMax = 60_000;
 /** A position this far behind the newest is a straggler. */
 export const stragglerSpan = 32_000;
 
-export class Queue<M> {
+export class Queue<M, O> {
+  readonly owner: O;
   /** Messages in the store, and what they cost. */
   rows: number;
   bytes: number;
-  readonly #options: QueueOptions<M>;
+  readonly #world: QueueWorld<M, O>;
   /** In memory and not sent; what stands before `#first` is done. */
-  #unsent: Entry<M>[] = [];
+  #unsent: Entry<M>[] | undefined;
   #first = 0;
   /** Of these, and of messages in memory that are being written while the queue is behind. */
   #unsentBytes = 0;
   /** Sent and unacknowledged, by packet identifier, oldest first. */
-  readonly #sent = new Map<number, Entry<M>>();
+  #sent: Map<number, Entry<M>> | undefined;
   /** Being written, in order, in memory or not. */
-  readonly #writing = new Set<Entry<M>>();
+  #writing: Set<Entry<M>> | undefined;
   /** A message became durable before one that was added before it: what is unread is not only what is being written. */
   #isUneven = false;
   /** Identifiers that an earlier connection has not acknowledged and that were not sent again yet. */
-  readonly #unsettled = new Set<number>();
+  #unsettled: Set<number> | undefined;
   /** Identifiers of messages that are not kept, until they are acknowledged or the connection ends. */
-  readonly #lent = new Set<number>();
+  #lent: Set<number> | undefined;
   #newest: number;
   #sentUpTo: number;
   /** Up to here, everything is in memory or gone. */
   #cursor: number;
   /** At the start of the node these were there: perhaps they had been sent. */
   readonly #leftUpTo: number;
-  #acknowledged: number[] = [];
+  #acknowledged: number[] | undefined;
   /** When the connection came, these were there. */
   #storedUpTo = 0;
   #sink: Sink<M> | undefined;
   #reading = false;
 
-  constructor(options: QueueOptions<M>) {
-    this.#options = options;
-    const { rows, bytes, oldest, newest, stragglers } = options.left;
-    options.tally.bytes += bytes;
+  constructor(world: QueueWorld<M, O>, owner: O, { rows, bytes, oldest, newest, stragglers }: Left) {
+    this.#world = world;
+    this.owner = owner;
+    world.tally.bytes += bytes;
     this.rows = rows;
     this.bytes = bytes;
     this.#newest = newest;
     this.#leftUpTo = newest;
     this.#cursor = oldest - 1;
     this.#sentUpTo = Math.max(oldest - 1, stragglers.at(-1) ?? 0);
-    for (const position of stragglers) this.#unsettled.add(packetIdOf(position));
+    if (stragglers.length > 0) this.#unsettled = new Set(stragglers.map(packetIdOf));
   }
 
   /** A connection takes what waits. */
@@ -158,7 +158,7 @@ export class Queue<M> {
   }
 
   get tally(): Tally {
-    return this.#options.tally;
+    return this.#world.tally;
   }
 
   /** Messages stand in the store that are not in memory. */
@@ -178,12 +178,14 @@ export class Queue<M> {
     const entry = entryOf<M>(position, cost);
     this.rows++;
     this.bytes += cost;
-    this.#options.tally.bytes += cost;
+    this.#world.tally.bytes += cost;
+    this.#writing ??= new Set();
     this.#writing.add(entry);
     if (this.#sink === undefined || !this.#hasRoom(cost)) return entry;
     entry.message = make();
     this.#unsentBytes += cost;
     if (!isCurrent) return entry;
+    this.#unsent ??= [];
     this.#unsent.push(entry);
     this.#cursor = position;
     return entry;
@@ -193,13 +195,14 @@ export class Queue<M> {
   lend(): number {
     const packetId = packetIdOf(this.#next());
     if (this.#cursor === this.#newest - 1) this.#cursor = this.#newest;
+    this.#lent ??= new Set();
     this.#lent.add(packetId);
     return packetId;
   }
 
   durable(entry: Entry<M>): void {
     entry.isDurable = true;
-    const [first] = this.#writing;
+    const first = this.#writing?.values().next().value;
     if (first !== entry && entry.position > this.#cursor) this.#isUneven = true;
     this.#written(entry);
     this.proceed();
@@ -225,31 +228,32 @@ export class Queue<M> {
     if (this.#sink === undefined) return;
     this.flush();
     this.#sink = undefined;
-    this.#lent.clear();
+    this.#lent = undefined;
     this.#cursor = this.#settledUpTo();
-    for (const packetId of this.#sent.keys()) this.#unsettled.add(packetId);
-    this.#sent.clear();
-    for (const entry of [...this.#unsent, ...this.#writing]) entry.message = undefined;
-    this.#unsent = [];
+    if (this.#sent?.size) this.#unsettled = new Set([...(this.#unsettled ?? []), ...this.#sent.keys()]);
+    else if (this.#unsettled?.size === 0) this.#unsettled = undefined;
+    this.#sent = undefined;
+    for (const entry of [...(this.#unsent ?? []), ...(this.#writing ?? [])]) entry.message = undefined;
+    this.#unsent = undefined;
     this.#first = 0;
     this.#unsentBytes = 0;
   }
 
   /** Its owner is no more, nor are its rows. */
   discard(): void {
-    this.#acknowledged = [];
+    this.#acknowledged = undefined;
     this.detach();
-    this.#options.tally.bytes -= this.bytes;
+    this.#world.tally.bytes -= this.bytes;
     this.rows = 0;
     this.bytes = 0;
   }
 
   /** The client has received a QoS 2 message. Resolves when it may be told to release it; undefined = at once. */
   release(packetId: number): Promise<void> | undefined {
-    const entry = this.#sent.get(packetId);
+    const entry = this.#sent?.get(packetId);
     if (entry === undefined || entry.isReleased) return entry?.releasing;
     entry.isReleased = true;
-    const releasing = this.#options.rows.release(entry.position);
+    const releasing = this.#world.rows.release(this.owner, entry.position);
     entry.releasing = releasing;
     releasing.then(
       () => {
@@ -265,10 +269,10 @@ export class Queue<M> {
 
   /** The client has it. */
   settled(packetId: number): void {
-    const entry = this.#sent.get(packetId);
-    this.#lent.delete(packetId);
+    const entry = this.#sent?.get(packetId);
+    this.#lent?.delete(packetId);
     if (entry === undefined) return;
-    this.#sent.delete(packetId);
+    this.#sent?.delete(packetId);
     this.#remove(entry);
   }
 
@@ -283,8 +287,7 @@ export class Queue<M> {
   proceed(): void {
     const sink = this.#sink;
     if (sink === undefined) return;
-    while (this.#first < this.#unsent.length) {
-      const entry = this.#unsent[this.#first]!;
+    for (let entry = this.#unsent?.[this.#first]; entry !== undefined; entry = this.#unsent?.[this.#first]) {
       if (!entry.isGone && !entry.isDurable) break;
       const verdict = entry.isGone ? 'gone' : this.#offer(entry, sink);
       if (this.#sink !== sink) return; // it has ended its connection
@@ -293,8 +296,8 @@ export class Queue<M> {
       this.#unsentBytes -= entry.cost;
       if (verdict === 'gone' && !entry.isGone) this.#remove(entry);
     }
-    if (this.#first === this.#unsent.length || this.#first >= 1024) {
-      this.#unsent = this.#unsent.slice(this.#first);
+    if (this.#first > 0 && (this.#first === this.#unsent?.length || this.#first >= 1024)) {
+      this.#unsent = this.#unsent?.slice(this.#first);
       this.#first = 0;
     }
     this.#fill(sink);
@@ -302,11 +305,11 @@ export class Queue<M> {
 
   /** End of the turn: the rows of what was acknowledged are removed. */
   flush(): void {
-    if (this.#acknowledged.length === 0) return;
+    if (this.#acknowledged === undefined) return;
     const upTo = this.#settledUpTo();
     const single = this.#acknowledged.filter((position) => position > upTo);
-    this.#acknowledged = [];
-    this.#options.rows.remove(upTo, single);
+    this.#acknowledged = undefined;
+    this.#world.rows.remove(this.owner, upTo, single);
   }
 
   /** The next position whose identifier is free. */
@@ -319,32 +322,34 @@ export class Queue<M> {
   }
 
   #isInUse(packetId: number): boolean {
-    return this.#sent.has(packetId) || this.#unsettled.has(packetId) || this.#lent.has(packetId);
+    return Boolean(this.#sent?.has(packetId) || this.#unsettled?.has(packetId) || this.#lent?.has(packetId));
   }
 
   /** Whatever became of its row: from now on it is in memory if it is to be sent next, else in the store alone. */
   #written(entry: Entry<M>): void {
-    this.#writing.delete(entry);
+    this.#writing?.delete(entry);
+    if (this.#writing?.size === 0 && this.#sink === undefined) this.#writing = undefined;
     if (entry.position <= this.#cursor || entry.message === undefined) return;
     entry.message = undefined;
     this.#unsentBytes -= entry.cost;
   }
 
   #hasRoom(cost: number): boolean {
-    return this.#unsentBytes === 0 || this.#unsentBytes + cost <= this.#options.memoryBytesMax;
+    return this.#unsentBytes === 0 || this.#unsentBytes + cost <= this.#world.memoryBytesMax;
   }
 
   #offer(entry: Entry<M>, sink: Sink<M>): Verdict {
     const packetId = packetIdOf(entry.position);
-    const isRepeated = entry.position <= this.#leftUpTo || this.#unsettled.has(packetId);
+    const isRepeated = entry.position <= this.#leftUpTo || this.#unsettled?.has(packetId) === true;
     // Known as sent before it is: it may be acknowledged at once.
+    this.#sent ??= new Map();
     this.#sent.set(packetId, entry);
     const isStored = entry.position <= this.#storedUpTo;
     const verdict = sink.take(entry.message!, packetId, { isRepeated, isStored, isReleased: entry.isReleased });
     if (this.#sink !== sink) return 'later';
     if (verdict !== 'taken') this.#sent.delete(packetId);
     if (verdict === 'later') return verdict;
-    this.#unsettled.delete(packetId);
+    this.#unsettled?.delete(packetId);
     if (entry.position > this.#sentUpTo) this.#sentUpTo = entry.position;
     entry.message = undefined;
     return verdict;
@@ -352,7 +357,8 @@ export class Queue<M> {
 
   #remove(entry: Entry<M>): void {
     this.#forget(entry);
-    if (this.#acknowledged.length === 0) this.#options.schedule(this);
+    if (this.#acknowledged === undefined) this.#world.schedule(this);
+    this.#acknowledged ??= [];
     this.#acknowledged.push(entry.position);
   }
 
@@ -361,18 +367,18 @@ export class Queue<M> {
     const counted = Math.min(cost, this.bytes);
     this.rows = Math.max(0, this.rows - 1);
     this.bytes -= counted;
-    this.#options.tally.bytes -= counted;
+    this.#world.tally.bytes -= counted;
   }
 
   /** Up to here, no row is needed any more. */
   #settledUpTo(): number {
-    const oldest = this.#sent.values().next().value ?? this.#unsent[this.#first];
+    const oldest = this.#sent?.values().next().value ?? this.#unsent?.[this.#first];
     return oldest === undefined ? this.#cursor : oldest.position - 1;
   }
 
   /** Reads a page back when there is room for it. */
   #fill(sink: Sink<M>): void {
-    const { rows, memoryBytesMax } = this.#options;
+    const { rows, memoryBytesMax } = this.#world;
     if (this.#reading || !this.isBehind || this.#unsentBytes > memoryBytesMax / 2) return;
     const after = this.#cursor;
     const upTo = this.#writtenUpTo();
@@ -381,11 +387,12 @@ export class Queue<M> {
       return; // it goes on when that one is durable
     }
     this.#reading = true;
-    rows.read(after, upTo, memoryBytesMax - this.#unsentBytes).then(
+    rows.read(this.owner, { after, upTo, bytes: memoryBytesMax - this.#unsentBytes }).then(
       ({ messages, isWhole }) => {
         this.#reading = false;
         if (this.#sink === sink) {
           for (const { position, cost, message, isReleased } of messages) {
+            this.#unsent ??= [];
             this.#unsent.push({ ...entryOf<M>(position, cost), message, isDurable: true, isReleased });
             this.#unsentBytes += cost;
           }
@@ -405,15 +412,15 @@ export class Queue<M> {
   /** All that is not in memory is being written: if it is at hand, it is sent from memory when it is durable. */
   #catchUp(): void {
     if (this.#isUneven) return;
-    const next = [...this.#writing].filter(({ position }) => position > this.#cursor);
+    const next = [...(this.#writing ?? [])].filter(({ position }) => position > this.#cursor);
     if (next.some(({ message }) => message === undefined)) return;
-    this.#unsent.push(...next);
+    this.#unsent = [...(this.#unsent ?? []), ...next];
     this.#cursor = this.#newest;
   }
 
   /** Before the first position that is being written and not in memory. */
   #writtenUpTo(): number {
-    for (const { position } of this.#writing) if (position > this.#cursor) return position - 1;
+    for (const { position } of this.#writing ?? []) if (position > this.#cursor) return position - 1;
     return this.#newest;
   }
 }

@@ -55,10 +55,7 @@ export class Receipts {
   }
 
   /** Takes a message: `hand` passes it on and writes the row with it. Resolves when PUBREC may leave; undefined = at once. */
-  take<Taken extends Promise<void> | undefined>(
-    packetId: number,
-    hand: (row: ReceiptRow | undefined) => Taken,
-  ): Taken {
+  take<Taken extends Promise<void> | undefined>(packetId: number, hand: (row: ReceiptRow | undefined) => Taken): Taken {
     const row = this.#rows && { write: this.#rows.write(packetId), remove: this.#rows.remove(packetId) };
     const taken = hand(row);
     const receipt: Receipt = { taken, released: undefined };

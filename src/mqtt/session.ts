@@ -13,7 +13,7 @@ import type { Version } from './packets/writer.ts';
 import { type Left, nothingLeft, type Tally } from './queue.ts';
 import { Receipts } from './receipts.ts';
 import type { Receiver } from './receiver.ts';
-import { createSessionQueue, type SessionQueue } from './session-queue.ts';
+import { SessionQueue, sessionQueues } from './session-queue.ts';
 import type { KeptSession } from './session-store.ts';
 import { type Granted, Subscriptions } from './subscriptions.ts';
 import { parseShared } from './topic.ts';
@@ -98,6 +98,7 @@ export class Scope {
   #isClaiming = false;
   /** What all queues of the account cost together. */
   readonly #tally: Tally = { bytes: 0 };
+  readonly #queues: ReturnType<typeof sessionQueues>;
   /** By shared subscription, as it was written. At most `sharedGroupsMax`. */
   readonly #groups = new Map<string, GroupQueue>();
   readonly #expiry = new Wheel();
@@ -109,6 +110,7 @@ export class Scope {
   constructor(context: BrokerContext, account: AccountRegion) {
     this.account = account;
     this.#context = context;
+    this.#queues = sessionQueues(context, this.#tally);
     this.subscriptions = new Subscriptions(context.limits.dialect);
   }
 
@@ -207,8 +209,7 @@ export class Scope {
   }
 
   #queueOf({ clientId, protocolVersion }: Session, left: Left): SessionQueue {
-    const owner = { account: this.account, owner: clientId };
-    return createSessionQueue(this.#context, owner, { version: protocolVersion, left, tally: this.#tally });
+    return new SessionQueue(this.#queues, { account: this.account, owner: clientId, version: protocolVersion }, left);
   }
 
   /** CONNACK is on its way: what waits for the session, or for a group that it is a member of, follows. */
@@ -381,6 +382,7 @@ export class Scope {
       if (this.#sessions.get(clientId)?.persistent) this.#unended.delete(clientId);
       else void this.#endInStore(clientId);
     }
+    for (const group of this.#groups.values()) group.drain();
     await Promise.all(this.#ending.values());
   }
 }
