@@ -7,7 +7,8 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 
-const announcesBody = ({ headers }: IncomingMessage): boolean =>
+/** Whether a body follows the headers. */
+export const announcesBody = ({ headers }: IncomingMessage): boolean =>
   headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
 
 /** Watches over the connections of a server that does not listen yet. The answer lets go of one that has ceased to be HTTP. */

@@ -7,7 +7,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { Fault } from '../aws/fault.ts';
 import type { ServiceName } from '../aws/operations.ts';
-import { boundConnections } from './connections.ts';
+import { announcesBody, boundConnections } from './connections.ts';
 import type { ApiLogEntry, Dispatched } from './dispatch.ts';
 import { ClientGone, drain, type Incoming, incoming } from './incoming.ts';
 import { type Answer, writeFault } from './rest-json.ts';
@@ -181,9 +181,12 @@ export const createHttpServer = ({ limits, dispatch, service, log, newId, strang
     requestTimeout: limits.requestMs,
     keepAliveTimeout: limits.keepAliveMs,
     connectionsCheckingInterval: 1000,
-    // any other Upgrade may be passed over (RFC 9110 7.8); without anybody who listens for it this one is too
+    // any other Upgrade may be passed over (RFC 9110 7.8); without anybody who listens for it this one is too, and with a body: Node would hand out a stream of
+    // its own that ends the process when the client leaves before the body is whole
     shouldUpgradeCallback: (message) =>
-      server.listenerCount('upgrade') > 0 && /^websocket$/i.test(message.headers.upgrade ?? ''),
+      server.listenerCount('upgrade') > 0 &&
+      /^websocket$/i.test(message.headers.upgrade ?? '') &&
+      !announcesBody(message),
     // a request without Host gets the refusal of any wrong Host
     requireHostHeader: false,
   });

@@ -153,6 +153,19 @@ test('an upgrade to something else is passed over: the request is served (RFC 91
   assert.equal((await send(bed, 'POST', '/topics/a', { tls: withCertificate, headers })).status, 200);
 });
 
+for (const body of ['content-length: 9', 'transfer-encoding: chunked']) {
+  test(`an upgrade with a body is none, and who leaves before its end harms nobody (${body}; RFC 6455 4.1)`, async (t) => {
+    const bed = await bootData(t, { httpLimits: { headersMs: 50, requestMs: 100 } });
+    const socket = await dial(bed);
+    const lines = ['GET /mqtt HTTP/1.1', 'host: localhost', 'connection: upgrade', 'upgrade: websocket', body];
+    socket.write(`${lines.join('\r\n')}\r\n\r\nx`);
+    const [answer] = await once(socket, 'data');
+    assert.match(String(answer), /^HTTP\/1\.1 404 /);
+    await once(socket.resume(), 'close');
+    assert.equal((await send(bed, 'POST', '/topics/a', { tls: withCertificate })).status, 200);
+  });
+}
+
 test('a handshake that is none of WebSocket is 400', async (t) => {
   const bed = await bootData(t);
   const socket = await dial(bed, withCertificate);
