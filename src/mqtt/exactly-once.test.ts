@@ -6,12 +6,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Packet } from 'mqtt-packet';
 import { type MemoryStore, memoryStore } from '../../test/memory-store.ts';
-import { type Bed, createBed, type RawClient, type Version } from '../../test/mqtt-bed.ts';
+import { accountA, type Bed, createBed, type RawClient, Rights, type Version } from '../../test/mqtt-bed.ts';
 import { openLimits } from '../limits.ts';
 import { StoreUnavailable } from '../store/store.ts';
+import type { Authority } from './authority.ts';
+import { fanOutSliceMs } from './fan-out.ts';
 import { migrations as own } from './migrations.ts';
 import { unreleasedFactor } from './receipts.ts';
 import { retainedMigrations } from './retained-rows.ts';
+import { SessionStore } from './session-store.ts';
 
 const newStore = () => memoryStore([...own, ...retainedMigrations]);
 const open = (store: MemoryStore, limits = {}) => createBed({ limits: { ...openLimits, ...limits }, store });
@@ -133,6 +136,46 @@ for (const version of [4, 5] as const) {
     assert.equal((await reader.settled()).length, 1);
   });
 
+  test(`v${version} in: a PUBREL that the store does not take ends the connection, and is taken when it comes again`, async () => {
+    const store = newStore();
+    const bed = open(store);
+    const sender = await enter(bed, version, 'sender');
+    publish(sender, 'm', 1);
+    assert.equal(await next(sender), 'pubrec 1');
+    store.failure = new StoreUnavailable('full');
+    sender.send({ cmd: 'pubrel', messageId: 1 });
+    assert.deepEqual(
+      (await sender.closed()).map(({ cmd }) => cmd),
+      version === 5 ? ['disconnect'] : [],
+    );
+    store.failure = undefined;
+    const back = await enter(bed, version, 'sender');
+    back.send({ cmd: 'pubrel', messageId: 1 });
+    assert.equal(await next(back), 'pubcomp 1');
+    assert.deepEqual(await store.db.selectFrom('mqtt_receipts').selectAll().execute(), []);
+  });
+
+  test(`v${version} in: when it is unknown whether message and receipt were written, neither stays`, async () => {
+    const store = newStore();
+    const bed = open(store);
+    await subscribe(await enter(bed, version, 'reader'));
+    const sender = await enter(bed, version, 'sender');
+    const { append } = store;
+    store.append = async (list) => {
+      await append.call(store, list);
+      if (list.some(({ sql }) => /into "mqtt_receipts"/.test(sql))) throw new StoreUnavailable('gone in between');
+    };
+    publish(sender, 'm', 1);
+    if (version === 5) assert.equal(await next(sender), 'pubrec 1 128');
+    else await sender.closed();
+    store.append = append;
+    const other = await enter(bed, version, 'other'); // its CONNACK waits for what was asked of the store before
+    await other.settled();
+    for (const table of ['mqtt_receipts', 'mqtt_queue'] as const) {
+      assert.deepEqual(await store.db.selectFrom(table).select('region').execute(), []);
+    }
+  });
+
   test(`v${version} in: the receipt is written with the message or not at all`, async () => {
     const store = newStore();
     const bed = open(store);
@@ -212,6 +255,8 @@ for (const version of [4, 5] as const) {
     reader.send({ cmd: 'pubrec', messageId: 1 });
     reader.send({ cmd: 'pubrec', messageId: 1 });
     assert.deepEqual(await reader.settled(), []);
+    bed.advance(30_000);
+    assert.deepEqual(await reader.settled(), [], 'what the client has is not sent again');
     store.failure = new StoreUnavailable('full');
     store.held = undefined;
     resolve();
@@ -239,7 +284,7 @@ for (const version of [4, 5] as const) {
     reader.send({ cmd: 'pubrec', messageId: 1 });
     assert.equal(await next(reader), 'pubrel 1');
     reader.socket.destroy();
-    await sender.settled();
+    while (bed.broker.connections().length > 1) await sender.settled();
     bed.clock.nowMs += 60_000;
     await bed.broker.sweep(bed.clock.nowMs);
     const back = await enter(bed, version, 'reader');
@@ -253,7 +298,7 @@ for (const version of [4, 5] as const) {
     publish(await bed.connect(version, 'sender'), 'm', 1);
     assert.equal(await next(reader), 'publish 1 m');
     bed.advance(2 * 3_600_000);
-    await reader.settled();
+    assert.deepEqual(lines(await reader.settled()), version === 4 ? ['publish 1 m dup'] : []);
     reader.send({ cmd: 'pubrec', messageId: 1 });
     assert.equal(await next(reader), 'pubrel 1');
   });
@@ -289,4 +334,45 @@ test('a shared group: QoS 2 that a clean member was sent goes to nobody else; wh
   const back = await enter(bed, 5, 'member');
   assert.deepEqual(lines(await back.take(1)), ['publish 1 m2']);
   assert.deepEqual(await back.settled(), []);
+});
+
+test('a message that is handed out slice by slice is written at once with its receipt', async () => {
+  const store = newStore();
+  const dear = new Rights(accountA, 'dear', [['*', '*']]).authority();
+  const allows: Authority['allows'] = (action, resource) => {
+    const startedAt = performance.now();
+    while (action === 'iot:Receive' && performance.now() - startedAt < fanOutSliceMs);
+    return dear.allows(action, resource);
+  };
+  const bed = createBed({ limits: openLimits, store, admit: async () => ({ authority: { ...dear, allows } }) });
+  const readers = 6;
+  for (let reader = 0; reader < readers; reader++) await subscribe(await enter(bed, 5, `reader${reader}`));
+  const sender = await enter(bed, 5, 'sender');
+  const { append } = store;
+  const counts: number[] = [];
+  store.append = (list) => {
+    counts.push(list.filter(({ sql }) => /insert into/.test(sql)).length);
+    return append.call(store, list);
+  };
+  publish(sender, 'm', 1);
+  assert.equal(await next(sender), 'pubrec 1');
+  assert.deepEqual(counts, [readers + 1]);
+});
+
+test('a release outlasts the sweep of what has expired, whichever was asked for first', async () => {
+  const store = newStore();
+  const sessions = new SessionStore(store);
+  const owner = { account: accountA, owner: 'reader' };
+  const message = { topic: 'a', qos: 2, retain: false, payload: Buffer.from('m'), properties: undefined } as const;
+  const rows = [1, 2].map((position) => sessions.row(owner, position, { ...message, expiresAtMs: 5 }));
+  await sessions.appends.append(rows);
+  await Promise.all([
+    sessions.release(owner, 1),
+    sessions.appends.append([1, 2].map((position) => sessions.removalOfExpired(owner, position))),
+  ]);
+  const { messages } = await sessions.read(owner, { after: 0, upTo: 9, bytes: 1000 });
+  assert.deepEqual(
+    messages.map(({ position, isReleased }) => [position, isReleased]),
+    [[1, true]],
+  );
 });
