@@ -7,7 +7,9 @@ import { test } from 'node:test';
 import type { Packet } from 'mqtt-packet';
 import { type MemoryStore, memoryStore } from '../../test/memory-store.ts';
 import { accountA, type Bed, createBed, type RawClient, Rights, type Version } from '../../test/mqtt-bed.ts';
+import { stores } from '../../test/stores.ts';
 import { openLimits } from '../limits.ts';
+import { migrate } from '../store/migrate.ts';
 import { StoreUnavailable } from '../store/store.ts';
 import type { Authority } from './authority.ts';
 import { fanOutSliceMs } from './fan-out.ts';
@@ -359,20 +361,43 @@ test('a message that is handed out slice by slice is written at once with its re
   assert.deepEqual(counts, [readers + 1]);
 });
 
-test('a release outlasts the sweep of what has expired, whichever was asked for first', async () => {
-  const store = newStore();
-  const sessions = new SessionStore(store);
-  const owner = { account: accountA, owner: 'reader' };
-  const message = { topic: 'a', qos: 2, retain: false, payload: Buffer.from('m'), properties: undefined } as const;
-  const rows = [1, 2].map((position) => sessions.row(owner, position, { ...message, expiresAtMs: 5 }));
-  await sessions.appends.append(rows);
-  await Promise.all([
-    sessions.release(owner, 1),
-    sessions.appends.append([1, 2].map((position) => sessions.removalOfExpired(owner, position))),
-  ]);
-  const { messages } = await sessions.read(owner, { after: 0, upTo: 9, bytes: 1000 });
-  assert.deepEqual(
-    messages.map(({ position, isReleased }) => [position, isReleased]),
-    [[1, true]],
-  );
-});
+for (const [engine, openEngine] of stores) {
+  test(`a release outlasts the sweep of what has expired, whichever was asked for first (${engine})`, async (t) => {
+    const store = await openEngine(t);
+    await migrate(store, own);
+    const sessions = new SessionStore(store);
+    const owner = { account: accountA, owner: 'reader' };
+    const message = { topic: 'a', qos: 2, retain: false, payload: Buffer.from('m'), properties: undefined } as const;
+    const rows = [1, 2].map((position) => sessions.row(owner, position, { ...message, expiresAtMs: 5 }));
+    await sessions.appends.append(rows);
+    await Promise.all([
+      sessions.release(owner, 1),
+      sessions.appends.append([1, 2].map((position) => sessions.removalOfExpired(owner, position))),
+    ]);
+    const { messages } = await sessions.read(owner, { after: 0, upTo: 9, bytes: 1000 });
+    assert.deepEqual(
+      messages.map(({ position, isReleased }) => [position, isReleased]),
+      [[1, true]],
+    );
+  });
+
+  test(`receipts are read back page by page; one written twice is one, and a session that begins anew has none (${engine})`, async (t) => {
+    const store = await openEngine(t);
+    await migrate(store, own);
+    const sessions = new SessionStore(store);
+    const count = 1500;
+    const [a, b] = [sessions.receiptRows(accountA, 'a'), sessions.receiptRows(accountA, 'b')];
+    const ids = Array.from({ length: count }, (_, index) => index + 1);
+    await sessions.appends.append([...ids.map(a.write), a.write(1), b.write(65_535), b.write(3)]);
+    await b.append([b.remove(3), b.remove(4)]);
+    const read = async (): Promise<string[]> => {
+      const found: string[] = [];
+      for await (const page of sessions.receipts())
+        found.push(...page.map((each) => `${each.clientId} ${each.packetId}`));
+      return found;
+    };
+    assert.deepEqual(await read(), [...ids.map((id) => `a ${id}`), 'b 65535']);
+    await sessions.end(accountA, 'a');
+    assert.deepEqual(await read(), ['b 65535']);
+  });
+}
