@@ -548,3 +548,19 @@ test('5.10: an online member takes the message at once, whatever is kept of the 
   assert.deepEqual(payloads(await receive(online, 2)), ['x', 'y']);
   assert.deepEqual(await (await enter(bed, 5, 'offline')).client.settled(), []);
 });
+
+test('5.10: what a group keeps because its members have too much already is handed out by a later sweep', async () => {
+  const bed = createBed({ limits: { queuedMessagesPerSessionMax: 2 } });
+  const member = await enter(bed, 5, 'member');
+  await subscribe(member.client, '$share/g/a');
+  await subscribe(member.client, 'b');
+  await leave(member.client);
+  const publisher = await bed.connect(4, 'publisher');
+  await publishAll(publisher, 'a', ['shared 0', 'shared 1']);
+  await publishAll(publisher, 'b', ['own 0', 'own 1']);
+  const back = await enter(bed, 5, 'member');
+  assert.deepEqual(payloads(await receive(back.client, 2)), ['own 0', 'own 1']);
+  assert.deepEqual(await back.client.settled(), [], 'it had no room for more');
+  await bed.broker.sweep(bed.clock.nowMs);
+  assert.deepEqual(payloads(await receive(back.client, 2)).sort(), ['shared 0', 'shared 1']);
+});
