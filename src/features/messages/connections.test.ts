@@ -4,7 +4,7 @@ import { makeCall, otherAccount } from '../../../test/call.ts';
 import { createBed } from '../../../test/mqtt-bed.ts';
 import { Fault } from '../../aws/fault.ts';
 import { deleteConnection, getConnection, listSubscriptions } from './connections.ts';
-import { sendDirectMessage } from './send-direct-message.ts';
+import { createSendDirectMessage } from './send-direct-message.ts';
 
 const setUp = async (t: TestContext) => {
   const bed = createBed();
@@ -152,7 +152,7 @@ test('a session that waits for its client is described, listed, sent nothing, an
   assert.deepEqual(await listSubscriptions({ clientId: 'kept' }, call), {
     subscriptions: [{ topicFilter: 'a', qos: 1 }],
   });
-  const direct = sendDirectMessage({ clientId: 'kept', topic: 'a' }, call);
+  const direct = createSendDirectMessage()({ clientId: 'kept', topic: 'a' }, call);
   await assert.rejects(
     direct,
     (error: Error) => isFault('ResourceNotFoundException')(error) && /kept/.test(error.message),

@@ -4,7 +4,7 @@ import { deleteConnection, getConnection, listSubscriptions } from './connection
 import { logged } from './logged.ts';
 import { publish } from './publish.ts';
 import { getRetainedMessage, listRetainedMessages } from './retained-messages.ts';
-import { sendDirectMessage } from './send-direct-message.ts';
+import { createSendDirectMessage } from './send-direct-message.ts';
 
 /** The data plane by calls: messages in, retained messages out, and clients by their ids. The broker keeps everything. */
 export const messages = (): Feature => ({
@@ -26,7 +26,7 @@ export const messages = (): Feature => ({
       DeleteConnection: logged(deleteConnection, ({ clientId }) => ({ eventType: 'DeleteConnection', clientId })),
       GetConnection: logged(getConnection, ({ clientId }) => ({ eventType: 'GetConnection', clientId })),
       ListSubscriptions: logged(listSubscriptions, ({ clientId }) => ({ eventType: 'ListSubscriptions', clientId })),
-      SendDirectMessage: logged(sendDirectMessage, ({ clientId, topic }) => ({
+      SendDirectMessage: logged(createSendDirectMessage(), ({ clientId, topic }) => ({
         eventType: 'SendDirectMessage',
         clientId,
         topicName: topic,

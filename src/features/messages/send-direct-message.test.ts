@@ -5,7 +5,9 @@ import { createBed } from '../../../test/mqtt-bed.ts';
 import { Fault, type FaultName } from '../../aws/fault.ts';
 import type { Operations } from '../../aws/operations.ts';
 import { confirmationsMax } from '../../mqtt/confirmations.ts';
-import { sendDirectMessage } from './send-direct-message.ts';
+import { confirmingMax, createSendDirectMessage } from './send-direct-message.ts';
+
+const sendDirectMessage = createSendDirectMessage();
 
 const setUp = async (t: TestContext) => {
   const bed = createBed();
@@ -167,6 +169,25 @@ test('a client that does not acknowledge holds up so many callers and no more', 
   await assert.rejects(sendDirectMessage(confirmed, call), isFault('ThrottlingException'));
   bed.advance(15_000);
   for (const sent of waiting) await assert.rejects(sent, isFault('GatewayTimeoutException'));
+});
+
+test('all clients together hold up so many callers and no more; a message without confirmation passes', async (t) => {
+  const { bed, call } = await setUp(t);
+  await bed.connect(4, 'mine');
+  const other = await bed.connect(4, 'other');
+  const confirmed = { ...hello, confirmation: true, timeout: 15 };
+  const waiting = Array.from({ length: confirmingMax }, (_, index) =>
+    sendDirectMessage({ ...confirmed, clientId: index < confirmationsMax ? 'mine' : 'other' }, call),
+  );
+  const oneMore = { ...confirmed, clientId: 'other' };
+  await assert.rejects(sendDirectMessage(oneMore, call), isFault('ThrottlingException', /confirmingMax/));
+  assert.deepEqual(await sendDirectMessage({ ...oneMore, confirmation: false }, call), {});
+  bed.advance(15_000);
+  for (const sent of waiting) await assert.rejects(sent, isFault('GatewayTimeoutException'));
+  const next = sendDirectMessage(oneMore, call);
+  await other.settled();
+  bed.advance(15_000);
+  await assert.rejects(next, isFault('GatewayTimeoutException'));
 });
 
 test("no account reaches another's client", async (t) => {

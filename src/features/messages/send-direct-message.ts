@@ -14,6 +14,12 @@ import { invalid, journaled, Refusal } from './refusal.ts';
 /** How long an acknowledgement is waited for when the caller does not say. Source: API reference. */
 const timeoutSecondsDefault = 5;
 
+/**
+ * Callers of all accounts who wait for a confirmation at once: half of the requests that a listener works on (`requestsMax`), so that whoever sends to
+ * clients that never acknowledge cannot keep everybody else from being served. One more is turned away.
+ */
+export const confirmingMax = 128;
+
 /** What the caller is told of a message that did not arrive. The receiver's own record says which of its policies forbids it. */
 const refusals: { readonly [Outcome in Exclude<DirectOutcome, 'sent' | 'acknowledged'>]: () => Fault } = {
   forbidden: () => new Fault('ForbiddenException', 'The receiving client is not allowed iot:Receive on this topic'),
@@ -32,22 +38,41 @@ const refusals: { readonly [Outcome in Exclude<DirectOutcome, 'sent' | 'acknowle
     new Refusal('ThrottlingException', 'The client does not read what it was sent before', 'SLOW_CONSUMER'),
 };
 
-export const sendDirectMessage: Handler<'SendDirectMessage', 'iot-data'> = async (input, call) => {
-  const { messages } = call;
-  const clientId = input.clientId ?? '';
-  const topic = input.topic ?? '';
-  return journaled(call, 'SendDirectMessage', { facts: { clientId, topic } }, async () => {
-    if (isReserved(topic)) throw invalid('The topic of a direct message may not begin with $');
-    checkTopic(topic, messages.limits);
-    await call.authorize('iot:SendDirectMessage', `client/${clientId}`, topic);
-    const message = {
-      topic,
-      payload: checkPayload(input.payload, messages.limits),
-      properties: readProperties(input),
-    };
-    const confirmMs = input.confirmation ? (input.timeout ?? timeoutSecondsDefault) * 1000 : undefined;
-    const outcome = await messages.send(clientId, message, confirmMs);
-    if (outcome !== 'sent' && outcome !== 'acknowledged') throw refusals[outcome]();
-    return {};
-  });
+/** One handler, which counts its waiting callers. */
+export const createSendDirectMessage = (): Handler<'SendDirectMessage', 'iot-data'> => {
+  let confirming = 0;
+
+  const confirmed = async (send: () => Promise<DirectOutcome>): Promise<DirectOutcome> => {
+    if (confirming >= confirmingMax) {
+      throw new Refusal('ThrottlingException', 'Too many confirmations are awaited (confirmingMax)', 'LIMIT_EXCEEDED');
+    }
+    confirming++;
+    try {
+      return await send();
+    } finally {
+      confirming--;
+    }
+  };
+
+  return async (input, call) => {
+    const { messages } = call;
+    const clientId = input.clientId ?? '';
+    const topic = input.topic ?? '';
+    return journaled(call, 'SendDirectMessage', { facts: { clientId, topic } }, async () => {
+      if (isReserved(topic)) throw invalid('The topic of a direct message may not begin with $');
+      checkTopic(topic, messages.limits);
+      await call.authorize('iot:SendDirectMessage', `client/${clientId}`, topic);
+      const message = {
+        topic,
+        payload: checkPayload(input.payload, messages.limits),
+        properties: readProperties(input),
+      };
+      const confirmMs = (input.timeout ?? timeoutSecondsDefault) * 1000;
+      const outcome = input.confirmation
+        ? await confirmed(() => messages.send(clientId, message, confirmMs))
+        : await messages.send(clientId, message, undefined);
+      if (outcome !== 'sent' && outcome !== 'acknowledged') throw refusals[outcome]();
+      return {};
+    });
+  };
 };
