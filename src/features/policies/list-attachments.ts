@@ -1,7 +1,7 @@
 /** The listings of which policies are attached to what. Source: API reference; spec identity 1.2, 4.1. */
 import type { Call, Handler } from '../../feature.ts';
+import { cursorOf, cutPage } from '../creation-order.ts';
 import { getTargetCertificate } from './attach-policy.ts';
-import { cursorOf, cutPage } from './creation-order.ts';
 import { getPolicyRow, pageDefault, policyItem } from './policy.ts';
 import { listPoliciesOfTarget, listTargetsOfPolicy } from './policy-attachment.ts';
 

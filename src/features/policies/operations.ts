@@ -1,7 +1,7 @@
 /** The short operations on policies and their versions. Source: API reference; spec identity 5. */
 import { Fault } from '../../aws/fault.ts';
 import type { Handler } from '../../feature.ts';
-import { cursorOf, cutPage } from './creation-order.ts';
+import { cursorOf, cutPage } from '../creation-order.ts';
 import {
   deletePolicyRow,
   getPolicyRow,

@@ -3,7 +3,7 @@ import { type AccountRegion, iotArn } from '../../aws/arn.ts';
 import type { Holder } from '../../feature.ts';
 import { keepQuery } from '../../store/kept-query.ts';
 import type { Db } from '../../store/store.ts';
-import { afterCursor, type CreationPage } from './creation-order.ts';
+import { afterCursor, type CreationPage } from '../creation-order.ts';
 
 interface PolicyAttachmentsTable {
   account_id: string;

@@ -2,7 +2,7 @@
 import { type AccountRegion, iotArn } from '../../aws/arn.ts';
 import { Fault } from '../../aws/fault.ts';
 import type { Db } from '../../store/store.ts';
-import { afterCursor, type CreationPage } from './creation-order.ts';
+import { afterCursor, type CreationPage } from '../creation-order.ts';
 
 interface PoliciesTable {
   account_id: string;

@@ -1,5 +1,5 @@
 /** Pages of lists that are ordered by creation, newest first unless asked otherwise (spec identity 1.2): a key, never an offset. */
-import { Fault } from '../../aws/fault.ts';
+import { Fault } from '../aws/fault.ts';
 
 export interface CreationPage {
   /** What `cursorOf` made of the last item of the page before; '' starts at the beginning. */
