@@ -126,6 +126,12 @@ const refused: readonly [argv: string[], env: Record<string, string>, sentence: 
   [[], { FLEETGATE_REQUIRE_SNI: 'maybe' }, /^FLEETGATE_REQUIRE_SNI must be true or false/],
   [[], { FLEETGATE_ROOT_ACCESS_KEY_ID: 'FGROOT1' }, /set both or neither/],
   [[], { FLEETGATE_ROOT_ACCESS_KEY_ID: 'test', FLEETGATE_ROOT_SECRET_ACCESS_KEY: 'x'.repeat(20) }, /development keys/],
+  [
+    [],
+    { FLEETGATE_ROOT_ACCESS_KEY_ID: 'ASIA000000000000', FLEETGATE_ROOT_SECRET_ACCESS_KEY: 'x'.repeat(20) },
+    /development keys/,
+  ],
+  [['--limits', 'constructor'], {}, /^--limits must be aws or open, not "constructor"\.$/],
   [[], { FLEETGATE_ROOT_ACCESS_KEY_ID: 'FGROOT1', FLEETGATE_ROOT_SECRET_ACCESS_KEY: 'short' }, /16 to 128/],
 ];
 for (const [argv, env, sentence] of refused) {

@@ -186,9 +186,9 @@ const readRootKey = (env: Environment): RootKey | undefined => {
   if (accessKeyId === undefined || secretAccessKey === undefined) {
     throw new ConfigProblem(`${idName} and ${secretName} belong together: set both or neither.`);
   }
-  if (!/^\w{4,128}$/.test(accessKeyId) || /^(\d{12}|test)$/.test(accessKeyId)) {
+  if (!/^\w{4,128}$/.test(accessKeyId) || /^((ASIA)?\d{12}|test)$/.test(accessKeyId)) {
     throw new ConfigProblem(
-      `${idName} must be 4 to 128 letters, digits or underscores, and neither "test" nor 12 digits, which are development keys.`,
+      `${idName} must be 4 to 128 letters, digits or underscores, and neither "test" nor 12 digits, with or without "ASIA" before them, which are development keys.`,
     );
   }
   if (!/^[!-~]{16,128}$/.test(secretAccessKey)) {
@@ -249,7 +249,7 @@ export const readConfig = (argv: readonly string[], env: Environment): Config =>
   const names = 'a comma-separated list of lower-case host names';
   const origins = 'a comma-separated list of origins such as https://console.example.com';
   const rootKey = readRootKey(env);
-  const limitSet = read('limits', 'aws or open', (text) => text in limitSets) === 'open' ? 'open' : 'aws';
+  const limitSet = read('limits', 'aws or open', (text) => Object.hasOwn(limitSets, text)) === 'open' ? 'open' : 'aws';
   const sessionExpiry = Number(
     read(
       'session-expiry',
