@@ -3,8 +3,7 @@
  * The levels are told by whoever reads them from the store (features/settings). Source: spec gateway.md 8.
  */
 import { type AccountRegion, accountKey } from '../aws/arn.ts';
-import { explain } from './explain.ts';
-import { logTimestamp } from './log.ts';
+import { authenticationOf, detailsOf, logTimestamp, topicOf } from './log.ts';
 import type { EventLogs, LogEntry, LogEventType, LogLevel, LogSubject } from './log-event.ts';
 import type { JournalRecord } from './record.ts';
 import { printableJson } from './stored-record.ts';
@@ -123,12 +122,6 @@ export interface OpenEventLogs extends EventLogs {
   setLevels(account: AccountRegion, levels: LogLevels | undefined): void;
 }
 
-const nowhere = { account: { accountId: '', region: '' }, apiUrl: '' };
-
-/** The resource's name behind `topic/`, `topicfilter/`. */
-const topicOf = (resource: string | undefined): string | undefined =>
-  /^arn:[^:]*:iot:[^:]*:[^:]*:(?:topic|topicfilter)\/([\s\S]*)$/.exec(resource ?? '')?.[1];
-
 /** The event of what the journal was told; its details are the journal's own sentence. */
 const entryOf = (record: JournalRecord, eventType: LogEventType, protocol: LogEntry['protocol']): LogEntry => {
   const stored = { ...record, id: '', atMs: 0, lastAtMs: 0, repeats: 0, sequence: 0 };
@@ -136,19 +129,14 @@ const entryOf = (record: JournalRecord, eventType: LogEventType, protocol: LogEn
     eventType,
     status: record.status,
     protocol,
-    topicName: topicOf(record.resource) ?? record.facts?.['topic'],
+    topicName: topicOf(record) ?? record.facts?.['topic'],
     clientId: record.clientId ?? record.facts?.['clientId'],
     principalId: record.certificateId,
     sourceIp: record.sourceIp,
     sourcePort: record.sourcePort,
     reason: record.reason,
-    details: record.status === 'Failure' ? explain(stored, nowhere).sentence : record.detail,
-    ...(eventType === 'Connection.AuthNError' && {
-      more: {
-        authenticationType: record.reason?.startsWith('SECURITY_TOKEN_') ? 'AWS_SIGV4' : 'AWS_X509',
-        serverNameIndication: record.tls?.serverName,
-      },
-    }),
+    details: detailsOf(stored),
+    more: authenticationOf(record),
   };
 };
 

@@ -4,6 +4,7 @@
  */
 import pino from 'pino';
 import { explain } from './explain.ts';
+import type { JournalRecord } from './record.ts';
 import type { StoredRecord } from './stored-record.ts';
 
 /** Bytes of log waiting to be written; further lines are dropped. */
@@ -38,11 +39,24 @@ export interface LogOptions {
   readonly destination?: number | { write(line: string): void };
 }
 
-/** The resource's name behind `topic/`, `topicfilter/`. */
-const topicOf = (resource: string | undefined): string | undefined =>
-  /^arn:[^:]*:iot:[^:]*:[^:]*:(?:topic|topicfilter)\/([\s\S]*)$/.exec(resource ?? '')?.[1];
-
 const nowhere = { account: { accountId: '', region: '' }, apiUrl: '' };
+
+/** The resource's name behind `topic/`, `topicfilter/`. */
+export const topicOf = ({ resource = '' }: JournalRecord): string | undefined =>
+  /^arn:[^:]*:iot:[^:]*:[^:]*:(?:topic|topicfilter)\/([\s\S]*)$/.exec(resource)?.[1];
+
+/** A refusal in the journal's own sentence. */
+export const detailsOf = (record: StoredRecord): string | undefined =>
+  record.status === 'Failure' ? explain(record, nowhere).sentence : record.detail;
+
+/** What only Connection.AuthNError has. */
+export const authenticationOf = ({ eventType, reason, tls }: JournalRecord): Readonly<Record<string, unknown>> =>
+  eventType === 'Connection.AuthNError'
+    ? {
+        authenticationType: reason?.startsWith('SECURITY_TOKEN_') ? 'AWS_SIGV4' : 'AWS_X509',
+        serverNameIndication: tls?.serverName,
+      }
+    : {};
 
 /** The fields of one log event. */
 export const logEvent = (record: StoredRecord): Readonly<Record<string, unknown>> => ({
@@ -52,18 +66,15 @@ export const logEvent = (record: StoredRecord): Readonly<Record<string, unknown>
   status: record.status,
   eventType: record.eventType,
   protocol: record.protocol ?? 'MQTT',
-  ...(record.eventType === 'Connection.AuthNError' && {
-    authenticationType: record.reason?.startsWith('SECURITY_TOKEN_') ? 'AWS_SIGV4' : 'AWS_X509',
-    serverNameIndication: record.tls?.serverName,
-  }),
-  topicName: topicOf(record.resource),
+  ...authenticationOf(record),
+  topicName: topicOf(record),
   clientId: record.clientId,
   principalId: record.certificateId,
   sourceIp: record.sourceIp,
   sourcePort: record.sourcePort,
   ...(record.eventType === 'Disconnect' && { disconnectReason: record.reason }),
   reason: record.reason,
-  details: record.status === 'Failure' ? explain(record, nowhere).sentence : record.detail,
+  details: detailsOf(record),
 });
 
 const openLines = (destination: number | { write(line: string): void }) => {
