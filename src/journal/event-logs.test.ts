@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createEventLogs, type LogLevels, type LogThreshold, logTextCharactersMax, targetKey } from './event-logs.ts';
+import {
+  createEventLogs,
+  type LogLevels,
+  type LogThreshold,
+  logTextCharactersMax,
+  strangerEventsPerSecondMax,
+  targetKey,
+} from './event-logs.ts';
 import type { LogEntry } from './log-event.ts';
 
 const account = { accountId: '000000000000', region: 'us-east-1' };
@@ -15,16 +22,17 @@ const levels = (byDefault: LogThreshold, more: Partial<LogLevels> = {}): LogLeve
 });
 const open = (ofAccount?: LogLevels) => {
   const lines: string[] = [];
+  const clock = { nowMs: Date.UTC(2026, 0, 2, 3, 4, 5, 6) };
   const logs = createEventLogs({
     write: (to, line) => {
       assert.deepEqual(to, account);
       lines.push(line);
     },
-    now: () => Date.UTC(2026, 0, 2, 3, 4, 5, 6),
+    now: () => clock.nowMs,
     newId: () => traceId,
   });
   if (ofAccount) logs.setLevels(account, ofAccount);
-  return { logs, lines };
+  return { logs, lines, clock };
 };
 const connect: LogEntry = { eventType: 'Connect', status: 'Success', protocol: 'MQTT' };
 
@@ -168,6 +176,28 @@ test('a denied publish becomes an ERROR with the topic, the reason and a sentenc
   const { topicName, reason, details } = JSON.parse(lines[0] ?? '');
   assert.deepEqual([topicName, reason], ['a/b', 'AUTHORIZATION_FAILURE']);
   assert.match(details, /iot:Publish/);
+});
+
+test('strangers write so many events a second and no more; what they lost is told, and nobody else loses any', () => {
+  const { logs, lines, clock } = open(levels('INFO', { byEventType: new Map([['Connection.AuthNError', 'ERROR']]) }));
+  const refused = {
+    account,
+    eventType: 'Connection.AuthNError',
+    status: 'Failure',
+    reason: 'NOT_AUTHENTICATED',
+  } as const;
+  for (let i = 0; i < strangerEventsPerSecondMax + 3; i++) logs.attempt(refused);
+  assert.equal(lines.length, strangerEventsPerSecondMax);
+  logs.attempt({ ...refused, eventType: 'Publish-In', reason: 'AUTHORIZATION_FAILURE' });
+  assert.equal(lines.length, strangerEventsPerSecondMax + 1);
+  clock.nowMs += 1000;
+  logs.attempt(refused);
+  const [told, next] = lines.slice(-2).map((line) => JSON.parse(line));
+  assert.deepEqual(
+    [told.eventType, told.details],
+    ['LogEventsDropped', '3 log events were dropped: strangerEventsPerSecondMax'],
+  );
+  assert.equal(next.eventType, 'Connection.AuthNError');
 });
 
 test('foreign text is cut, and cannot move a cursor', () => {

@@ -40,6 +40,11 @@ const traffic: readonly (readonly [LogEventType, LogLevel])[] = [
 export const logTextCharactersMax = 2048;
 /** Entries of a list in an event, such as the filters of one packet. */
 export const logListMax = 100;
+/**
+ * Events of Connection.AuthNError per second and account: whoever causes them has proven nothing, and must not push everything else out of the account's
+ * files. Further ones are counted, in a line before the next one that is written.
+ */
+export const strangerEventsPerSecondMax = 20;
 
 const verbosity: Record<LogThreshold, number> = { DISABLED: 0, ERROR: 1, WARN: 2, INFO: 3, DEBUG: 4 };
 
@@ -95,7 +100,7 @@ const lineOf = (
 /** The line that stands for events which were given up before they were written. */
 export const droppedLine =
   ({ now, newId }: Pick<EventLogsOptions, 'now' | 'newId'>) =>
-  (account: AccountRegion, dropped: number): string =>
+  (account: AccountRegion, dropped: number, bound = 'logPendingMax'): string =>
     printableJson({
       timestamp: logTimestamp(now()),
       logLevel: 'WARN',
@@ -103,7 +108,7 @@ export const droppedLine =
       accountId: account.accountId,
       status: 'Failure',
       eventType: 'LogEventsDropped',
-      details: `${dropped} log events were dropped: logPendingMax`,
+      details: `${dropped} log events were dropped: ${bound}`,
     });
 
 export interface EventLogsOptions {
@@ -142,6 +147,24 @@ const entryOf = (record: JournalRecord, eventType: LogEventType, protocol: LogEn
 
 export const createEventLogs = ({ write, now, newId, trouble = () => undefined }: EventLogsOptions): OpenEventLogs => {
   const accounts = new Map<string, LogLevels>();
+  /** What strangers caused in this second, of accounts that have levels. */
+  const strangers = new Map<string, { sinceMs: number; events: number }>();
+  const dropped = droppedLine({ now, newId });
+
+  /** Whether one more event that a stranger caused is written. */
+  const takesStranger = (account: AccountRegion): boolean => {
+    const key = accountKey(account);
+    const second = strangers.get(key) ?? { sinceMs: now(), events: 0 };
+    strangers.set(key, second);
+    if (Math.abs(now() - second.sinceMs) >= 1000) {
+      const lost = second.events - strangerEventsPerSecondMax;
+      second.sinceMs = now();
+      second.events = 0;
+      if (lost > 0) write(account, dropped(account, lost, 'strangerEventsPerSecondMax'));
+    }
+    second.events++;
+    return second.events <= strangerEventsPerSecondMax;
+  };
 
   const wants = (account: AccountRegion, eventType: LogEventType, level: LogLevel, subject: LogSubject): boolean => {
     const levels = accounts.get(accountKey(account));
@@ -158,8 +181,10 @@ export const createEventLogs = ({ write, now, newId, trouble = () => undefined }
   const logs: OpenEventLogs & { revision: number } = {
     revision: 0,
     setLevels(account, levels) {
-      if (levels === undefined) accounts.delete(accountKey(account));
-      else accounts.set(accountKey(account), levels);
+      if (levels === undefined) {
+        accounts.delete(accountKey(account));
+        strangers.delete(accountKey(account));
+      } else accounts.set(accountKey(account), levels);
       logs.revision++;
     },
     wantsTraffic: (account, subject) =>
@@ -171,6 +196,7 @@ export const createEventLogs = ({ write, now, newId, trouble = () => undefined }
       const level = status === 'Failure' ? 'ERROR' : 'INFO';
       if (!wants(account, eventType, level, { clientId, sourceIp, principalId: certificateId })) return;
       try {
+        if (eventType === 'Connection.AuthNError' && !takesStranger(account)) return;
         log(account, entryOf(record, eventType, record.protocol ?? 'MQTT'));
       } catch (error) {
         trouble(error);
