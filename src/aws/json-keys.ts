@@ -3,7 +3,7 @@
  * This scanner walks a text that JSON.parse has already accepted, so it need not check the grammar: it follows brackets, strings and commas, and
  * keeps one frame per open bracket. Equal means equal after unescaping.
  */
-import { quoted } from './quoted.ts';
+import { inside, quoted } from './quoted.ts';
 
 interface Frame {
   /** Keys seen so far; undefined for an array. */
@@ -13,10 +13,7 @@ interface Frame {
 }
 
 const place = (frames: readonly Frame[]): string =>
-  frames
-    .map(({ at }) => (typeof at === 'number' ? `[${at}]` : `.${at}`))
-    .join('')
-    .replace(/^\./, '');
+  frames.reduce((outer, { at }) => (typeof at === 'number' ? `${outer}[${at}]` : inside(outer, at)), '');
 
 /** Index of the closing quote of the string whose opening quote is at `start`. */
 function closingQuote(json: string, start: number): number {
