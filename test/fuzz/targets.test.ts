@@ -17,6 +17,7 @@ const executions: Readonly<Record<string, number>> = {
   csr: 3_000,
   issued: 1_500,
   policy: 12_000,
+  template: 8_000,
   marker: 30_000,
   arn: 60_000,
   'journal-query': 8_000,

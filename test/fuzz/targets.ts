@@ -11,6 +11,7 @@ export const targets: Readonly<Record<string, OpenTarget>> = {
   csr: async () => (await import('./targets/csr.ts')).default(),
   issued: async () => (await import('./targets/issued.ts')).default(),
   policy: async () => (await import('./targets/policy.ts')).default(),
+  template: async () => (await import('./targets/template.ts')).default(),
   marker: async () => (await import('./targets/marker.ts')).default(),
   arn: async () => (await import('./targets/arn.ts')).default(),
   'journal-query': async () => (await import('./targets/journal-query.ts')).default(),
