@@ -221,15 +221,14 @@ describe('functions (spec provisioning.md 7.6)', () => {
   }
 
   test('names that objects inherit have no value', () => {
-    for (const [name, given] of [
-      ['constructor', {}],
-      ['S', Object.create({ S: 'inherited' })],
-    ] as const) {
+    for (const name of ['constructor', 'S']) {
       const members = { Parameters: { [name]: text }, DeviceConfiguration: { value: { Ref: name } } };
       const template = parseTemplate(JSON.stringify({ Resources: { certificate }, ...members }), 'FLEET_PROVISIONING');
-      assert.match(
+      const given = Object.assign(Object.create({ S: 'inherited' }), { [certificateIdParameter]: id });
+      const message = `DeviceConfiguration.value.Ref: parameter "${name}" has neither value nor Default`;
+      assert.equal(
         refusal(() => evaluateTemplate(template, given)),
-        new RegExp(`"${name}" has neither value nor Default$`),
+        message,
       );
     }
   });
