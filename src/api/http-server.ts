@@ -137,27 +137,29 @@ export const createHttpServer = ({ limits, dispatch, service, log, newId, strang
       underWay += 1;
     }
   };
-  const hasBody = ({ headerMap }: Incoming): boolean =>
-    headerMap.has('transfer-encoding') || (headerMap.get('content-length') ?? '0') !== '0';
-  const withBoundedWait = (request: Incoming): Incoming => ({
-    ...request,
-    async body() {
-      if (!hasBody(request)) return request.body();
-      const { promise: givenUp, reject: giveUp } = Promise.withResolvers<never>();
-      // a body that is there is read in no time: so it is the one withheld for longest that goes, and it may be withheld on purpose
-      const [longest] = awaited.size >= limits.bodiesMax ? awaited : [];
-      if (longest) {
-        awaited.delete(longest);
-        longest(tooMany());
-      }
-      awaited.add(giveUp);
-      return receiving(() => Promise.race([request.body(), givenUp])).finally(() => awaited.delete(giveUp));
-    },
-  });
+  /** The request behind a message, with the wait for its body bounded. */
+  const received = (message: IncomingMessage): Incoming => {
+    const request = incoming(message, limits.bodyBytesMax);
+    if (!announcesBody(message)) return request;
+    return {
+      ...request,
+      async body() {
+        const { promise: givenUp, reject: giveUp } = Promise.withResolvers<never>();
+        // a body that is there is read in no time: so it is the one withheld for longest that goes, and it may be withheld on purpose
+        const [longest] = awaited.size >= limits.bodiesMax ? awaited : [];
+        if (longest) {
+          awaited.delete(longest);
+          longest(tooMany());
+        }
+        awaited.add(giveUp);
+        return receiving(() => Promise.race([request.body(), givenUp])).finally(() => awaited.delete(giveUp));
+      },
+    };
+  };
 
   const serve = async (message: IncomingMessage, response: ServerResponse): Promise<void> => {
     const requestId = newId();
-    const request = withBoundedWait(incoming(message, limits.bodyBytesMax));
+    const request = received(message);
     const done = underWay > limits.requestsMax ? overloaded(requestId) : await dispatch(request, requestId);
     const { answer, origin, ...logged } = done;
     log({ requestId, method: request.method, path: request.path, status: answer.status, ...logged });
