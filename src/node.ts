@@ -379,6 +379,7 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
       async advance(ms) {
         offsetMs += ms;
         await authorities.recheck();
+        await logging.idle();
         broker.tick(now());
         await tasks.turn();
       },

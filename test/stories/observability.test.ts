@@ -135,6 +135,7 @@ test("what the SDK sets as logging level is written, at once and per client, to 
 
   const formerPort = dev1.socket.localPort;
   await iot.send(new DeleteV2LoggingLevelCommand({ targetType: 'CLIENT_ID', targetName: 'dev1' }));
+  await node.clock.advance(0); // levels act when they have been read again
   await dev1.client.publishAsync('a/b', 'x', { qos: 1 });
   const usurper = await connectDevice(node, identity, { clientId: 'dev1', version: 5 });
   const all = await readLog(booted, ({ reason }) => reason === 'DUPLICATE_CLIENT_ID');
