@@ -49,6 +49,8 @@ export interface Limits {
   readonly topicAliasMax: number;
   /** Bytes waiting to be written to one connection; beyond it QoS 0 messages for it are dropped and QoS 1 publishers are held back. */
   readonly outboundBytesMax: number;
+  /** The same, and messages that wait or are unacknowledged, of all connections together (mqtt/outbound.ts); beyond it the slowest are closed. */
+  readonly outboundBytesPerNodeMax: number;
   /** Connections of this node; one more is closed before its handshake. */
   readonly connectionsMax: number;
   /** TLS handshakes under way at once; further ones wait, `connectionsMax` bounds how many. */
@@ -119,6 +121,7 @@ export const awsLimits: Limits = Object.freeze({
   inflightMax: 100,
   topicAliasMax: 8,
   outboundBytesMax: 1_048_576,
+  outboundBytesPerNodeMax: 536_870_912,
   connectionsMax: 100_000,
   handshakesMax: 64,
   clientHelloBytesMax: 65_536,

@@ -397,3 +397,13 @@ test('whatever a record holds, its explanation can be printed and every command 
   );
   assert.deepEqual(runHarmlessly(collected.filter((line) => !line.includes(':?'))), []);
 });
+
+test('a slow client that was disconnected is told so, and not that messages were dropped', () => {
+  const { sentence } = explained({
+    eventType: 'Disconnect',
+    reason: 'SLOW_CONSUMER',
+    detail: 'outboundBytesPerNodeMax',
+    clientId: 'dev1',
+  });
+  assert.match(sentence, /"dev1" read or acknowledged too slowly and was disconnected.*outboundBytesPerNodeMax/);
+});

@@ -290,6 +290,12 @@ export const explain = (record: StoredRecord, surroundings: Surroundings): Expla
         'Give every device a client id of its own.',
       );
     case 'SLOW_CONSUMER':
+      if (record.eventType === 'Disconnect') {
+        return told(
+          `${client(record)} read or acknowledged too slowly and was disconnected, because this node had no memory left for what waits${detail(record)}.`,
+          'Let the client read faster, or subscribe to less; what a kept session was to get with QoS 1 waits for it.',
+        );
+      }
       return told(
         `${client(record)} read too slowly, and messages for it were dropped${detail(record)}.`,
         'Let the client read faster, subscribe to less, or use QoS 1.',

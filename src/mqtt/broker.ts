@@ -22,6 +22,7 @@ import { FanOutLine } from './fan-out.ts';
 import { announceEnd, disconnected as recordEnd } from './lifecycle.ts';
 import { expiresAt, Message, type Qos } from './message.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
+import { Outbound } from './outbound.ts';
 import { Turn } from './outbox.ts';
 import { packetType } from './packets/codes.ts';
 import type { ConnectWill } from './packets/connect.ts';
@@ -86,6 +87,8 @@ export interface BrokerSizes {
   /** Of clients that are connected, or kept for clients that are not. */
   readonly sessions: number;
   readonly retained: number;
+  /** In memory for receivers that have not taken or acknowledged it yet; at most about `outboundBytesPerNodeMax`. */
+  readonly outboundBytes: number;
 }
 
 /** What the broker says about a connected client. */
@@ -165,9 +168,12 @@ export const createBroker = ({
     turn: new Turn(),
     effort: { units: 0 },
     fanOuts: new FanOutLine(),
+    outbound: new Outbound(options.limits.outboundBytesPerNodeMax, () => [...connections, ...lingering]),
   };
   const scopes = new Map<string, Scope>();
   const connections = new Set<Connection>();
+  /** Ended, but their last bytes are still to be taken. */
+  const lingering = new Set<Connection>();
   const sockets = new Set<Duplex>();
   let closing = false;
 
@@ -218,6 +224,7 @@ export const createBroker = ({
 
   const ended = (connection: Connection, ending: Ending): void => {
     connections.delete(connection);
+    if (connection.heldBytes > 0) lingering.add(connection);
     recordEnd(connection, ending);
     const { client } = connection;
     if (client === undefined) return;
@@ -242,8 +249,12 @@ export const createBroker = ({
         return;
       }
       sockets.add(socket);
-      socket.once('close', () => sockets.delete(socket));
-      connections.add(new Connection(context, { socket, peer }, apply, ended));
+      const connection = new Connection(context, { socket, peer }, apply, ended);
+      connections.add(connection);
+      socket.once('close', () => {
+        sockets.delete(socket);
+        lingering.delete(connection);
+      });
     },
     publish(account, { topic, payload, qos, retain = false, properties = {} }) {
       if (!retain && !scopes.has(accountKey(account))) return undefined;
@@ -274,6 +285,7 @@ export const createBroker = ({
       connections: connections.size,
       sessions: [...scopes.values()].reduce((sum, { size }) => sum + size, 0),
       retained: retained.size,
+      outboundBytes: context.outbound.bytes,
     }),
     open: () => restore(context, scopeOf),
     async sweep(nowMs) {

@@ -10,6 +10,7 @@ import { type Carrier, signedWebsocketMsMax } from './carrier.ts';
 import type { Client } from './client.ts';
 import { type BrokerContext, effortBytesShift, effortPerLook } from './context.ts';
 import { type Ending, endings } from './ending.ts';
+import { type Holding, slowMsMin } from './outbound.ts';
 import { Outbox } from './outbox.ts';
 import { code, PacketFault, packetType } from './packets/codes.ts';
 import { PacketReader } from './packets/reader.ts';
@@ -45,7 +46,7 @@ const pause = {
 } as const;
 type Pause = (typeof pause)[keyof typeof pause];
 
-export class Connection implements Publisher {
+export class Connection implements Publisher, Holding {
   readonly context: BrokerContext;
   readonly peer: Peer;
   readonly reader: PacketReader;
@@ -92,7 +93,7 @@ export class Connection implements Publisher {
     this.#rules = rules;
     this.#onEnd = onEnd;
     this.reader = new PacketReader(context.limits.packetBytesMax, context.limits.dialect.qosMax);
-    this.outbox = new Outbox(wire.socket, context.turn, () => this.#drained());
+    this.outbox = new Outbox(wire.socket, context.turn, () => this.#drained(), context.outbound.change);
     this.#lastPacketMs = context.now();
     context.wheel.schedule(this.#silence, this.#lastPacketMs + context.limits.connectPacketMs);
     const { socket, peer } = wire;
@@ -202,6 +203,20 @@ export class Connection implements Publisher {
     }
     this.#socket.resume(); // what still arrives is discarded: unread bytes would turn the close into a reset
     this.context.wheel.schedule(this.#silence, this.context.now() + closeGraceMs);
+  }
+
+  get heldBytes(): number {
+    return this.outbox.heldBytes + (this.client?.receiver.heldBytes ?? 0);
+  }
+
+  get isSlow(): boolean {
+    return this.isEnded || this.outbox.blockedMs >= slowMsMin || this.client?.receiver.isCongested === true;
+  }
+
+  cut(): void {
+    this.end(endings.slowest);
+    this.outbox.discard();
+    this.#socket.destroy();
   }
 
   /** Something that is not the client's fault went wrong. */

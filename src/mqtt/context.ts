@@ -7,6 +7,7 @@ import type { Admit } from './authority.ts';
 import type { Events } from './events.ts';
 import type { FanOutLine } from './fan-out.ts';
 import type { Metrics } from './metrics.ts';
+import type { Outbound } from './outbound.ts';
 import type { Turn } from './outbox.ts';
 import type { Quotas } from './quotas.ts';
 import type { Retained } from './retained.ts';
@@ -57,4 +58,5 @@ export interface BrokerContext {
   readonly turn: Turn;
   readonly effort: Effort;
   readonly fanOuts: FanOutLine;
+  readonly outbound: Outbound;
 }

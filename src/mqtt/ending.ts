@@ -64,6 +64,13 @@ export const endings = {
     code: code.administrativeAction,
     failure: 'WEBSOCKET_TTL_EXPIRATION',
   },
+  /** It kept too much waiting while the node had no room left. */
+  slowest: {
+    disconnectReason: 'THROTTLED',
+    code: code.quotaExceeded,
+    failure: 'SLOW_CONSUMER',
+    detail: 'outboundBytesPerNodeMax',
+  },
   unauthorized: { disconnectReason: 'AUTH_ERROR', code: code.notAuthorized },
   byCall: { disconnectReason: 'API_INITIATED_DISCONNECT', code: code.administrativeAction },
   shutDown: { disconnectReason: 'SERVER_INITIATED_DISCONNECT', code: code.serverShuttingDown },

@@ -62,7 +62,7 @@ export class Enqueuing {
     if (!queue.isAttached) this.#context.metrics['Queued.Success']++;
     const make = () => ({ topic, encoded: this.#message.encoded(queue.owner.version, qos, extras) });
     const entry = queue.add(cost, make);
-    this.#write(queue.owner, entry.position, kept);
+    this.#write(queue.owner, entry.position, kept, cost);
     this.#written.push({
       owner: queue.owner,
       position: entry.position,
@@ -82,7 +82,7 @@ export class Enqueuing {
     if (!this.#fits(group, cost)) return false;
     this.#context.metrics['Queued.Success']++;
     const entry = group.add(cost);
-    this.#write(group.owner, entry.position, kept);
+    this.#write(group.owner, entry.position, kept, cost);
     this.#written.push({
       owner: group.owner,
       position: entry.position,
@@ -114,9 +114,9 @@ export class Enqueuing {
     );
   }
 
-  #write(owner: Owner, position: number, kept: KeptMessage): void {
+  #write(owner: Owner, position: number, kept: KeptMessage, cost: number): void {
     this.#statements.push(this.#context.sessions.row(owner, position, kept));
-    this.#bytes += kept.payload.length;
+    this.#bytes += cost;
   }
 
   /** Nobody was told that the message was taken. Whether its rows were written may be unknown, so they are removed. */

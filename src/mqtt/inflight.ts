@@ -85,7 +85,7 @@ export class Inflight implements Timed {
 
   /** Sends a message that `isReady` was asked about, under an identifier that its session knows. */
   sendAs(encoded: EncodedPublish, packetId: number, isRepeated: boolean): void {
-    this.bytes += keptBytes(encoded);
+    this.#hold(encoded);
     this.#keep(encoded, packetId);
     if (isRepeated) this.#writeAgain(encoded, packetId);
     else this.#write(encoded, packetId);
@@ -93,15 +93,15 @@ export class Inflight implements Timed {
 
   /** The same for a QoS 2 message that the client has received on an earlier connection: only its PUBREL is sent again. */
   releaseAs(encoded: EncodedPublish, packetId: number): void {
-    this.bytes += keptBytes(encoded);
+    this.#hold(encoded);
     this.#keep(encoded, packetId).progress = 'released';
     this.#writeRelease(packetId);
   }
 
   /** Sends now or as soon as the window and the outbox have room. The caller bounds `bytes`. */
   offer(encoded: EncodedPublish, awaited?: Awaited): void {
-    this.bytes += keptBytes(encoded);
-    const offered: Offered = awaited === undefined ? encoded : { ...encoded, awaited };
+    const offered: Offered = awaited === undefined ? encoded : { ...encoded, keepers: 0, awaited };
+    this.#hold(offered);
     if (this.isReady(encoded)) this.#send(offered);
     else this.#waiting.push(offered);
   }
@@ -111,7 +111,7 @@ export class Inflight implements Timed {
     const sent = this.#sent.get(packetId);
     if (sent === undefined) return undefined;
     this.#sent.delete(packetId);
-    this.bytes -= keptBytes(sent.encoded);
+    this.#letGo(sent.encoded);
     sent.encoded.awaited?.settled();
     this.#ids?.settled(packetId);
     this.proceed();
@@ -141,7 +141,7 @@ export class Inflight implements Timed {
       if (!this.#hasRoom(encoded)) break;
       this.#first++;
       if (isExpired(encoded, this.#context.now)) {
-        this.bytes -= keptBytes(encoded);
+        this.#letGo(encoded);
         encoded.awaited?.settled();
       } else this.#send(encoded);
     }
@@ -175,9 +175,20 @@ export class Inflight implements Timed {
     this.#sent.clear();
     this.#waiting = [];
     this.#first = 0;
-    this.bytes = 0;
+    for (const { encoded } of sent) this.#letGo(encoded);
+    for (const encoded of waiting) this.#letGo(encoded);
     for (const { encoded } of sent) encoded.awaited?.lost(true);
     for (const { awaited } of waiting) awaited?.lost(false);
+  }
+
+  #hold(encoded: Offered): void {
+    this.bytes += keptBytes(encoded);
+    this.#context.outbound.hold(encoded);
+  }
+
+  #letGo(encoded: Offered): void {
+    this.bytes -= keptBytes(encoded);
+    this.#context.outbound.release(encoded);
   }
 
   #fits(encoded: EncodedPublish): boolean {

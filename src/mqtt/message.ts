@@ -28,6 +28,8 @@ export interface EncodedPublish {
   readonly expiryAt: number;
   /** When the message expires, in ms of the node's clock; Infinity = never. */
   readonly expiresAtMs: number;
+  /** How many keep it (`Outbound`). */
+  keepers: number;
 }
 
 /** Where a message came from: a received packet or a call. Positions are offsets into `source`. */
@@ -145,7 +147,7 @@ export class Message {
       if (identifiers !== undefined) at += identifiers.copy(bytes, at);
     }
     this.source.copy(bytes, at, this.#payloadStart, this.#payloadEnd);
-    return { qos, bytes, idAt, expiryAt, expiresAtMs: this.expiresAtMs };
+    return { qos, bytes, idAt, expiryAt, expiresAtMs: this.expiresAtMs, keepers: 0 };
   }
 }
 

@@ -62,11 +62,18 @@ export class Outbox implements Outlet {
   #backlog = nothing;
   #backlogBytes = 0;
   #ended = false;
+  /** What this node holds for it: what the socket was given and has not taken, and the backlog. */
+  heldBytes = 0;
+  /** Since when the socket has taken nothing, by `performance.now()`; meaningless while something else is not held. */
+  #blockedAtMs = 0;
+  readonly #onHeld: (bytes: number) => void;
 
-  constructor(socket: Duplex, turn: Turn, onDrained: () => void) {
+  /** `onHeld` is told of every change of `heldBytes`. */
+  constructor(socket: Duplex, turn: Turn, onDrained: () => void, onHeld: (bytes: number) => void = () => undefined) {
     this.#socket = socket;
     this.#turn = turn;
     this.#onDrained = onDrained;
+    this.#onHeld = onHeld;
     socket.on('drain', () => this.#drained());
   }
 
@@ -74,6 +81,11 @@ export class Outbox implements Outlet {
   hasRoom(bytes: number, bytesMax: number): boolean {
     if (this.queuedBytes + bytes > bytesMax && this.#blockedBytes === 0) this.flush();
     return this.queuedBytes === 0 || this.queuedBytes + bytes <= bytesMax;
+  }
+
+  /** How long the socket has taken nothing, milliseconds; 0 = it takes what it is given. */
+  get blockedMs(): number {
+    return this.#blockedBytes === 0 ? 0 : performance.now() - this.#blockedAtMs;
   }
 
   /** Bytes `source[start, end)`; they must not change any more: the socket may still hold them when the turn is over. */
@@ -117,17 +129,44 @@ export class Outbox implements Outlet {
     if (this.#turnBytes > 0) this.#keep();
     this.#ended = true;
     if (this.#socket.writable) {
-      if (this.#backlogBytes > 0) this.#socket.write(this.#backlog.subarray(0, this.#backlogBytes));
+      if (this.#backlogBytes > 0) this.#write(this.#backlog.subarray(0, this.#backlogBytes));
       this.#socket.end();
     }
     this.#backlog = nothing;
     this.#backlogBytes = 0;
     this.queuedBytes = 0;
+    this.#hold();
+    if (this.#blockedBytes === 0) return;
+    if (this.#socket.destroyed) this.discard();
+    else this.#socket.once('close', () => this.discard());
+  }
+
+  /** The socket is gone, and what it held with it. */
+  discard(): void {
+    this.#ended = true;
+    this.#clear();
+    this.#backlog = nothing;
+    this.#backlogBytes = 0;
+    this.#blockedBytes = 0;
+    this.queuedBytes = 0;
+    this.#hold();
+  }
+
+  #hold(): void {
+    const heldBytes = this.#blockedBytes + this.#backlog.length;
+    if (heldBytes === this.heldBytes) return;
+    this.#onHeld(heldBytes - this.heldBytes);
+    this.heldBytes = heldBytes;
   }
 
   #write(bytes: Buffer): void {
-    if (this.#socket.write(bytes)) this.queuedBytes -= bytes.length;
-    else this.#blockedBytes = bytes.length;
+    if (this.#socket.write(bytes)) {
+      this.queuedBytes -= bytes.length;
+      return;
+    }
+    this.#blockedBytes += bytes.length;
+    this.#blockedAtMs = performance.now();
+    this.#hold();
   }
 
   #drained(): void {
@@ -140,6 +179,7 @@ export class Outbox implements Outlet {
       this.#backlogBytes = 0;
       this.#write(bytes);
     }
+    this.#hold();
     this.#onDrained();
   }
 
@@ -161,6 +201,7 @@ export class Outbox implements Outlet {
     }
     this.#copy(this.#backlog, this.#backlogBytes);
     this.#backlogBytes = total;
+    this.#hold();
     this.#clear();
   }
 

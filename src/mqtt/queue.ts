@@ -87,6 +87,18 @@ export interface QueueWorld<M, O> {
   readonly memoryBytesMax: number;
   /** Calls `flush` when the turn ends. */
   schedule(queue: { flush(): void }): void;
+  /** Told of messages in memory; absent: nobody counts them. */
+  readonly memory?: QueueMemory<M>;
+}
+
+/** What all queues of the node hold in memory. */
+export interface QueueMemory<M> {
+  /** There is none left: a queue holds one message at a time, the others wait in the store alone. */
+  readonly isScarce: boolean;
+  hold(message: M): void;
+  release(message: M): void;
+  /** So many bytes are being read from the store, or are not any more. */
+  change(bytes: number): void;
 }
 
 const entryOf = <M>(position: number, cost: number): Entry<M> => ({
@@ -182,8 +194,7 @@ export class Queue<M, O> {
     this.#writing ??= new Set();
     this.#writing.add(entry);
     if (this.#sink === undefined || !this.#hasRoom(cost)) return entry;
-    entry.message = make();
-    this.#unsentBytes += cost;
+    this.#keep(entry, make());
     if (!isCurrent) return entry;
     this.#unsent ??= [];
     this.#unsent.push(entry);
@@ -233,10 +244,9 @@ export class Queue<M, O> {
     if (this.#sent?.size) this.#unsettled = new Set([...(this.#unsettled ?? []), ...this.#sent.keys()]);
     else if (this.#unsettled?.size === 0) this.#unsettled = undefined;
     this.#sent = undefined;
-    for (const entry of [...(this.#unsent ?? []), ...(this.#writing ?? [])]) entry.message = undefined;
+    for (const entry of [...(this.#unsent ?? []), ...(this.#writing ?? [])]) this.#drop(entry);
     this.#unsent = undefined;
     this.#first = 0;
-    this.#unsentBytes = 0;
   }
 
   /** Its owner is no more, nor are its rows. */
@@ -293,7 +303,7 @@ export class Queue<M, O> {
       if (this.#sink !== sink) return; // it has ended its connection
       if (verdict === 'later') break;
       this.#first++;
-      this.#unsentBytes -= entry.cost;
+      this.#drop(entry);
       if (verdict === 'gone' && !entry.isGone) this.#remove(entry);
     }
     if (this.#first > 0 && (this.#first === this.#unsent?.length || this.#first >= 1024)) {
@@ -330,12 +340,33 @@ export class Queue<M, O> {
     this.#writing?.delete(entry);
     if (this.#writing?.size === 0 && this.#sink === undefined) this.#writing = undefined;
     if (entry.position <= this.#cursor || entry.message === undefined) return;
-    entry.message = undefined;
-    this.#unsentBytes -= entry.cost;
+    this.#drop(entry);
+  }
+
+  /** What this queue holds in memory. */
+  get memoryBytes(): number {
+    return this.#unsentBytes;
+  }
+
+  get #memoryBytesMax(): number {
+    return this.#world.memory?.isScarce ? 0 : this.#world.memoryBytesMax;
   }
 
   #hasRoom(cost: number): boolean {
-    return this.#unsentBytes === 0 || this.#unsentBytes + cost <= this.#world.memoryBytesMax;
+    return this.#unsentBytes === 0 || this.#unsentBytes + cost <= this.#memoryBytesMax;
+  }
+
+  #keep(entry: Entry<M>, message: M): void {
+    entry.message = message;
+    this.#unsentBytes += entry.cost;
+    this.#world.memory?.hold(message);
+  }
+
+  #drop(entry: Entry<M>): void {
+    if (entry.message === undefined) return;
+    this.#world.memory?.release(entry.message);
+    entry.message = undefined;
+    this.#unsentBytes -= entry.cost;
   }
 
   #offer(entry: Entry<M>, sink: Sink<M>): Verdict {
@@ -351,7 +382,6 @@ export class Queue<M, O> {
     if (verdict === 'later') return verdict;
     this.#unsettled?.delete(packetId);
     if (entry.position > this.#sentUpTo) this.#sentUpTo = entry.position;
-    entry.message = undefined;
     return verdict;
   }
 
@@ -378,7 +408,8 @@ export class Queue<M, O> {
 
   /** Reads a page back when there is room for it. */
   #fill(sink: Sink<M>): void {
-    const { rows, memoryBytesMax } = this.#world;
+    const { rows } = this.#world;
+    const memoryBytesMax = this.#memoryBytesMax;
     if (this.#reading || !this.isBehind || this.#unsentBytes > memoryBytesMax / 2) return;
     const after = this.#cursor;
     const upTo = this.#writtenUpTo();
@@ -387,14 +418,21 @@ export class Queue<M, O> {
       return; // it goes on when that one is durable
     }
     this.#reading = true;
-    rows.read(this.owner, { after, upTo, bytes: memoryBytesMax - this.#unsentBytes }).then(
+    const bytes = Math.max(1, memoryBytesMax - this.#unsentBytes);
+    this.#world.memory?.change(bytes);
+    const done = (): void => {
+      this.#reading = false;
+      this.#world.memory?.change(-bytes);
+    };
+    rows.read(this.owner, { after, upTo, bytes }).then(
       ({ messages, isWhole }) => {
-        this.#reading = false;
+        done();
         if (this.#sink === sink) {
           for (const { position, cost, message, isReleased } of messages) {
             this.#unsent ??= [];
-            this.#unsent.push({ ...entryOf<M>(position, cost), message, isDurable: true, isReleased });
-            this.#unsentBytes += cost;
+            const entry: Entry<M> = { ...entryOf<M>(position, cost), isDurable: true, isReleased };
+            this.#unsent.push(entry);
+            this.#keep(entry, message);
           }
           this.#cursor = isWhole ? upTo : (messages.at(-1)?.position ?? upTo);
           if (!this.isBehind) this.#isUneven = false;
@@ -402,7 +440,7 @@ export class Queue<M, O> {
         this.proceed();
       },
       (error: unknown) => {
-        this.#reading = false;
+        done();
         if (this.#sink === sink) sink.failed(error);
         else this.proceed();
       },

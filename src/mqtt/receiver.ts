@@ -117,6 +117,11 @@ export class Receiver implements Sink<Deliverable> {
     this.#inflight = new Inflight(context, outbox, { sentMax, retries: version === 4, pace: this.pace });
   }
 
+  /** What is held in memory for this client, beside what its socket was given. */
+  get heldBytes(): number {
+    return this.#inflight.bytes + this.#undecidedBytes + (this.#queue?.memoryBytes ?? 0);
+  }
+
   get isCongested(): boolean {
     return this.#inflight.bytes > this.#context.limits.outboundBytesMax || this.#hasLongQueue(1 / 2);
   }
@@ -172,11 +177,18 @@ export class Receiver implements Sink<Deliverable> {
     }
     if (isExpired(encoded, this.#context.now) || this.#isTooLarge(encoded.bytes.length)) return 'gone';
     if (isStored && this.pace?.mayDrain() === false) return 'later';
-    if (!this.#inflight.isReady(encoded)) return 'later';
+    if (!this.#hasMemoryFor(encoded) || !this.#inflight.isReady(encoded)) return 'later';
     if (isStored) this.pace?.drain();
     this.#context.metrics['PublishOut.Success']++;
     this.#inflight.sendAs(encoded, packetId, isRepeated);
     return 'taken';
+  }
+
+  /** What is unacknowledged of a session's queue is bounded in bytes too: the rest waits where it is. */
+  #hasMemoryFor(encoded: EncodedPublish): boolean {
+    const { limits, outbound } = this.#context;
+    const { bytes } = this.#inflight;
+    return bytes === 0 || (!outbound.isScarce && bytes + keptBytes(encoded) <= limits.outboundBytesMax);
   }
 
   /** Delivers one message; false when this connection does not get it. `from` is held back when a QoS 1 message is more than it takes. */
@@ -365,7 +377,9 @@ export class Receiver implements Sink<Deliverable> {
 
   #takesQos0(bytes: number): boolean {
     if (this.#isTooLarge(bytes)) return false;
-    if (!this.#plan.outbox.hasRoom(bytes, this.#context.limits.outboundBytesMax)) return this.#drop(0);
+    const { limits, outbound } = this.#context;
+    if (outbound.isScarce && !this.#plan.outbox.hasRoom(bytes, 0)) return this.#drop(0, 'outboundBytesPerNodeMax');
+    if (!this.#plan.outbox.hasRoom(bytes, limits.outboundBytesMax)) return this.#drop(0);
     if (this.pace?.takeOrDrop() === false) return false;
     this.#context.metrics['PublishOut.Success']++;
     return true;
@@ -430,11 +444,11 @@ export class Receiver implements Sink<Deliverable> {
     if (this.#dropped > 0 && this.#plan.outbox.queuedBytes <= half) this.#reportDropped();
   }
 
-  #drop(qos: Qos): false {
+  #drop(qos: Qos, bound = 'outboundBytesMax'): false {
     this.#context.metrics['PublishOut.Throttle']++;
     this.#dropped++;
     if (this.#dropped === 1) {
-      this.#plan.record({ reason: 'SLOW_CONSUMER', detail: `QoS ${qos} messages are dropped: outboundBytesMax` });
+      this.#plan.record({ reason: 'SLOW_CONSUMER', detail: `QoS ${qos} messages are dropped: ${bound}` });
     }
     return false;
   }

@@ -23,11 +23,19 @@ export class SessionQueue extends Queue<Deliverable, SessionOwner> {
 
 /** What the queues of one account and region share. */
 export const sessionQueues = (context: BrokerContext, tally: Tally): QueueWorld<Deliverable, SessionOwner> => {
-  const { sessions, limits, turn, trouble } = context;
+  const { sessions, limits, turn, trouble, outbound } = context;
   return {
     tally,
     memoryBytesMax: limits.outboundBytesMax,
     schedule: (queue) => turn.add(queue),
+    memory: {
+      get isScarce() {
+        return outbound.isScarce;
+      },
+      hold: ({ encoded }) => outbound.hold(encoded),
+      release: ({ encoded }) => outbound.release(encoded),
+      change: outbound.change,
+    },
     rows: {
       async read(owner, page) {
         const { messages, isWhole } = await sessions.read(owner, page);

@@ -160,6 +160,7 @@ export default async (): Promise<Target> => {
     bed.advance(1_000);
     await bed.broker.sweep(bed.clock.nowMs);
     hold(bed.broker.sizes().sessions === 1, 'a session ends when its time is over');
+    hold(bed.broker.sizes().outboundBytes === 0, 'nothing is held for receivers that are gone');
     if (bed.broker.sizes().retained === 0) return;
     const control = bed.broker.control(accountA);
     for (const { topic } of await control.listRetained({ after: '', limit: turnsMax })) {
