@@ -5,7 +5,9 @@ import { certificates } from './certificates/feature.ts';
 import { domains } from './domains/feature.ts';
 import { messages } from './messages/feature.ts';
 import { policies } from './policies/feature.ts';
+import { findPolicy } from './policies/policy.ts';
 import { settings } from './settings/feature.ts';
+import { tags } from './tags/feature.ts';
 import { things } from './things/feature.ts';
 
 /** What slices need beyond a `Call`. */
@@ -17,6 +19,7 @@ export const allFeatures = (services: FeatureServices): readonly Feature[] => [
   messages(),
   accounts(),
   domains(services.endpoints),
+  tags({ policy: async (db, account, name) => (await findPolicy(db, account, name)) !== undefined }),
   certificates(services),
   things(),
   policies(),

@@ -7,12 +7,14 @@ import { migrations as accounts } from './accounts/migrations.ts';
 import { migrations as certificates } from './certificates/migrations.ts';
 import { migrations as policies } from './policies/migrations.ts';
 import { migrations as settings } from './settings/migrations.ts';
+import { migrations as tags } from './tags/migrations.ts';
 import { migrations as things } from './things/migrations.ts';
 
 export const allMigrations: readonly Migration[] = [
   ...tasks,
   ...retained,
   ...accounts,
+  ...tags,
   ...certificates,
   ...things,
   ...policies,

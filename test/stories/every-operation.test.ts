@@ -31,6 +31,7 @@ const neverYet: { readonly [operation: string]: Readonly<Record<string, string>>
   },
   GetConnection: { vpcEndpointId: 'VPC endpoints' },
   DescribeThing: { thingTypeName: 'thing types', billingGroupName: 'billing groups' },
+  ListTagsForResource: { nextToken: 'more tags than a resource can have' },
   ListThings: { 'things[].thingTypeName': 'thing types' },
 };
 
@@ -258,6 +259,11 @@ const policies = async ({ json, node, noted }: World, { second, third }: Certifi
   assert.deepEqual(await json(new iot.GetEffectivePoliciesCommand({ principal: target })), {
     effectivePolicies: [{ ...item('later'), policyDocument: documentOf('later') }],
   });
+
+  const [resourceArn, tag] = [policyArn, { Key: 'team', Value: 'blue' }];
+  assert.deepEqual(await json(new iot.TagResourceCommand({ resourceArn, tags: [tag] })), {});
+  assert.deepEqual(await json(new iot.ListTagsForResourceCommand({ resourceArn })), { tags: [tag] });
+  assert.deepEqual(await json(new iot.UntagResourceCommand({ resourceArn, tagKeys: ['team'] })), {});
 
   assert.deepEqual(await json(new iot.DetachPolicyCommand({ policyName, target })), {});
   assert.deepEqual(await json(new iot.DetachPrincipalPolicyCommand({ policyName, principal: other })), {});

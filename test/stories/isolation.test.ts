@@ -39,6 +39,7 @@ import {
   ListPrincipalPoliciesCommand,
   ListPrincipalThingsCommand,
   ListPrincipalThingsV2Command,
+  ListTagsForResourceCommand,
   ListTargetsForPolicyCommand,
   ListThingPrincipalsCommand,
   ListThingPrincipalsV2Command,
@@ -49,7 +50,9 @@ import {
   SetLoggingOptionsCommand,
   SetV2LoggingLevelCommand,
   SetV2LoggingOptionsCommand,
+  TagResourceCommand,
   TestAuthorizationCommand,
+  UntagResourceCommand,
   UpdateCertificateCommand,
   UpdateThingCommand,
 } from '@aws-sdk/client-iot';
@@ -79,6 +82,7 @@ interface Names {
   readonly certificatePem: string;
   readonly csr: string;
   readonly policyName: string;
+  readonly policyArn: string;
   /** Also the client id of a device, and the topic of a retained message. */
   readonly thingName: string;
 }
@@ -107,6 +111,7 @@ const pairs = (foreign: Names, own: Names) => [
   { policyName: foreign.policyName, thingName: foreign.thingName, target: foreign.certificateArn },
 ];
 const missing = 'ResourceNotFoundException';
+const tag = { Key: 'owner', Value: 'stranger' };
 
 /** What a simulated device asks for. */
 const authInfos = [{ actionType: 'PUBLISH' as const, resources: ['arn:aws:iot:us-east-1:111111111111:topic/a'] }];
@@ -153,6 +158,14 @@ const table: readonly Row[] = [
       new SetDefaultPolicyVersionCommand({ policyName, policyVersionId: '1' }),
       new DeletePolicyVersionCommand({ policyName, policyVersionId: '1' }),
       new DeletePolicyCommand({ policyName }),
+    ],
+  },
+  {
+    answer: missing,
+    asks: ({ policyArn: resourceArn }) => [
+      new ListTagsForResourceCommand({ resourceArn }),
+      new TagResourceCommand({ resourceArn, tags: [tag] }),
+      new UntagResourceCommand({ resourceArn, tagKeys: ['serial'] }),
     ],
   },
   {
@@ -373,7 +386,10 @@ const furnish = async (iot: IoTClient, who: AccountRegion, names: Names, second:
   await iot.send(new SetV2LoggingOptionsCommand({ defaultLogLevel: 'ERROR' }));
   for (const { policyName, thingName } of [names, second]) {
     await iot.send(levelOf(thingName));
-    await iot.send(new CreatePolicyCommand({ policyName, policyDocument: documentText('KnownToItsOwnerAlone1') }));
+    const tags = [{ Key: 'serial', Value: 'known-to-its-owner-alone' }];
+    await iot.send(
+      new CreatePolicyCommand({ policyName, policyDocument: documentText('KnownToItsOwnerAlone1'), tags }),
+    );
     await iot.send(
       new CreateThingCommand({ thingName, attributePayload: { attributes: { serial: 'known-to-its-owner-alone' } } }),
     );
@@ -423,6 +439,7 @@ const setUp = async (t: TestContext) => {
       certificatePem,
       csr,
       policyName: `${name}-policy`,
+      policyArn: iotArn(owner, 'policy', `${name}-policy`),
       thingName: `${name}-thing`,
     };
   };
@@ -456,10 +473,9 @@ const setUp = async (t: TestContext) => {
 test('no operation reaches into another account or region: what is there answers like what is not (design 5)', async (t) => {
   const { booted, known, ghost, own: ownNames, knownDevice, secrets } = await setUp(t);
   const before = await rowsOf(booted, owner);
-  assert.ok(
-    Object.values(before).every((rows) => rows.length > 0),
-    'the owner has rows in every table',
-  );
+  const empty = Object.keys(before).filter((name) => before[name]?.length === 0);
+  // QoS 2 is for `--limits open` only
+  assert.deepEqual(empty, ['mqtt_receipts'], 'the owner has rows in every table');
   const rowed = new Set(table.flatMap(({ asks }) => asks(known, ownNames)).map(operationOf));
   assert.deepEqual([...rowed].sort(), [...handled()].sort(), 'every handled operation has a row');
 
@@ -477,6 +493,7 @@ test('no operation reaches into another account or region: what is there answers
         const named = (names: Names): Names => ({
           ...names,
           certificateArn: iotArn(arnOf, 'cert', names.certificateId),
+          policyArn: iotArn(arnOf, 'policy', names.policyName),
         });
         const [real, unreal] = [named(known), named(ghost)];
         const unrealCommands = asks(unreal, own);
@@ -522,7 +539,10 @@ test("no list shows another account's, and no page marker of another account or 
   const paged = operations
     .filter(
       ({ name, input }) =>
-        handled().includes(name) && input?.members.some(({ name: member }) => /^(marker|nextToken)$/.test(member)),
+        handled().includes(name) &&
+        // has one page, and takes no token
+        name !== 'ListTagsForResource' &&
+        input?.members.some(({ name: member }) => /^(marker|nextToken)$/.test(member)),
     )
     .map(({ name }) => name);
   assert.deepEqual(pagedLists(known).map(operationOf).sort(), [...paged].sort(), 'every paged list has a row');

@@ -1,5 +1,6 @@
 import { Fault } from '../../aws/fault.ts';
 import type { Handler } from '../../feature.ts';
+import { readTags, saveTags } from '../tags/tag.ts';
 import { getPolicyRow, insertPolicy, policyItem, savePolicy } from './policy.ts';
 import {
   assertPolicyDocument,
@@ -11,14 +12,12 @@ import {
 /**
  * Creates a policy whose version 1 is its default. The document is kept and answered byte for byte.
  * Source: API reference, CreatePolicy; spec identity 5 (message), policy 2.1.
- * Faults: MalformedPolicyException, ResourceAlreadyExistsException (also for the same document), InvalidRequestException (tags).
+ * Faults: MalformedPolicyException, ResourceAlreadyExistsException (also for the same document), InvalidRequestException and
+ * LimitExceededException (tags).
  */
 export const createPolicy: Handler<'CreatePolicy'> = async (input, call) => {
   const { policyName = '', policyDocument = '' } = input;
-  if (input.tags && input.tags.length > 0) {
-    // nothing could read or remove them yet, and what is not kept must not be accepted
-    throw new Fault('InvalidRequestException', 'Tags are not available in this version of Fleetgate');
-  }
+  const tags = readTags(input.tags);
   assertPolicyDocument(policyDocument);
   const createdAtMs = call.now();
   const item = policyItem(call.account, policyName);
@@ -32,6 +31,7 @@ export const createPolicy: Handler<'CreatePolicy'> = async (input, call) => {
       );
     }
     await insertPolicyVersion(db, call.account, policyName, { version: 1, document: policyDocument, createdAtMs });
+    await saveTags(db, call.account, item.policyArn, tags);
   });
   return { ...item, policyDocument, policyVersionId: '1' };
 };

@@ -63,6 +63,7 @@ export const deletePolicy: Handler<'DeletePolicy'> = async (input, call) => {
     }
     await deletePolicyVersionRows(db, call.account, policyName);
     await deletePolicyRow(db, call.account, policyName);
+    await call.release(db, policyItem(call.account, policyName).policyArn);
   });
   call.changed('policy', policyName);
   return {};

@@ -7,6 +7,8 @@ import type { Call } from '../../feature.ts';
 import { certificateArn, insertCertificate } from '../certificates/certificate.ts';
 import { deleteCertificate } from '../certificates/delete-certificate.ts';
 import { migrations } from '../certificates/migrations.ts';
+import { tags } from '../tags/feature.ts';
+import { listTags } from '../tags/tag.ts';
 import { things } from '../things/feature.ts';
 import { attachPolicy, attachPrincipalPolicy, detachPolicy, detachPrincipalPolicy } from './attach-policy.ts';
 import { createPolicy, createPolicyVersion } from './create-policy.ts';
@@ -28,7 +30,7 @@ import {
 } from './operations.ts';
 
 const makePolicies = (t: TestContext) =>
-  makeCall(t, { features: [{ name: 'certificates', migrations }, things(), policies()] });
+  makeCall(t, { features: [tags({}), { name: 'certificates', migrations }, things(), policies()] });
 
 const register = async (call: Call, digit: string): Promise<string> => {
   const certificateId = digit.repeat(64);
@@ -113,11 +115,18 @@ test('white space does not count towards the 2048 characters of a document (poli
   await rejectsWith(long, 'MalformedPolicyException');
 });
 
-test('tags are refused rather than forgotten; an empty list of them is none', async (t) => {
+test('a policy has the tags that it was created with, and takes them along when it is deleted (API reference, CreatePolicy)', async (t) => {
   const { call } = await makePolicies(t);
   const tagged = { policyName: 'p', policyDocument: allowAll, tags: [{ Key: 'k', Value: 'v' }] };
-  await rejectsWith(createPolicy(tagged, call), 'InvalidRequestException', /Tags are not available/);
-  await createPolicy({ ...tagged, tags: [] }, call);
+  const tagsOf = () => listTags(call.db, call.account, iotArn(testAccount, 'policy', 'p'));
+  const reserved = { ...tagged, tags: [{ Key: 'aws:k', Value: 'v' }] };
+  await rejectsWith(createPolicy(reserved, call), 'InvalidRequestException', /reserved/);
+  await createPolicy(tagged, call);
+  const again = createPolicy({ ...tagged, tags: [{ Key: 'other', Value: 'v' }] }, call);
+  await rejectsWith(again, 'ResourceAlreadyExistsException');
+  assert.deepEqual(await tagsOf(), tagged.tags);
+  await deletePolicy({ policyName: 'p' }, call);
+  assert.deepEqual(await tagsOf(), []);
 });
 
 test('five versions at most; the id of a deleted one is never given again (identity check 34, policy 1)', async (t) => {
