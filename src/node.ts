@@ -126,20 +126,26 @@ const collectHandlers = (features: ReturnType<typeof allFeatures>): Handlers => 
   return collected;
 };
 
+/** What no setting leads to. */
+export interface NodeOptions {
+  /** Tests: false = the store is not synced to the disk, so that a loss of power loses what was acknowledged. */
+  readonly durable?: boolean;
+}
+
 /**
  * Starts a node. Faults: StartProblem and StoreUnavailable, each with a sentence for the operator; what was opened before is closed again.
  */
-export const startNode = async (config: Config): Promise<FleetNode> => {
+export const startNode = async (config: Config, { durable = true }: NodeOptions = {}): Promise<FleetNode> => {
   const opened = closing();
   try {
-    return await compose(config, opened);
+    return await compose(config, durable, opened);
   } catch (error) {
     await opened.run().catch(() => undefined);
     throw error;
   }
 };
 
-const compose = async (config: Config, opened: ReturnType<typeof closing>): Promise<FleetNode> => {
+const compose = async (config: Config, durable: boolean, opened: ReturnType<typeof closing>): Promise<FleetNode> => {
   const { limits, host, domain, region, accountId } = config;
   const names = isWildcard(host) ? config.names : [...config.names, host];
   const folder = resolve(config.dataFolder);
@@ -150,7 +156,7 @@ const compose = async (config: Config, opened: ReturnType<typeof closing>): Prom
   opened.add(log.flush);
 
   await prepareDataFolder(folder, config.store === undefined ? Object.values(storeFiles) : []);
-  const { store, journalStore } = await openStores({ folder, url: config.store });
+  const { store, journalStore } = await openStores({ folder, url: config.store, durable });
   opened.add(store.close);
   opened.add(journalStore.close);
 

@@ -10,6 +10,8 @@ export interface StoresOptions {
   readonly folder: string;
   /** `postgres://...`; without it, SQLite in the folder. */
   readonly url: string | undefined;
+  /** Tests: false = what was acknowledged survives the process, not the machine. No setting leads here. */
+  readonly durable?: boolean;
 }
 
 export interface Stores {
@@ -24,8 +26,8 @@ export const storeFiles = { store: 'fleetgate.db', journal: 'journal.db' } as co
 /** The journal writes once in a while, for itself. */
 const journalConnectionsMax = 2;
 
-const openFiles = async (folder: string): Promise<Stores> => {
-  const store = await openStore({ file: join(folder, storeFiles.store) });
+const openFiles = async (folder: string, durable: boolean): Promise<Stores> => {
+  const store = await openStore({ file: join(folder, storeFiles.store), durable });
   try {
     return { store, journalStore: await openStore({ file: join(folder, storeFiles.journal), durable: false }) };
   } catch (error) {
@@ -61,13 +63,13 @@ const makePrivate = (file: string): void => {
 };
 
 /** The database may be shared; the folder, with the keys that renew themselves in it, is one node's: the same lock keeps a node on files out. */
-const openDatabase = async (folder: string, url: string): Promise<Stores> => {
+const openDatabase = async (folder: string, url: string, durable: boolean): Promise<Stores> => {
   const file = join(folder, storeFiles.store);
   makePrivate(`${file}.lock`);
   const unlock = lockStore(file, folder);
   let store: Store | undefined;
   try {
-    const opened = await openPostgresStore({ url });
+    const opened = await openPostgresStore({ url, durable });
     store = opened;
     const rest = { schema: 'fleetgate_journal', durable: false, poolMax: journalConnectionsMax };
     const journalStore = await openPostgresStore({ url, ...rest });
@@ -80,5 +82,5 @@ const openDatabase = async (folder: string, url: string): Promise<Stores> => {
 };
 
 /** Opens both, or neither. Faults: StoreUnavailable, also when another node has the folder. */
-export const openStores = ({ folder, url }: StoresOptions): Promise<Stores> =>
-  url === undefined ? openFiles(folder) : openDatabase(folder, url);
+export const openStores = ({ folder, url, durable = true }: StoresOptions): Promise<Stores> =>
+  url === undefined ? openFiles(folder, durable) : openDatabase(folder, url, durable);
