@@ -36,7 +36,10 @@ export interface Limits {
   readonly dialect: Dialect;
   readonly clientIdBytesMax: number;
   readonly topicBytesMax: number;
-  /** Slashes in a topic or filter, not counting the prefix of Basic Ingest and of shared subscriptions. */
+  /**
+   * Slashes in a topic or filter, not counting the prefix of Basic Ingest and of shared subscriptions. Each level of a filter is a node of a tree that is
+   * walked by recursion: a few thousand would be too many.
+   */
   readonly topicSlashesMax: number;
   readonly payloadBytesMax: number;
   readonly packetBytesMax: number;
@@ -143,7 +146,7 @@ export const openLimits: Limits = Object.freeze({
   dialect: openDialect,
   clientIdBytesMax: 65_535,
   topicBytesMax: 65_535,
-  topicSlashesMax: 65_535,
+  topicSlashesMax: 1023,
   payloadBytesMax: 16_777_216,
   packetBytesMax: 16_908_288,
   subscriptionsPerConnectionMax: 1_000_000,

@@ -232,6 +232,26 @@ test('v5: subscribing again with another identifier, or with none, replaces it [
   await bed.broker.close(0);
 });
 
+test('topics and filters of 1023 slashes are taken and given up again; one more is refused', async () => {
+  const bed = open();
+  const [sender, reader] = [await bed.connect(5, 'sender'), await bed.connect(5, 'reader')];
+  const deepest = '/'.repeat(1023);
+  await subscribe(reader, deepest);
+  sender.send(publish(deepest, { qos: 1, messageId: 1 }));
+  assert.deepEqual(brief(await sender.take(1)), [['puback', 1]]);
+  assert.deepEqual(brief(await reader.take(1)), [['publish', deepest, 1, false, false]]);
+
+  reader.send({ cmd: 'subscribe', messageId: 2, subscriptions: [{ topic: `${deepest}/`, qos: 1 }] });
+  const suback = await reader.next();
+  assert.ok(suback.cmd === 'suback' && suback.granted[0] === 0x8f);
+  sender.send(publish(`${deepest}/`, { qos: 1, messageId: 2 }));
+  const puback = await sender.next();
+  assert.ok(puback.cmd === 'puback' && puback.reasonCode === 0x90);
+  reader.send({ cmd: 'disconnect' });
+  await reader.closed();
+  assert.deepEqual(await sender.settled(), [], 'the end of a deep subscription ends nobody else');
+});
+
 test('v5: Subscription Identifier 0 is a protocol error (MQTT 5.0 3.8.2.1.2)', async () => {
   const bed = open();
   const client = await bed.connect(5, 'c');
