@@ -398,6 +398,31 @@ test('an identifier that is not acknowledged is passed over when identifiers com
   assert.ok(offline.includes(0), 'identifiers run out before they meet');
 });
 
+test('the identifier of a message that was sent and has expired is free: they never run out, however often its client comes and goes', async () => {
+  const bed = createBed({ memoryBytesMax: 100_000 });
+  for (let cycle = 0; cycle < 70; cycle++) {
+    bed.queue.attach(createClient(1000).sink);
+    await settle();
+    for (let count = 0; count < 1000; count++) bed.add('x');
+    bed.commit(1000);
+    bed.queue.detach();
+    for (const position of bed.rows.keys()) bed.queue.expire(position, cost);
+    bed.rows.clear();
+  }
+  assert.equal(bed.queue.rows, 0);
+});
+
+test('what has expired while nobody was connected uses no identifiers up', () => {
+  const bed = createBed();
+  for (let count = 0; count < unsentSpanMax + 10_000; count++) {
+    assert.equal(bed.queue.isExhausted, false);
+    bed.add('x');
+    bed.commit();
+    bed.queue.expire([...bed.rows.keys()][0]!, cost);
+    bed.rows.clear();
+  }
+});
+
 test('a start with stragglers passes their identifiers over; without them a span of positions is enough to know', () => {
   const oldest = 1;
   const newest = 65_535;

@@ -140,6 +140,7 @@ export class Queue<M, O> {
   /** Identifiers of messages that are not kept, until they are acknowledged or the connection ends. */
   #lent: Set<number> | undefined;
   #newest: number;
+  /** Up to here, everything was sent or is gone. */
   #sentUpTo: number;
   /** Up to here, everything is in memory or gone. */
   #cursor: number;
@@ -289,6 +290,7 @@ export class Queue<M, O> {
   /** A row was found to have expired; false when it is in memory, where whoever sends it sees that. */
   expire(position: number, cost: number): boolean {
     if (this.#sink !== undefined && (position <= this.#cursor || this.#reading)) return false;
+    this.#unsettled?.delete(packetIdOf(position));
     this.#forget({ cost });
     return true;
   }
@@ -398,6 +400,7 @@ export class Queue<M, O> {
     this.rows = Math.max(0, this.rows - 1);
     this.bytes -= counted;
     this.#world.tally.bytes -= counted;
+    if (this.rows === 0) this.#sentUpTo = this.#newest;
   }
 
   /** Up to here, no row is needed any more. */
