@@ -326,6 +326,24 @@ test('while nobody reads the stream the client is held back, and what waits here
   client.terminate();
 });
 
+test('small frames that arrive together are handled with other work in between', async (t) => {
+  const bed = await bootData(t);
+  const { client, stream } = await webSocket(bed, '/mqtt', withCertificate);
+  const frames = 2_000;
+  let [heard, before, mostAtOnce] = [0, 0, 0];
+  stream.on('data', (chunk: Buffer) => {
+    heard += chunk.length;
+  });
+  for (let sent = 0; sent < frames; sent++) client.send(Buffer.of(1));
+  while (heard < frames) {
+    await new Promise((resolve) => setImmediate(resolve));
+    mostAtOnce = Math.max(mostAtOnce, heard - before);
+    before = heard;
+  }
+  assert.ok(mostAtOnce < 10, `${mostAtOnce} frames were handled in one turn of the event loop`);
+  client.terminate();
+});
+
 test('once upgraded a connection does not count among those of HTTP, nor does their time bind it', async (t) => {
   const bed = await bootData(t, { httpLimits: { connectionsMax: 1, headersMs: 50, requestMs: 50, keepAliveMs: 50 } });
   const { client, text } = await opened(bed);

@@ -33,6 +33,8 @@ export const createWebSockets = (messageBytesMax: number): WebSockets => {
     noServer: true,
     clientTracking: false,
     perMessageDeflate: false,
+    // one frame of a connection at a time: a received chunk holds thousands of small ones, and others are served in between
+    allowSynchronousEvents: false,
     maxPayload: messageBytesMax,
     // text is refused unread
     skipUTF8Validation: true,
