@@ -22,12 +22,6 @@ const arn = (resource: string): string => `arn:aws:iot:us-east-1:${account}:${re
 const neverYet: { readonly [operation: string]: Readonly<Record<string, string>> } = {
   DescribeCertificate: {
     'certificateDescription.caCertificateId': 'registered CAs',
-    'certificateDescription.previousOwnedBy': 'transfer',
-    'certificateDescription.transferData.transferMessage': 'transfer',
-    'certificateDescription.transferData.rejectReason': 'transfer',
-    'certificateDescription.transferData.transferDate': 'transfer',
-    'certificateDescription.transferData.acceptDate': 'transfer',
-    'certificateDescription.transferData.rejectDate': 'transfer',
   },
   GetConnection: { vpcEndpointId: 'VPC endpoints' },
   DescribeThing: { thingTypeName: 'thing types', billingGroupName: 'billing groups' },
@@ -157,6 +151,62 @@ const certificates = async ({ json, folder, node, noted }: World) => {
   assert.deepEqual([updated['status'], updated['customerVersion']], ['ACTIVE', 2]);
   assert(noted(updated['lastModifiedDate']) >= noted(updated['creationDate']) + 1);
   return { first, second, third };
+};
+
+/** Certificates that come from another account and go there: one is accepted, one refused there, one taken back. */
+const transfers = async ({ json, node, noted, iot: clientOf }: World): Promise<void> => {
+  const other = '111111111111';
+  const partner = clientOf(other);
+  const described = async (certificateId: string) =>
+    (await json(new iot.DescribeCertificateCommand({ certificateId })))['certificateDescription'] as Body;
+
+  const theirs = String((await partner.send(new iot.CreateKeysAndCertificateCommand({}))).certificateId);
+  await partner.send(
+    new iot.TransferCertificateCommand({ certificateId: theirs, targetAwsAccount: account, transferMessage: 'yours' }),
+  );
+  assert.deepEqual((await described(theirs))['status'], 'PENDING_TRANSFER');
+  assert.deepEqual(await json(new iot.AcceptCertificateTransferCommand({ certificateId: theirs })), {});
+  const accepted = await described(theirs);
+  const { transferDate, acceptDate, ...text } = accepted['transferData'] as Body;
+  assert.deepEqual([accepted['ownedBy'], accepted['previousOwnedBy']], [account, other]);
+  assert.deepEqual([text, noted(transferDate) <= noted(acceptDate)], [{ transferMessage: 'yours' }, true]);
+
+  const sent: { certificateId: string; creationDate: unknown }[] = [];
+  for (const transferMessage of ['one', 'two']) {
+    await node.clock.advance(1000);
+    const certificateId = String((await json(new iot.CreateKeysAndCertificateCommand({})))['certificateId']);
+    sent.push({ certificateId, creationDate: noted((await described(certificateId))['creationDate']) });
+    const send = new iot.TransferCertificateCommand({ certificateId, targetAwsAccount: other, transferMessage });
+    assert.deepEqual(await json(send), {
+      transferredCertificateArn: `arn:aws:iot:us-east-1:${other}:cert/${certificateId}`,
+    });
+  }
+  const [one, two] = sent;
+  assert(one && two);
+  const item = async (each: typeof one, transferMessage: string) => {
+    const transfer = (await described(each.certificateId))['transferData'] as Body;
+    return {
+      certificateArn: arn(`cert/${each.certificateId}`),
+      ...each,
+      ...{ transferredTo: other, transferDate: noted(transfer['transferDate']), transferMessage },
+    };
+  };
+  const page = await json(new iot.ListOutgoingCertificatesCommand({ pageSize: 1 }));
+  const nextMarker = chosen(page['nextMarker'], marker);
+  assert.deepEqual(page, { outgoingCertificates: [await item(two, 'two')], nextMarker });
+  assert.deepEqual(await json(new iot.ListOutgoingCertificatesCommand({ marker: nextMarker })), {
+    outgoingCertificates: [await item(one, 'one')],
+  });
+  assert.deepEqual(await json(new iot.CancelCertificateTransferCommand({ certificateId: one.certificateId })), {});
+  await partner.send(
+    new iot.RejectCertificateTransferCommand({ certificateId: two.certificateId, rejectReason: 'no' }),
+  );
+  const rejected = (await described(two.certificateId))['transferData'] as Body;
+  assert.deepEqual([rejected['rejectReason'], noted(rejected['rejectDate']) > 0], ['no', true]);
+
+  const third = String((await partner.send(new iot.CreateKeysAndCertificateCommand({}))).certificateId);
+  await partner.send(new iot.TransferCertificateCommand({ certificateId: third, targetAwsAccount: account }));
+  assert.deepEqual(await json(new iot.RejectCertificateTransferCommand({ certificateId: third })), {});
 };
 
 type Certificates = Awaited<ReturnType<typeof certificates>>;
@@ -457,6 +507,7 @@ test('every handled operation answers what its schema says, in full, and what op
   const world = await bootChecked(t);
   await callerIdentity(world);
   const made = await certificates(world);
+  await transfers(world);
   await policies(world, made);
   await things(world, made);
   await dataPlane(world);

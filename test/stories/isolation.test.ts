@@ -6,9 +6,11 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import {
+  AcceptCertificateTransferCommand,
   AttachPolicyCommand,
   AttachPrincipalPolicyCommand,
   AttachThingPrincipalCommand,
+  CancelCertificateTransferCommand,
   CreateCertificateFromCsrCommand,
   CreateKeysAndCertificateCommand,
   CreatePolicyCommand,
@@ -33,6 +35,7 @@ import {
   type IoTClient,
   ListAttachedPoliciesCommand,
   ListCertificatesCommand,
+  ListOutgoingCertificatesCommand,
   ListPoliciesCommand,
   ListPolicyPrincipalsCommand,
   ListPolicyVersionsCommand,
@@ -46,12 +49,14 @@ import {
   ListThingsCommand,
   ListV2LoggingLevelsCommand,
   RegisterCertificateWithoutCACommand,
+  RejectCertificateTransferCommand,
   SetDefaultPolicyVersionCommand,
   SetLoggingOptionsCommand,
   SetV2LoggingLevelCommand,
   SetV2LoggingOptionsCommand,
   TagResourceCommand,
   TestAuthorizationCommand,
+  TransferCertificateCommand,
   UntagResourceCommand,
   UpdateCertificateCommand,
   UpdateThingCommand,
@@ -144,6 +149,10 @@ const table: readonly Row[] = [
       new UpdateCertificateCommand({ certificateId, newStatus: 'REVOKED' }),
       new DeleteCertificateCommand({ certificateId }),
       new DeleteCertificateCommand({ certificateId, forceDelete: true }),
+      new TransferCertificateCommand({ certificateId, targetAwsAccount: '999999999999' }),
+      new AcceptCertificateTransferCommand({ certificateId, setAsActive: true }),
+      new RejectCertificateTransferCommand({ certificateId, rejectReason: 'stranger' }),
+      new CancelCertificateTransferCommand({ certificateId }),
     ],
   },
   {
@@ -267,6 +276,7 @@ const table: readonly Row[] = [
       new DescribeEndpointCommand({ endpointType: 'iot:Data-ATS' }),
       new GetCallerIdentityCommand({}),
       new ListCertificatesCommand({}),
+      new ListOutgoingCertificatesCommand({}),
       new ListPoliciesCommand({}),
       new ListRetainedMessagesCommand({}),
       new ListThingsCommand({}),
@@ -302,6 +312,14 @@ const pagedLists = (own: Names, marker?: string): readonly Command[] => {
     new ListRetainedMessagesCommand(byToken),
     new ListSubscriptionsCommand({ ...byToken, clientId: thingName }),
   ];
+};
+
+/** Sends a certificate of an account to one that nobody speaks for; answers its id. */
+const sendAway = async (iot: IoTClient): Promise<string> => {
+  const { certificateId } = await iot.send(new CreateKeysAndCertificateCommand({}));
+  const transferMessage = 'known-to-its-owner-alone';
+  await iot.send(new TransferCertificateCommand({ certificateId, targetAwsAccount: '999999999999', transferMessage }));
+  return String(certificateId);
 };
 
 const operationOf = (command: Command): string => command.constructor.name.replace(/Command$/, '');
@@ -405,6 +423,8 @@ const furnish = async (iot: IoTClient, who: AccountRegion, names: Names, second:
   const target = iotArn(who, 'cert', names.certificateId);
   await iot.send(new AttachPolicyCommand({ policyName: second.policyName, target }));
   await iot.send(new AttachThingPrincipalCommand({ thingName: second.thingName, principal: target }));
+  await sendAway(iot);
+  await sendAway(iot);
 };
 
 /** A device with two subscriptions, one on the topic of its client id, where it leaves a retained message. */
@@ -545,7 +565,8 @@ test("no list shows another account's, and no page marker of another account or 
         input?.members.some(({ name: member }) => /^(marker|nextToken)$/.test(member)),
     )
     .map(({ name }) => name);
-  assert.deepEqual(pagedLists(known).map(operationOf).sort(), [...paged].sort(), 'every paged list has a row');
+  const rowed = [...pagedLists(known), new ListOutgoingCertificatesCommand({})].map(operationOf);
+  assert.deepEqual(rowed.sort(), [...paged].sort(), 'every paged list has a row');
 
   for (const [kind, nameStranger] of Object.entries(strangers)) {
     const stranger = nameStranger(0);
@@ -583,6 +604,36 @@ test("no list shows another account's, and no page marker of another account or 
       assert.ok(!/known|hidden/.test(listed), `${name}: ${listed}`);
     }
   }
+});
+
+test('no transfer is listed or taken up by an account that has no part in it', async (t) => {
+  const { booted } = await setUp(t);
+  const ownerClient = clientOf(booted, owner);
+  const { nextMarker = '', outgoingCertificates: [known] = [] } = await ownerClient.send(
+    new ListOutgoingCertificatesCommand({ pageSize: 1 }),
+  );
+  const certificateId = String(known?.certificateId);
+  for (const nameStranger of Object.values(strangers)) {
+    const client = clientOf(booted, nameStranger(0));
+    const own = await sendAway(client);
+    const listed = await client.send(new ListOutgoingCertificatesCommand({ pageSize: 1 }));
+    assert.deepEqual(
+      [listed.outgoingCertificates?.map((each) => each.certificateId), listed.nextMarker],
+      [[own], undefined],
+    );
+    const foreign = new ListOutgoingCertificatesCommand({ pageSize: 1, marker: nextMarker });
+    await assert.rejects(client.send(foreign), { name: 'InvalidRequestException' });
+    for (const command of [
+      new DescribeCertificateCommand({ certificateId }),
+      new AcceptCertificateTransferCommand({ certificateId }),
+      new RejectCertificateTransferCommand({ certificateId }),
+      new CancelCertificateTransferCommand({ certificateId }),
+    ]) {
+      await assert.rejects(client.send(command as never), { name: missing });
+    }
+  }
+  const { certificateDescription } = await ownerClient.send(new DescribeCertificateCommand({ certificateId }));
+  assert.equal(certificateDescription?.status, 'PENDING_TRANSFER');
 });
 
 test('the same names in two accounts and two regions are different things, and each holds its own status of one certificate', async (t) => {

@@ -19,6 +19,12 @@ interface CertificatesTable {
   last_modified_at_ms: number;
   not_before_ms: number;
   not_after_ms: number;
+  transferred_to: string | null;
+  transfer_message: string | null;
+  transferred_at_ms: number | null;
+  accepted_at_ms: number | null;
+  rejected_at_ms: number | null;
+  reject_reason: string | null;
 }
 
 declare module '../../store/tables.ts' {
@@ -31,6 +37,17 @@ export type CertificateStatus = 'ACTIVE' | 'INACTIVE' | 'REVOKED' | 'PENDING_TRA
 /** DEFAULT: issued by the service, or registered under a CA in that mode. SNI_ONLY: only the SNI of a connection says which account is meant. */
 export type CertificateMode = 'DEFAULT' | 'SNI_ONLY';
 
+/** The latest transfer between accounts; one that was cancelled leaves nothing. */
+export interface CertificateTransfer {
+  /** An account id. */
+  readonly transferredTo: string;
+  readonly transferMessage: string | undefined;
+  readonly transferredAtMs: number;
+  readonly acceptedAtMs: number | undefined;
+  readonly rejectedAtMs: number | undefined;
+  readonly rejectReason: string | undefined;
+}
+
 export interface Certificate {
   /** Lower-case hex SHA-256 of the DER. */
   readonly certificateId: string;
@@ -39,8 +56,9 @@ export interface Certificate {
   /** Ends in a newline. */
   readonly pem: string;
   readonly caCertificateId: string | undefined;
-  /** Account ids. */
+  /** An account id: another than that which sees it while the certificate waits for being accepted there. */
   readonly ownedBy: string;
+  /** An account id. */
   readonly previousOwnedBy: string | undefined;
   /** From 1, one more at every change of status. */
   readonly customerVersion: number;
@@ -50,7 +68,20 @@ export interface Certificate {
   readonly lastModifiedAtMs: number;
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
+  readonly transfer: CertificateTransfer | undefined;
 }
+
+const toTransfer = (row: CertificatesTable): CertificateTransfer | undefined =>
+  row.transferred_to === null
+    ? undefined
+    : {
+        transferredTo: row.transferred_to,
+        transferMessage: row.transfer_message ?? undefined,
+        transferredAtMs: Number(row.transferred_at_ms),
+        acceptedAtMs: row.accepted_at_ms === null ? undefined : Number(row.accepted_at_ms),
+        rejectedAtMs: row.rejected_at_ms === null ? undefined : Number(row.rejected_at_ms),
+        rejectReason: row.reject_reason ?? undefined,
+      };
 
 const toCertificate = (row: CertificatesTable): Certificate => ({
   certificateId: row.certificate_id,
@@ -67,6 +98,7 @@ const toCertificate = (row: CertificatesTable): Certificate => ({
   lastModifiedAtMs: Number(row.last_modified_at_ms),
   notBeforeMs: Number(row.not_before_ms),
   notAfterMs: Number(row.not_after_ms),
+  transfer: toTransfer(row),
 });
 
 export const certificateArn = (account: AccountRegion, certificateId: string): string =>
@@ -95,6 +127,17 @@ export const getCertificate = async (db: Db, account: AccountRegion, certificate
   return found;
 };
 
+/**
+ * Refuses to attach anything to a certificate that is on its way to another account, in either of the two: nothing of the one may come to the other.
+ * Faults: InvalidRequestException.
+ */
+export const assertNotInTransfer = async (db: Db, account: AccountRegion, certificateId: string): Promise<void> => {
+  const found = await findCertificate(db, account, certificateId);
+  if (found?.status === 'PENDING_TRANSFER') {
+    throw new Fault('InvalidRequestException', `The certificate ${certificateId} is being transferred`);
+  }
+};
+
 /** One account that holds a certificate. */
 export interface CertificateHolder {
   readonly account: AccountRegion;
@@ -118,6 +161,8 @@ export const findHoldersOfCertificate = async (
     .select(['account_id', 'certificate_mode'])
     .where('region', '=', region)
     .where('certificate_id', '=', certificateId)
+    // not the account that it waits in to be accepted
+    .whereRef('owned_by', '=', 'account_id')
     // 'DEFAULT' sorts before 'SNI_ONLY'
     .orderBy('certificate_mode')
     .orderBy('account_id')
@@ -201,47 +246,4 @@ export const removeCertificate = async (
     .where('region', '=', region)
     .where('certificate_id', '=', certificateId)
     .execute();
-};
-
-export interface CertificatesPage {
-  /** The last certificate of the page before; undefined starts at the beginning. */
-  readonly after: { readonly createdAtMs: number; readonly certificateId: string } | undefined;
-  readonly limit: number;
-  readonly ascending: boolean;
-}
-
-export type ListedCertificate = Pick<Certificate, 'certificateId' | 'status' | 'certificateMode' | 'createdAtMs'>;
-
-/** Certificates of one account and region by creation. */
-export const listCertificatesOf = async (
-  db: Db,
-  { accountId, region }: AccountRegion,
-  { after, limit, ascending }: CertificatesPage,
-): Promise<readonly ListedCertificate[]> => {
-  const direction = ascending ? 'asc' : 'desc';
-  let query = db
-    .selectFrom('certificates')
-    .select(['certificate_id', 'status', 'certificate_mode', 'created_at_ms'])
-    .where('account_id', '=', accountId)
-    .where('region', '=', region);
-  if (after) {
-    query = query.where(({ eb, refTuple, tuple }) =>
-      eb(
-        refTuple('created_at_ms', 'certificate_id'),
-        ascending ? '>' : '<',
-        tuple(after.createdAtMs, after.certificateId),
-      ),
-    );
-  }
-  const rows = await query
-    .orderBy('created_at_ms', direction)
-    .orderBy('certificate_id', direction)
-    .limit(limit)
-    .execute();
-  return rows.map((row) => ({
-    certificateId: row.certificate_id,
-    status: row.status as CertificateStatus,
-    certificateMode: row.certificate_mode as CertificateMode,
-    createdAtMs: Number(row.created_at_ms),
-  }));
 };

@@ -32,4 +32,23 @@ export const migrations: readonly Migration[] = [
         where certificate_mode = 'DEFAULT'`,
     ],
   },
+  {
+    // Transfer: while it waits, the certificate has a second row, in the target account, which does not own it and so does not hold it in DEFAULT mode.
+    name: 'certificates-0002',
+    sql: [
+      `alter table certificates add column transferred_to text`,
+      `alter table certificates add column transfer_message text`,
+      `alter table certificates add column transferred_at_ms bigint`,
+      `alter table certificates add column accepted_at_ms bigint`,
+      `alter table certificates add column rejected_at_ms bigint`,
+      `alter table certificates add column reject_reason text`,
+      `drop index certificates_default`,
+      `create unique index certificates_default on certificates (region, certificate_id)
+        where certificate_mode = 'DEFAULT' and owned_by = account_id`,
+      `create index certificates_by_ca on certificates (account_id, region, ca_certificate_id, created_at_ms, certificate_id)
+        where ca_certificate_id is not null`,
+      `create index certificates_outgoing on certificates (account_id, region, created_at_ms, certificate_id)
+        where transferred_to is not null`,
+    ],
+  },
 ];

@@ -1,7 +1,9 @@
-/** The operations that only read. Source: API reference, DescribeCertificate, ListCertificates; spec identity 1.2, 2.3. */
-import { Fault } from '../../aws/fault.ts';
+/** The operations that only read. Source: API reference, DescribeCertificate, ListCertificates, ListOutgoingCertificates; spec identity 1.2, 2.3, 2.6. */
 import type { Handler } from '../../feature.ts';
-import { certificateArn, getCertificate, type ListedCertificate, listCertificatesOf } from './certificate.ts';
+import { cursorOf, cutPage } from '../creation-order.ts';
+import { certificateArn, getCertificate } from './certificate.ts';
+import { certificatesPage, pageDefault } from './certificate-list.ts';
+import { listOutgoing, transferData } from './transfer.ts';
 
 /** Faults: ResourceNotFoundException. */
 export const describeCertificate: Handler<'DescribeCertificate'> = async (input, call) => {
@@ -19,7 +21,7 @@ export const describeCertificate: Handler<'DescribeCertificate'> = async (input,
       creationDate: new Date(certificate.createdAtMs),
       lastModifiedDate: new Date(certificate.lastModifiedAtMs),
       customerVersion: certificate.customerVersion,
-      transferData: {},
+      transferData: transferData(certificate.transfer),
       generationId: certificate.generationId,
       validity: { notBefore: new Date(certificate.notBeforeMs), notAfter: new Date(certificate.notAfterMs) },
       certificateMode: certificate.certificateMode,
@@ -27,36 +29,26 @@ export const describeCertificate: Handler<'DescribeCertificate'> = async (input,
   };
 };
 
-/** Certificates of a page when the caller names no number. Source: spec identity 1.2. */
-const pageDefault = 25;
-
-const cursorOf = ({ createdAtMs, certificateId }: ListedCertificate): string => `${createdAtMs}:${certificateId}`;
-const cursorPattern = /^([0-9]{1,15}):([0-9a-f]{64})$/;
-const readCursor = (cursor: string): { createdAtMs: number; certificateId: string } | undefined => {
-  if (cursor === '') return undefined;
-  const [, createdAtMs, certificateId] = cursorPattern.exec(cursor) ?? [];
-  if (certificateId === undefined) {
-    throw new Fault('InvalidRequestException', 'The marker does not belong to this operation');
-  }
-  return { createdAtMs: Number(createdAtMs), certificateId };
-};
-
 /** By creation, newest first unless `ascendingOrder`. Faults: InvalidRequestException for a marker that is not ours. */
-export const listCertificates: Handler<'ListCertificates'> = async (input, call) => {
-  const pageSize = input.pageSize ?? pageDefault;
-  const after = readCursor(call.openMarker(input.marker));
-  const ascending = input.ascendingOrder ?? false;
-  const found = await listCertificatesOf(call.db, call.account, { after, limit: pageSize + 1, ascending });
-  const page = found.slice(0, pageSize);
-  const last = page.at(-1);
+export const listCertificates: Handler<'ListCertificates'> = (input, call) => certificatesPage(input, call);
+
+/** Certificates that wait in other accounts for being accepted, by creation. Faults: InvalidRequestException for a marker that is not ours. */
+export const listOutgoingCertificates: Handler<'ListOutgoingCertificates'> = async (input, call) => {
+  const { pageSize: limit = pageDefault, ascendingOrder: ascending = false } = input;
+  const page = { after: call.openMarker(input.marker), limit: limit + 1, ascending };
+  const rows = await listOutgoing(call.db, call.account, page);
+  const { items, next } = cutPage(rows, limit, call.sealMarker, ({ createdAtMs, certificateId }) =>
+    cursorOf(createdAtMs, certificateId),
+  );
   return {
-    certificates: page.map(({ certificateId, status, certificateMode, createdAtMs }) => ({
+    outgoingCertificates: items.map(({ certificateId, createdAtMs, ...transfer }) => ({
       certificateArn: certificateArn(call.account, certificateId),
       certificateId,
-      status,
-      certificateMode,
+      transferredTo: transfer.transferredTo,
+      transferDate: new Date(transfer.transferredAtMs),
+      transferMessage: transfer.transferMessage,
       creationDate: new Date(createdAtMs),
     })),
-    ...(found.length > pageSize && last ? { nextMarker: call.sealMarker(cursorOf(last)) } : {}),
+    ...next,
   };
 };

@@ -3,7 +3,7 @@ import type { AccountRegion } from '../../aws/arn.ts';
 import { Fault } from '../../aws/fault.ts';
 import type { Call, Handler } from '../../feature.ts';
 import type { Db } from '../../store/store.ts';
-import { findCertificate } from '../certificates/certificate.ts';
+import { assertNotInTransfer, findCertificate } from '../certificates/certificate.ts';
 import { cognitoUnavailable, readPrincipal, shownPrincipal, unknownCertificate } from '../things/principal.ts';
 import { getPolicyRow } from './policy.ts';
 import {
@@ -43,6 +43,7 @@ const attach = async (call: Call, policyName: string, target: string): Promise<v
   const changed = await call.write(async (db) => {
     await getPolicyRow(db, call.account, policyName);
     const certificateId = await getTargetCertificate(db, call.account, target);
+    await assertNotInTransfer(db, call.account, certificateId);
     const attachment = { policyName, target, createdAtMs: call.now() };
     if (!(await insertPolicyAttachment(db, call.account, attachment))) return undefined;
     const page = { after: '', limit: policiesPerCertificateMax + 1, ascending: true };

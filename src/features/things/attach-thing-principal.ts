@@ -1,11 +1,12 @@
 import { Fault } from '../../aws/fault.ts';
 import type { Handler } from '../../feature.ts';
+import { assertNotInTransfer } from '../certificates/certificate.ts';
 import { getPrincipalCertificate, shownPrincipal } from './principal.ts';
 import { getThing } from './thing.ts';
 import { deleteAttachment, insertAttachment } from './thing-principal.ts';
 
 /**
- * Attaches a certificate, of any status, to a thing; the same attachment again is a success.
+ * Attaches a certificate, of any status but PENDING_TRANSFER, to a thing; the same attachment again is a success.
  * Source: API reference, AttachThingPrincipal; spec identity 4.2 (exclusive things).
  * Faults, in this order: ResourceNotFoundException (thing, then certificate), InvalidRequestException.
  */
@@ -14,6 +15,7 @@ export const attachThingPrincipal: Handler<'AttachThingPrincipal'> = async (inpu
   const changed = await call.write(async (db) => {
     await getThing(db, call.account, thingName);
     const certificateId = await getPrincipalCertificate(db, call.account, principal);
+    await assertNotInTransfer(db, call.account, certificateId);
     const isNew = await insertAttachment(db, call.account, { thingName, principal, thingPrincipalType }, call.now());
     return isNew ? certificateId : undefined;
   });
