@@ -121,6 +121,32 @@ for (const version of [4, 5] as const) {
     assert.deepEqual(lines(await reader.settled()), ['publish 1 m']);
   });
 
+  test(`v${version} in: what follows a message that is sent again does not overtake it while its first sending is being stored [MQTT-4.6.0-1]`, async () => {
+    const store = newStore();
+    const { write } = store;
+    const [asked, held] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    Object.assign(store, {
+      async write(unit: Parameters<typeof write>[0]) {
+        asked.resolve();
+        await held.promise;
+        return write(unit);
+      },
+    });
+    const bed = open(store);
+    const reader = await enter(bed, version, 'reader');
+    await subscribe(reader);
+    const sender = await enter(bed, version, 'sender');
+    publish(sender, 'first', 1, { retain: true });
+    await asked.promise;
+    const again = await enter(bed, version, 'sender');
+    publish(again, 'first', 1, { retain: true, dup: true });
+    publish(again, 'second', 2);
+    for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate); // the second has every chance
+    held.resolve();
+    assert.deepEqual(lines(await again.take(2)), ['pubrec 1', 'pubrec 2']);
+    assert.deepEqual(lines(await reader.settled()), ['publish 1 first', 'publish 2 second']);
+  });
+
   test(`v${version} in: what the store does not take is not taken: the same message sent again is new`, async () => {
     const store = newStore();
     const bed = open(store);

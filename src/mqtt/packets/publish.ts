@@ -210,6 +210,12 @@ const repeated = (
   taken: Promise<void> | undefined,
 ): void => {
   if (packet.properties.topicAlias !== undefined) topicOf(connection, client, packet); // the alias counts all the same
+  // it may still be on its way from the connection that was lost: what follows it here does not overtake it [MQTT-4.6.0-1]
+  if (taken !== undefined)
+    connection.readAfter(
+      taken.catch(() => undefined),
+      'store',
+    );
   acknowledge(connection, client, packet, taken);
 };
 
