@@ -7,6 +7,7 @@ import { allMigrations } from '../features/migrations.ts';
 import { migrate } from '../store/migrate.ts';
 import { stragglerSpan } from './queue.ts';
 import { type KeptMessage, type KeptSession, type Owner, SessionStore } from './session-store.ts';
+import type { Granted } from './subscriptions.ts';
 
 const account = { accountId: '000000000000', region: 'us-east-1' };
 const others = [
@@ -94,7 +95,7 @@ for (const [engine, open] of stores) {
       .reverse()
       .flatMap((id) => [
         kept.keep(account, session(id), { isNew: true }),
-        kept.subscribe(account, id, [['t', { qos: 1, noLocal: false }]]),
+        kept.subscribe(account, id, new Map([['t', { qos: 1, noLocal: false }]])),
       ]);
     await Promise.all(done);
     assert.deepEqual(
@@ -109,13 +110,12 @@ for (const [engine, open] of stores) {
 
   test(`${engine}: subscriptions are replaced by filter, and given up one by one`, async (t) => {
     const { kept } = await opened(t, open);
-    await kept.subscribe(account, 'a', [
-      ['x/#', { qos: 0, noLocal: false }],
-      ['$share/g/y', { qos: 1, noLocal: false }],
-    ]);
-    await kept.subscribe(account, 'a', [['x/#', { qos: 2, noLocal: true, retainAsPublished: true, identifier: 7 }]]);
-    await kept.subscribe(account, 'a', [['z', { qos: 1, noLocal: false }]]);
-    await kept.unsubscribe(account, 'a', ['z', 'never subscribed']);
+    const subscribe = (changes: Record<string, Granted | undefined>): Promise<void> =>
+      kept.subscribe(account, 'a', new Map(Object.entries(changes)));
+    await subscribe({ 'x/#': { qos: 0, noLocal: false }, '$share/g/y': { qos: 1, noLocal: false } });
+    await subscribe({ 'x/#': { qos: 2, noLocal: true, retainAsPublished: true, identifier: 7 } });
+    await subscribe({ z: { qos: 1, noLocal: false } });
+    await subscribe({ z: undefined, 'never subscribed': undefined });
     assert.deepEqual(await all(kept.subscriptions()), [
       {
         account,
@@ -241,7 +241,7 @@ for (const [engine, open] of stores) {
     for (const each of [account, ...others]) {
       for (const clientId of ['a', 'ab']) {
         await kept.keep(each, session(clientId), { isNew: true });
-        await kept.subscribe(each, clientId, [['t', { qos: 1, noLocal: false }]]);
+        await kept.subscribe(each, clientId, new Map([['t', { qos: 1, noLocal: false }]]));
         await write(kept, { account: each, owner: clientId }, [[1, message('t')]]);
       }
     }

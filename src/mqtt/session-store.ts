@@ -10,7 +10,7 @@ import { Message, type Qos } from './message.ts';
 import type { Version } from './packets/writer.ts';
 import { type Left, type Stored, stragglerSpan } from './queue.ts';
 import type { ReceiptRows } from './receipts.ts';
-import type { Granted } from './subscriptions.ts';
+import type { Changes, Granted } from './subscriptions.ts';
 
 interface SessionsTable {
   account_id: string;
@@ -313,33 +313,18 @@ export class SessionStore {
     ];
   }
 
-  subscribe(
-    account: AccountRegion,
-    clientId: string,
-    subscriptions: readonly (readonly [filter: string, granted: Granted])[],
-  ): Promise<void> {
+  /** Subscriptions of one client as they are now, all of them or none. */
+  subscribe(account: AccountRegion, clientId: string, subscriptions: Changes): Promise<void> {
     return this.appends.append(
-      subscriptions.map(([filter, { qos, noLocal, retainAsPublished, identifier = 0 }]) => ({
-        sql: this.#texts.keepSubscription,
-        parameters: [
-          ...valuesOf(account),
-          clientId,
-          filter,
-          qos,
-          noLocal ? 1 : 0,
-          retainAsPublished ? 1 : 0,
-          identifier,
-        ],
-      })),
-    );
-  }
-
-  unsubscribe(account: AccountRegion, clientId: string, filters: readonly string[]): Promise<void> {
-    return this.appends.append(
-      filters.map((filter) => ({
-        sql: this.#texts.endSubscription,
-        parameters: [...valuesOf(account), clientId, filter],
-      })),
+      Array.from(subscriptions, ([filter, granted]) => {
+        const key = [...valuesOf(account), clientId, filter];
+        if (granted === undefined) return { sql: this.#texts.endSubscription, parameters: key };
+        const { qos, noLocal, retainAsPublished, identifier = 0 } = granted;
+        return {
+          sql: this.#texts.keepSubscription,
+          parameters: [...key, qos, noLocal ? 1 : 0, retainAsPublished ? 1 : 0, identifier],
+        };
+      }),
     );
   }
 

@@ -15,7 +15,7 @@ import { Receipts } from './receipts.ts';
 import type { Receiver } from './receiver.ts';
 import { SessionQueue, sessionQueues } from './session-queue.ts';
 import type { KeptSession } from './session-store.ts';
-import { type Granted, Subscriptions } from './subscriptions.ts';
+import { type Changes, type Granted, Subscriptions } from './subscriptions.ts';
 import { parseShared } from './topic.ts';
 import { type Timed, Wheel } from './wheel.ts';
 
@@ -160,7 +160,7 @@ export class Scope {
       expirySeconds > 0 ? nothingLeft : undefined,
     );
     session.holder = claim.holder;
-    if (!session.persistent) return { session, isPresent: false, durable: this.#ending.get(clientId) };
+    if (!session.persistent) return { session, isPresent: false, durable: this.#ended(clientId) };
     const durable = this.#context.sessions.keep(this.account, keptOf(session), { isNew: true });
     return { session, isPresent: false, durable };
   }
@@ -253,11 +253,17 @@ export class Scope {
     this.#expiry.cancel(session.expiry);
     for (const filter of [...session.subscriptions.keys()]) this.unsubscribe(session, filter);
     this.#context.wills.sessionEnded(session);
+    session.holder = undefined; // one that still waits for its CONNACK has lost it
     if (!session.persistent) return undefined;
     this.#persistentCount--;
     session.queue?.discard();
     session.queue = undefined; // a message that is still being handed out must not reach it
     return this.#endInStore(clientId);
+  }
+
+  /** Resolves when nothing of an ended session is in the store; undefined = nothing is. */
+  #ended(clientId: string): Promise<void> | undefined {
+    return this.#unended.has(clientId) ? this.#endInStore(clientId) : this.#ending.get(clientId);
   }
 
   #endInStore(clientId: string): Promise<void> {
@@ -304,23 +310,30 @@ export class Scope {
     return session.receipts;
   }
 
-  /** Makes subscriptions as durable as their session; undefined = there is nothing to wait for. */
-  keepSubscriptions(
-    { persistent, clientId, subscriptions }: Session,
-    filters: readonly string[],
-  ): Promise<void> | undefined {
-    const kept = filters.flatMap((filter) => {
-      const granted = subscriptions.get(filter);
-      return granted === undefined ? [] : [[filter, granted] as const];
+  /**
+   * Makes subscriptions as durable as their session; `before`: those that were added, replaced or given up, as they were. When the store does not take that,
+   * they are so again. Undefined = there is nothing to wait for.
+   */
+  keepSubscriptions(session: Session, before: Changes): Promise<void> | undefined {
+    const { persistent, clientId, subscriptions } = session;
+    if (!persistent || before.size === 0) return undefined;
+    const after = new Map(Array.from(before.keys(), (filter) => [filter, subscriptions.get(filter)] as const));
+    return this.#context.sessions.subscribe(this.account, clientId, after).catch((error: unknown) => {
+      this.#takeBack(session, before, after);
+      throw error;
     });
-    return persistent && kept.length > 0 ? this.#context.sessions.subscribe(this.account, clientId, kept) : undefined;
   }
 
-  /** The same for subscriptions that were given up. */
-  forgetSubscriptions({ persistent, clientId }: Session, filters: readonly string[]): Promise<void> | undefined {
-    return persistent && filters.length > 0
-      ? this.#context.sessions.unsubscribe(this.account, clientId, filters)
-      : undefined;
+  /** What was changed meanwhile stays. Whether the store has the change may be unknown, so that is taken back as well. */
+  #takeBack(session: Session, before: Changes, after: Changes): void {
+    const { clientId, subscriptions } = session;
+    if (this.#sessions.get(clientId) !== session) return;
+    const undone = new Map([...before].filter(([filter]) => subscriptions.get(filter) === after.get(filter)));
+    for (const [filter, granted] of undone) {
+      if (granted === undefined) this.unsubscribe(session, filter);
+      else this.subscribe(session, filter, granted);
+    }
+    if (undone.size > 0) this.#context.sessions.subscribe(this.account, clientId, undone).catch(this.#context.trouble);
   }
 
   /** What waits for a shared subscription that has a persistent member; undefined for one that has none. */

@@ -31,6 +31,9 @@ export interface Granted {
   readonly identifier?: number;
 }
 
+/** Subscriptions of one client by filter; undefined = not subscribed. */
+export type Changes = ReadonlyMap<string, Granted | undefined>;
+
 /** One receiver of a route. `allowed` is its iot:Receive decision as of `revision` of its authority (NaN = not asked yet); the receiver keeps both. */
 export interface Match<S> {
   readonly subscriber: S;
@@ -212,12 +215,28 @@ export class Subscriptions<S> {
         groups.push({ filter, members: matchesOf(members) });
       }
     };
+    this.#walk(topic, collect);
+    return { matches: Array.from(matching, ([subscriber, granted]) => createMatch(subscriber, granted)), groups };
+  }
+
+  /** The unshared subscriptions of one subscriber that match a topic: for what is not for everybody else. */
+  grantsOf(subscriber: S, topic: string): readonly Granted[] {
+    const granted: Granted[] = [];
+    this.#walk(topic, ({ subscribers }) => {
+      const own = subscribers?.get(subscriber);
+      if (own !== undefined) granted.push(own);
+    });
+    return granted;
+  }
+
+  /** Visits every node that filters which match the topic end in. */
+  #walk(topic: string, visit: (node: Node<S>) => void): void {
     const levels = topic.split('/');
     const walk = (node: Node<S>, index: number): void => {
       if (index === levels.length) {
-        collect(node);
+        visit(node);
         const parentOf = this.#hashMatchesParent ? node.children?.get('#') : undefined;
-        if (parentOf) collect(parentOf);
+        if (parentOf) visit(parentOf);
         return;
       }
       const level = levels[index] ?? '';
@@ -227,10 +246,9 @@ export class Subscriptions<S> {
       const one = node.children?.get('+');
       if (one) walk(one, index + 1);
       const rest = node.children?.get('#');
-      if (rest) collect(rest);
+      if (rest) visit(rest);
     };
     walk(this.#root, 0);
-    return { matches: Array.from(matching, ([subscriber, granted]) => createMatch(subscriber, granted)), groups };
   }
 
   /** Members of a shared subscription, as it was written; empty for any other filter. */

@@ -9,6 +9,7 @@ import type { Qos } from '../message.ts';
 import { isReserved, isSubscribable } from '../reserved.ts';
 import { feedRetained, mayFeed, type Wanted } from '../retained-feed.ts';
 import { allows, denial } from '../rights.ts';
+import type { Granted } from '../subscriptions.ts';
 import { faultOfFilter, limitOf, parseShared, shareNameCharsMax } from '../topic.ts';
 import { code, malformed, PacketFault, protocolError } from './codes.ts';
 import { carrier, readProperties } from './properties.ts';
@@ -39,11 +40,14 @@ export const subscribe = (connection: Connection): void => {
   const codes: number[] = [];
   let excess = false;
   const wanted: Wanted[] = [];
+  const before = new Map<string, Granted | undefined>();
   for (const request of requests) {
-    const isNew = !client.session.subscriptions.has(request.filter);
+    const former = client.session.subscriptions.get(request.filter);
+    const isNew = former === undefined;
     const refusal = refusalOf(connection, client, request);
     if (refusal === undefined) {
       codes.push(request.qos);
+      if (!before.has(request.filter)) before.set(request.filter, former);
       if (wantsRetained(request, isNew, connection.context.limits.dialect))
         wanted.push({ filter: request.filter, granted: request });
       continue;
@@ -68,7 +72,7 @@ export const subscribe = (connection: Connection): void => {
         text: 'subscriptionsPerConnectionMax',
       });
   };
-  const durable = client.scope.keepSubscriptions(client.session, granted);
+  const durable = client.scope.keepSubscriptions(client.session, before);
   if (durable === undefined) answer();
   else connection.readAfter(durable.then(answer), 'store');
 };

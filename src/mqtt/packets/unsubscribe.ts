@@ -1,6 +1,7 @@
 /** UNSUBSCRIBE: every well-formed filter is answered with success, subscribed or not. Source: spec gateway.md 5.6; MQTT 3.10. */
 import type { Connection } from '../connection.ts';
 import { unsubscribed } from '../lifecycle.ts';
+import type { Granted } from '../subscriptions.ts';
 import { faultOfFilter, parseShared } from '../topic.ts';
 import { code, PacketFault, protocolError } from './codes.ts';
 import { carrier, readProperties } from './properties.ts';
@@ -22,8 +23,13 @@ export const unsubscribe = (connection: Connection): void => {
     const fault = typeof shared === 'string' ? shared : faultOfFilter(shared?.filter ?? filter);
     if (fault !== undefined) throw new PacketFault(code.topicFilterInvalid, fault);
   }
-  const given = filters.filter((filter) => session.subscriptions.has(filter));
-  for (const filter of filters) scope.unsubscribe(session, filter);
+  const before = new Map<string, Granted>();
+  for (const filter of filters) {
+    const granted = session.subscriptions.get(filter);
+    if (granted === undefined) continue;
+    before.set(filter, granted);
+    scope.unsubscribe(session, filter);
+  }
   const answer = (): void => {
     if (connection.isEnded) return;
     connection.context.metrics['Unsubscribe.Success']++;
@@ -34,9 +40,9 @@ export const unsubscribe = (connection: Connection): void => {
         Array.from(filters, () => code.success),
       ),
     );
-    unsubscribed(connection, given);
+    unsubscribed(connection, [...before.keys()]);
   };
-  const durable = scope.forgetSubscriptions(session, given);
+  const durable = scope.keepSubscriptions(session, before);
   if (durable === undefined) answer();
   else connection.readAfter(durable.then(answer), 'store');
 };
