@@ -45,6 +45,8 @@ export interface Limits {
   readonly packetBytesMax: number;
   readonly subscriptionsPerConnectionMax: number;
   readonly filtersPerSubscribeMax: number;
+  /** AWS names none; a packet has room for tens of thousands, which take as long as they are many. */
+  readonly filtersPerUnsubscribeMax: number;
   readonly keepAliveSecondsMin: number;
   readonly keepAliveSecondsMax: number;
   /** Unacknowledged QoS 1 messages per connection and direction; also Receive Maximum of the CONNACK. */
@@ -119,6 +121,7 @@ export const awsLimits: Limits = Object.freeze({
   packetBytesMax: 149_504,
   subscriptionsPerConnectionMax: 50,
   filtersPerSubscribeMax: 8,
+  filtersPerUnsubscribeMax: 1000,
   keepAliveSecondsMin: 30,
   keepAliveSecondsMax: 1200,
   inflightMax: 100,
@@ -151,6 +154,7 @@ export const openLimits: Limits = Object.freeze({
   packetBytesMax: 16_908_288,
   subscriptionsPerConnectionMax: 1_000_000,
   filtersPerSubscribeMax: 65_535,
+  filtersPerUnsubscribeMax: 65_535,
   keepAliveSecondsMin: 1,
   keepAliveSecondsMax: 65_535,
   inflightMax: 1000,

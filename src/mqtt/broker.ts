@@ -166,7 +166,7 @@ export const createBroker = ({
     wills,
     sessions: new SessionStore(store),
     turn: new Turn(),
-    effort: { units: 0 },
+    effort: { units: 0, busy: 0 },
     fanOuts: new FanOutLine(),
     outbound: new Outbound(options.limits.outboundBytesPerNodeMax, () => [...connections, ...lingering]),
   };

@@ -28,6 +28,8 @@ export const closeGraceMs = 5_000;
  * chunks hold thousands of packets, and one packet may be as dear as a policy of wildcards, or a thousand receivers, make it.
  */
 export const readSliceMs = 5;
+/** Connections that have more to read share that time; this much each one has, however many they are. */
+const readSliceMsMin = 0.25;
 
 /** Applies the rules of the packet that the connection's reader stands on. */
 export type Rules = (connection: Connection) => void;
@@ -70,6 +72,8 @@ export class Connection implements Publisher, Holding {
   readonly #onEnd: (connection: Connection, ending: Ending) => void;
   #pauses = 0;
   #resuming = false;
+  /** It has more to read and was counted among those that have. */
+  #isBusy = false;
   /** The packet that the reader stands on has not been handled yet. */
   #pending = false;
   #lastPacketMs: number;
@@ -269,9 +273,13 @@ export class Connection implements Publisher, Holding {
         effort.units += 1 + ((this.reader.end - this.reader.start) >> effortBytesShift);
         if (effort.units < lookAt || this.isEnded) continue;
         lookAt = effort.units + effortPerLook;
-        if (performance.now() - startedAt < readSliceMs) continue;
+        if (performance.now() - startedAt < Math.max(readSliceMsMin, readSliceMs / (1 + effort.busy))) continue;
         this.#pause(pause.turn);
         this.#resume(pause.turn);
+        if (this.#resuming && !this.#isBusy) {
+          this.#isBusy = true;
+          effort.busy++;
+        }
         break;
       }
     } catch (error) {
@@ -336,6 +344,8 @@ export class Connection implements Publisher, Holding {
     this.#resuming = true;
     setImmediate(() => {
       this.#resuming = false;
+      if (this.#isBusy) this.context.effort.busy--;
+      this.#isBusy = false;
       if (this.#pauses !== 0 || this.isEnded) return;
       this.#lastPacketMs = this.context.now();
       this.#read();

@@ -22,6 +22,8 @@ import type { Wills } from './wills.ts';
  */
 export interface Effort {
   units: number;
+  /** Connections whose packets go on being handled in the next turn of the event loop. */
+  busy: number;
 }
 /** Units between two looks at the clock, and those of whatever may be dear by itself: a decision that was not remembered. */
 export const effortPerLook = 32;

@@ -48,13 +48,35 @@ test('packets of many small parts are handled with other connections in between'
   const bed = createBed();
   const other = await bed.connect(5, 'other');
   const busy = await bed.connect(5, 'busy');
-  const unsubscriptions = Array.from({ length: 49_000 }, () => 'a');
+  const unsubscriptions = Array.from({ length: 1_000 }, () => 'a');
   const packet = mqttPacket.generate({ cmd: 'unsubscribe', messageId: 1, unsubscriptions }, { protocolVersion: 5 });
-  busy.raw(...Array.from({ length: 20 }, () => packet));
+  busy.raw(...Array.from({ length: 500 }, () => packet));
   await other.settled();
   const before = bed.broker.metrics['Unsubscribe.Success'];
-  assert.ok(before < 10, `${before} went before`);
-  assert.equal((await busy.take(20)).length, 20);
+  assert.ok(before < 200, `${before} went before`);
+  assert.equal((await busy.take(500)).length, 500);
+});
+
+test('connections that have more to read share one slice of time', async () => {
+  const pings = 100_000;
+  /** How many of them are answered in a turn of the event loop, in the middle. */
+  const perTurn = async (count: number): Promise<number> => {
+    const bed = createBed();
+    const busy = [];
+    for (let number = 0; number < count; number++) busy.push(await bed.connect(4, `busy-${number}`));
+    for (const client of busy) client.raw(Buffer.alloc(2 * pings, Buffer.of(0xc0, 0)));
+    const turns: number[] = [];
+    for (let before = 0; before < 2 * pings * count; ) {
+      await new Promise((resolve) => setImmediate(resolve));
+      const heard = busy.reduce((sum, { receivedBytes }) => sum + receivedBytes, 0);
+      if (heard > before) turns.push((heard - before) / 2);
+      before = heard;
+    }
+    return turns.sort((a, b) => a - b)[turns.length >> 1] ?? 0;
+  };
+  const ofOne = await perTurn(1);
+  const ofMany = await perTurn(16);
+  assert.ok(ofMany < 6 * ofOne, `${ofMany} pings of 16 connections in a turn, ${ofOne} of one`);
 });
 
 /** A bed where every client but `plain...` makes dear decisions. */

@@ -47,6 +47,16 @@ const rows: Row[] = [
     reason: 'LIMIT_EXCEEDED',
   },
   {
+    rule: 'a thousand and one filters in one UNSUBSCRIBE',
+    send: (client) => {
+      const unsubscriptions = Array.from({ length: 1001 }, () => 'a');
+      client.send({ cmd: 'unsubscribe', messageId: 1, unsubscriptions });
+    },
+    v3: [],
+    v5: [0x97],
+    reason: 'LIMIT_EXCEEDED',
+  },
+  {
     rule: 'malformed filter a#',
     send: (client) => subscribe(client, 'ok', 'a#'),
     v3: [],

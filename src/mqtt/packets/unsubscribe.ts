@@ -9,14 +9,19 @@ import { Cursor } from './text.ts';
 import { unsuback } from './writer.ts';
 
 export const unsubscribe = (connection: Connection): void => {
-  const { reader, version } = connection;
+  const { reader, version, context } = connection;
   const { scope, session } = connection.client!;
   const cursor = new Cursor(reader.buffer, reader.bodyStart, reader.end);
   const packetId = cursor.u16();
   if (packetId === 0) throw protocolError('packet identifier 0');
   if (version === 5) readProperties(cursor, carrier.unsubscribe);
   const filters: string[] = [];
-  while (cursor.left > 0) filters.push(cursor.text());
+  while (cursor.left > 0) {
+    if (filters.length === context.limits.filtersPerUnsubscribeMax) {
+      throw new PacketFault(code.quotaExceeded, 'filtersPerUnsubscribeMax', 'LIMIT_EXCEEDED');
+    }
+    filters.push(cursor.text());
+  }
   if (filters.length === 0) throw protocolError('UNSUBSCRIBE without a filter'); // [MQTT-3.10.3-2]
   for (const filter of filters) {
     const shared = parseShared(filter);
@@ -32,7 +37,7 @@ export const unsubscribe = (connection: Connection): void => {
   }
   const answer = (): void => {
     if (connection.isEnded) return;
-    connection.context.metrics['Unsubscribe.Success']++;
+    context.metrics['Unsubscribe.Success']++;
     connection.send(
       unsuback(
         version,
