@@ -5,7 +5,16 @@ export interface AccountRegion {
 }
 
 /** The resource types of `arn:aws:iot:<region>:<account>:<type>/<name>` that Fleetgate knows. Source: spec identity 1.3. */
-export type ResourceType = 'cert' | 'cacert' | 'policy' | 'thing' | 'client' | 'topic' | 'topicfilter' | 'thinggroup';
+export type ResourceType =
+  | 'cert'
+  | 'cacert'
+  | 'policy'
+  | 'thing'
+  | 'client'
+  | 'topic'
+  | 'topicfilter'
+  | 'thinggroup'
+  | 'provisioningtemplate';
 
 /** The ARN of an IoT resource, e.g. `arn:aws:iot:us-east-1:000000000000:cert/<certificateId>`. */
 export const iotArn = (account: AccountRegion, type: ResourceType, name: string): string =>

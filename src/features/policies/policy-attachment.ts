@@ -1,5 +1,6 @@
 /** Which policies are attached to which targets. A target is a certificate ARN in this version. Source: spec identity 4.1, policy 1. */
 import { type AccountRegion, iotArn } from '../../aws/arn.ts';
+import { Fault } from '../../aws/fault.ts';
 import type { Holder } from '../../feature.ts';
 import { keepQuery } from '../../store/kept-query.ts';
 import type { Db } from '../../store/store.ts';
@@ -98,6 +99,24 @@ export const insertPolicyAttachment = async (
     .onConflict((conflict) => conflict.doNothing())
     .executeTakeFirst();
   return Number(numInsertedOrUpdatedRows) > 0;
+};
+
+/** The same within `policiesPerCertificateMax`, inside a unit. Faults: LimitExceededException. */
+export const attachWithinLimit = async (
+  db: Db,
+  account: AccountRegion,
+  attachment: PolicyAttachment,
+): Promise<boolean> => {
+  if (!(await insertPolicyAttachment(db, account, attachment))) return false;
+  const page = { after: '', limit: policiesPerCertificateMax + 1, ascending: true };
+  const attached = await listPoliciesOfTarget(db, account, attachment.target, page);
+  if (attached.length > policiesPerCertificateMax) {
+    throw new Fault(
+      'LimitExceededException',
+      `A certificate can have at most ${policiesPerCertificateMax} policies attached`,
+    );
+  }
+  return true;
 };
 
 /** False when it was not attached. */

@@ -13,7 +13,7 @@ export const refuseThingType = (thingTypeName: string | undefined): void => {
   }
 };
 
-const refuseBillingGroup = (billingGroupName: string | undefined): void => {
+export const refuseBillingGroup = (billingGroupName: string | undefined): void => {
   if (billingGroupName !== undefined) {
     throw new Fault(
       'ResourceNotFoundException',

@@ -1,0 +1,45 @@
+/**
+ * RegisterThing over HTTP: one device by a template that comes with the request, without a hook. Bulk registration does the same for each line.
+ * Source: API reference, RegisterThing; spec provisioning.md 9.
+ */
+import type { Handler } from '../../feature.ts';
+import type { IssueDeviceCertificate } from '../../pki/issue.ts';
+import { evaluateTemplate } from '../../templates/evaluate.ts';
+import { parseTemplate, type Template } from '../../templates/template.ts';
+import { type Provisioned, prepareProvisioning, provision } from './provision.ts';
+import { ProvisioningFault, toFault, withTemplate } from './provisioning-fault.ts';
+import type { ProvisioningCall } from './register-thing.ts';
+
+export interface SingleThingServices {
+  readonly issue: IssueDeviceCertificate;
+}
+
+/** Faults: ProvisioningFault, of which nothing has remained. */
+export const registerSingleThing = async (
+  { issue }: SingleThingServices,
+  call: ProvisioningCall,
+  template: Template,
+  parameters: Readonly<Record<string, string>>,
+): Promise<Provisioned> => {
+  const { account, now, newId } = call;
+  const plan = await prepareProvisioning(
+    withTemplate(() => evaluateTemplate(template, parameters)),
+    { issue, nowMs: now() },
+  );
+  const provisioned = await call.write((db) => provision(db, account, plan, { nowMs: now(), newId }));
+  for (const { kind, id } of provisioned.changes) call.changed(kind, id);
+  return provisioned;
+};
+
+/** Faults: InvalidRequestException (template, parameters), ResourceRegistrationFailureException (a step failed). */
+export const registerThingOverHttp =
+  (services: SingleThingServices): Handler<'RegisterThing'> =>
+  async ({ templateBody = '', parameters = {} }, call) => {
+    try {
+      const template = withTemplate(() => parseTemplate(templateBody, 'REGISTER_THING'));
+      const { certificatePem, resourceArns } = await registerSingleThing(services, call, template, parameters);
+      return { ...(certificatePem !== undefined && { certificatePem }), resourceArns };
+    } catch (cause) {
+      throw cause instanceof ProvisioningFault ? toFault(cause) : cause;
+    }
+  };

@@ -1,0 +1,129 @@
+/**
+ * RegisterThing of fleet provisioning: a device that connected with a claim becomes one with an identity of its own. The order of work is that of spec
+ * provisioning.md 4.5. The ownership token is its caller's affair, who is asked for it at its two places in that order.
+ */
+import type { AccountRegion } from '../../aws/arn.ts';
+import type { Call } from '../../feature.ts';
+import type { Db } from '../../store/store.ts';
+import { certificateIdParameter } from '../../templates/certificate-parameters.ts';
+import { evaluateTemplate } from '../../templates/evaluate.ts';
+import { parseTemplate, type Template } from '../../templates/template.ts';
+import { askHook, type InvokeFunction } from './pre-provisioning-hook.ts';
+import { checkPolicies, type PreparedProvisioning, type Provisioned, provision } from './provision.ts';
+import { ProvisioningFault, withTemplate } from './provisioning-fault.ts';
+import { type ProvisioningTemplate, templateItem } from './provisioning-template.ts';
+import { findDefaultVersion } from './template-version.ts';
+
+/** What a provisioning uses of a `Call`, so that a `Call` will do. */
+export type ProvisioningCall = Pick<Call, 'account' | 'db' | 'write' | 'now' | 'newId' | 'changed'>;
+
+export interface RegisterThingServices extends ProvisioningCall {
+  readonly invokeFunction: InvokeFunction;
+}
+
+/** The certificate that an ownership token stands for. */
+export interface TokenCertificate {
+  readonly certificateId: string;
+  readonly certificatePem: string;
+}
+
+export interface RegisterThingRequest {
+  readonly templateName: string;
+  /** Of the request; own properties only. */
+  readonly parameters: Readonly<Record<string, string>>;
+  /** For the hook: the certificate of the session that asks, and its client id. */
+  readonly claimCertificateId: string;
+  readonly clientId: string;
+  /** Asked once the template is known to be usable. Faults: ProvisioningFault (InvalidCertificateOwnershipToken). */
+  readonly findTokenCertificate: (template: FleetTemplate) => Promise<TokenCertificate>;
+  /**
+   * Called inside the unit, before anything else of it, and may be called more than once: the token is spent, if it still can be.
+   * Faults: ProvisioningFault (InvalidCertificateOwnershipToken), at which nothing of the provisioning remains.
+   */
+  readonly spendToken: (db: Db, certificate: TokenCertificate) => Promise<void>;
+  /** Called inside the unit when all else is done, to keep what was answered. */
+  readonly keepAnswer?: (db: Db, provisioned: Provisioned) => Promise<void>;
+}
+
+/** A template that may provision, with the body that counts. */
+export interface FleetTemplate {
+  readonly record: ProvisioningTemplate;
+  readonly template: Template;
+}
+
+/**
+ * The default version of a template that is enabled and of the type asked for.
+ * Faults: ProvisioningFault (ResourceNotFound, InvalidRequest).
+ */
+export const loadTemplate = async (
+  db: Db,
+  account: AccountRegion,
+  templateName: string,
+  type: ProvisioningTemplate['type'],
+): Promise<FleetTemplate> => {
+  const found = await findDefaultVersion(db, account, templateName);
+  if (!found) {
+    throw new ProvisioningFault('ResourceNotFound', `Provisioning template ${templateName} does not exist`);
+  }
+  const { template: record, body } = found;
+  if (record.type !== type) {
+    throw new ProvisioningFault(
+      'InvalidRequest',
+      `Provisioning template ${templateName} is of type ${record.type}, not ${type}`,
+    );
+  }
+  if (!record.enabled) {
+    throw new ProvisioningFault('InvalidRequest', `Provisioning template ${templateName} is not enabled`);
+  }
+  return { record, template: withTemplate(() => parseTemplate(body, type)) };
+};
+
+/** What a template makes of these parameters, ready to be carried out for this certificate. Faults: ProvisioningFault. */
+export const prepareForCertificate = (
+  template: Template,
+  certificateId: string,
+  parameters: Readonly<Record<string, string>>,
+): PreparedProvisioning => {
+  // last, so that nobody else says which certificate is activated
+  const plan = withTemplate(() =>
+    evaluateTemplate(template, { ...parameters, [certificateIdParameter]: certificateId }),
+  );
+  const form = plan.certificate?.form;
+  if (!form || !('certificateId' in form) || form.certificateId !== certificateId) {
+    throw new ProvisioningFault('InvalidRequest', 'The template does not provision the certificate of the device');
+  }
+  checkPolicies(plan);
+  return plan;
+};
+
+/** Faults: ProvisioningFault, of which nothing has remained. */
+export const registerThing = async (
+  services: RegisterThingServices,
+  request: RegisterThingRequest,
+): Promise<Provisioned> => {
+  const { account, db, write, now, newId, changed, invokeFunction } = services;
+  const { templateName, parameters } = request;
+  const loaded = await loadTemplate(db, account, templateName, 'FLEET_PROVISIONING');
+  const certificate = await request.findTokenCertificate(loaded);
+  const { certificateId, certificatePem } = certificate;
+  const hook = loaded.record.preProvisioningHook;
+  const overrides = hook
+    ? await askHook(invokeFunction, hook, account, {
+        claimCertificateId: request.claimCertificateId,
+        certificateId,
+        certificatePem,
+        templateArn: templateItem(account, templateName).templateArn,
+        clientId: request.clientId,
+        parameters,
+      })
+    : {};
+  const plan = prepareForCertificate(loaded.template, certificateId, { ...parameters, ...overrides });
+  const provisioned = await write(async (unit) => {
+    await request.spendToken(unit, certificate);
+    const outcome = await provision(unit, account, plan, { nowMs: now(), newId });
+    await request.keepAnswer?.(unit, outcome);
+    return outcome;
+  });
+  for (const { kind, id } of provisioned.changes) changed(kind, id);
+  return provisioned;
+};
