@@ -14,6 +14,9 @@ const needed: readonly (readonly [program: string, debianPackage: string])[] = [
   ['openssl', 'openssl'],
   ['curl', 'curl'],
   ['bash', 'bash'],
+  // a disk that remembers what was synced: test/crash/power.c
+  ['gcc', 'gcc'],
+  ['/usr/include/stdio.h', 'libc6-dev'],
   ['/usr/lib/postgresql/*/bin/initdb', 'postgresql'],
   ['/usr/sbin/mosquitto', 'mosquitto'],
   ['softhsm2-util', 'softhsm2'],

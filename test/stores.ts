@@ -44,7 +44,7 @@ const closeAll = async (opened: readonly Store[]): Promise<void> => {
 const openSqlite: OpenTestStore = async (t, { durable = false, ...options } = {}) => {
   const opened: Store[] = [];
   const folder = await makeFolder(t, () => closeAll(opened));
-  return reopenable(() => openStore({ file: join(folder, 'store.db'), durable, ...options }), opened);
+  return reopenable(() => openStore({ file: join(folder, 'store.db'), synced: durable, ...options }), opened);
 };
 
 /** One database for all stores of a process, a schema for each. */

@@ -27,7 +27,7 @@ export const storeFiles = { store: 'fleetgate.db', journal: 'journal.db' } as co
 const journalConnectionsMax = 2;
 
 const openFiles = async (folder: string, durable: boolean): Promise<Stores> => {
-  const store = await openStore({ file: join(folder, storeFiles.store), durable });
+  const store = await openStore({ file: join(folder, storeFiles.store), synced: durable });
   try {
     return { store, journalStore: await openStore({ file: join(folder, storeFiles.journal), durable: false }) };
   } catch (error) {

@@ -38,8 +38,11 @@ export interface WriterSettings {
   readonly file: string;
   /** At start the file is made when it is missing; a thread that replaces a crashed one must find it. */
   readonly mode: 'create' | 'write';
-  /** synchronous=FULL; false = OFF: what was acknowledged survives the process, not the machine. */
-  readonly durable: boolean;
+  /**
+   * Syncs at every commit, or only where the write-ahead log is folded into the file, before and after: without those the file may hold pages of a
+   * transaction whose log the power took along, and be damaged. Source: SQLite, "PRAGMA synchronous". OFF is for tests.
+   */
+  readonly synchronous: 'FULL' | 'NORMAL' | 'OFF';
   /** Tests: SQLite's `max_page_count`, beyond which the file is full. */
   readonly pageCountMax?: number;
 }

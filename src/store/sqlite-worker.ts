@@ -39,7 +39,7 @@ const open = (mode: WriterSettings['mode']): SqliteConnection => {
   const opened = openConnection(settings.file, mode);
   try {
     opened.exec('PRAGMA journal_mode = WAL');
-    opened.exec(`PRAGMA synchronous = ${settings.durable ? 'FULL' : 'OFF'}`);
+    opened.exec(`PRAGMA synchronous = ${settings.synchronous}`);
     opened.exec(`PRAGMA journal_size_limit = ${walBytesKept}`);
     if (settings.pageCountMax) opened.exec(`PRAGMA max_page_count = ${settings.pageCountMax}`);
     if (mode === 'create') checkPages(opened);

@@ -13,8 +13,13 @@ import { type Store, StoreUnavailable } from './store.ts';
 export interface SqliteOptions {
   /** Its folder is made when it is missing (mode 0700); beside it stand `<file>.lock`, `<file>-wal` and `<file>-shm`. */
   readonly file: string;
-  /** Default true: what was acknowledged survives the machine. False: only the process; for what is not worth an fsync (the journal). */
+  /**
+   * Default true: what was acknowledged survives the machine. False: only the process; for what is not worth an fsync (the journal). A loss of power then
+   * takes the last of it, and leaves the file sound.
+   */
   readonly durable?: boolean;
+  /** Tests: false = nothing is ever synced, so that a loss of power may leave anything. */
+  readonly synced?: boolean;
   /** Tests: pages of 4 KiB after which the file is full. */
   readonly pageCountMax?: number;
   /** Tests: a shorter `unitIdleMsMax`. */
@@ -87,14 +92,14 @@ const startReader = (file: string, failed: (error: Error) => void) => {
 
 /** Opens the store of one process. Faults: StoreUnavailable for a store in use, a read-only folder, a damaged file. */
 export const openStore = async (options: SqliteOptions): Promise<SqliteStore> => {
-  const { file, durable = true } = options;
+  const { file, durable = true, synced = true } = options;
   prepareFolder(file);
   const unlock = lockStore(file);
   const { pageCountMax, unitIdleMs } = options;
   const { thread, ready } = startWriterThread({
     file,
     mode: 'create',
-    durable,
+    synchronous: !synced ? 'OFF' : durable ? 'FULL' : 'NORMAL',
     ...(pageCountMax === undefined ? {} : { pageCountMax }),
   });
   const { failure } = await ready;
@@ -104,7 +109,7 @@ export const openStore = async (options: SqliteOptions): Promise<SqliteStore> =>
     throw errorFrom(file, failure);
   }
   thread.setBusy(false);
-  if (durable) syncFolder(dirname(file));
+  if (synced) syncFolder(dirname(file));
   const soundness = startSoundness(thread);
   const reader = startReader(file, soundness.noteRead);
   const writer = startWriter({ thread, file, ...(unitIdleMs === undefined ? {} : { unitIdleMs }) });
