@@ -32,6 +32,8 @@ export interface OpenJob extends Target {
   readonly publishers: number;
   readonly subscribers: number;
   readonly qos: 0 | 1;
+  /** Subscribers have sessions that outlive their connections. */
+  readonly persistent?: boolean;
 }
 
 /** Encrypts what the next `run` sends. */

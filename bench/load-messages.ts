@@ -100,11 +100,11 @@ export class Messages {
     for (const wire of [...this.#publishers.map((one) => one.wire), ...this.#subscribers]) wire.socket.destroy();
   }
 
-  async #connect(clientId: string, deviceIndex: number): Promise<Wire> {
+  async #connect(clientId: string, deviceIndex: number, persistent = false): Promise<Wire> {
     const { devices, port, caFile, echo } = this.#job;
     const { certFile, keyFile } = devices[deviceIndex % devices.length]!;
     const wire = await Wire.connect({ port, ca: pemOf(caFile), cert: pemOf(certFile), key: pemOf(keyFile) });
-    if (!echo) await this.#ask(wire, connectPacket(clientId), 0x20);
+    if (!echo) await this.#ask(wire, connectPacket(clientId, persistent), 0x20);
     return wire;
   }
 
@@ -122,8 +122,8 @@ export class Messages {
   }
 
   async #openSubscriber(index: number, topic: string): Promise<void> {
-    const { name, qos, pattern } = this.#job;
-    const wire = await this.#connect(`${name}-s${index}`, 2 * index + 1);
+    const { name, qos, pattern, persistent } = this.#job;
+    const wire = await this.#connect(`${name}-s${index}`, 2 * index + 1, persistent);
     this.#subscribers.push(wire);
     if (pattern === 'idle') return;
     await this.#ask(wire, subscribePacket(topic, qos), 0x90);

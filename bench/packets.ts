@@ -19,11 +19,12 @@ const packet = (first: number, ...parts: readonly Uint8Array[]): Buffer => {
 const keepAliveSeconds = 1200;
 const cleanSession = 2;
 
-export const connectPacket = (clientId: string): Buffer =>
+/** `persistent`: the session outlives the connection. */
+export const connectPacket = (clientId: string, persistent = false): Buffer =>
   packet(
     0x10,
     text('MQTT'),
-    Buffer.of(4, cleanSession, keepAliveSeconds >> 8, keepAliveSeconds & 0xff),
+    Buffer.of(4, persistent ? 0 : cleanSession, keepAliveSeconds >> 8, keepAliveSeconds & 0xff),
     text(clientId),
   );
 

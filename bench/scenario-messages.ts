@@ -16,6 +16,8 @@ interface Variant {
   readonly messages: number;
   readonly window: number;
   readonly echo: boolean;
+  /** Subscribers have sessions that outlive their connections. */
+  readonly persistent?: boolean;
 }
 
 const variants: readonly Variant[] = [
@@ -38,6 +40,17 @@ const variants: readonly Variant[] = [
     messages: 40_000,
     window: 512,
     echo: false,
+  },
+  {
+    scenario: 'QoS 1, 1 to 1, kept session',
+    pattern: 'pairs',
+    publishers: 1,
+    subscribers: 1,
+    qos: 1,
+    messages: 10_000,
+    window: 512,
+    echo: false,
+    persistent: true,
   },
   {
     scenario: 'QoS 0, 1 to 500',
@@ -66,15 +79,18 @@ const open = async (
   bench: Bench,
   peer: Peer,
   { pattern, qos, ...variant }: Variant,
+  round: number,
 ): Promise<(index: number) => boolean> => {
   const { count } = bench.generators;
   const part = (total: number, index: number): number => shareOf(total, count, index);
   const works = (index: number): boolean => part(variant.subscribers, index) > 0;
   const jobOf = (index: number): OpenJob => ({
-    ...targetOf(bench, peer, `m${index}`),
+    // a session that is kept goes on collecting: each round has clients and topics of its own
+    ...targetOf(bench, peer, variant.persistent ? `m${index}-${round}` : `m${index}`),
     job: 'open',
     pattern,
     qos,
+    ...(variant.persistent && { persistent: true }),
     subscribers: part(variant.subscribers, index),
     publishers: pattern === 'pairs' ? part(variant.publishers, index) : index === 0 ? 1 : 0,
   });
@@ -88,7 +104,7 @@ const runVariant = async (bench: Bench, variant: Variant, all: readonly Peer[]):
   const peers = all.filter((peer) => variant.echo || !peer.echo);
   for (let round = -1; round < bench.rounds; round++) {
     for (const peer of peers) {
-      const works = await open(bench, peer, variant);
+      const works = await open(bench, peer, variant, round);
       const each =
         <T>(job: T) =>
         (index: number) =>
