@@ -37,6 +37,7 @@ import { subscribe } from './packets/subscribe.ts';
 import { unsubscribe } from './packets/unsubscribe.ts';
 import { encodeMessageProperties, type MessageProperties } from './packets/writer.ts';
 import { createQuotas } from './quotas.ts';
+import { ReadSlices } from './read-slices.ts';
 import { Retained } from './retained.ts';
 import { publishRetained, whyNotRetained } from './retained-publish.ts';
 import { expiresAtMs, Scope } from './session.ts';
@@ -166,7 +167,8 @@ export const createBroker = ({
     wills,
     sessions: new SessionStore(store),
     turn: new Turn(),
-    effort: { units: 0, busy: 0 },
+    effort: { units: 0 },
+    slices: new ReadSlices(),
     fanOuts: new FanOutLine(),
     outbound: new Outbound(options.limits.outboundBytesPerNodeMax, () => [...connections, ...lingering]),
   };

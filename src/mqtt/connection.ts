@@ -23,14 +23,6 @@ import type { Timed } from './wheel.ts';
 /** From the end of a connection until its socket is destroyed if the peer does not close: the last bytes may still leave. */
 export const closeGraceMs = 5_000;
 
-/**
- * Longest time that the packets of one connection are handled while others wait, in milliseconds; a packet once begun is finished. Received
- * chunks hold thousands of packets, and one packet may be as dear as a policy of wildcards, or a thousand receivers, make it.
- */
-export const readSliceMs = 5;
-/** Connections that have more to read share that time; this much each one has, however many they are. */
-const readSliceMsMin = 0.25;
-
 /** Applies the rules of the packet that the connection's reader stands on. */
 export type Rules = (connection: Connection) => void;
 
@@ -253,8 +245,10 @@ export class Connection implements Publisher, Holding {
 
   #read(): void {
     let packets = 0;
-    const { effort } = this.context;
+    const { effort, slices } = this.context;
+    const sliceMs = slices.ms;
     const startedAt = performance.now();
+    let countedAt = startedAt;
     let lookAt = effort.units + effortPerLook;
     try {
       while (this.#pauses === 0 && !this.isEnded) {
@@ -273,12 +267,15 @@ export class Connection implements Publisher, Holding {
         effort.units += 1 + ((this.reader.end - this.reader.start) >> effortBytesShift);
         if (effort.units < lookAt || this.isEnded) continue;
         lookAt = effort.units + effortPerLook;
-        if (performance.now() - startedAt < Math.max(readSliceMsMin, readSliceMs / (1 + effort.busy))) continue;
+        const nowMs = performance.now();
+        slices.spend(nowMs - countedAt);
+        countedAt = nowMs;
+        if (nowMs - startedAt < sliceMs) continue;
         this.#pause(pause.turn);
         this.#resume(pause.turn);
         if (this.#resuming && !this.#isBusy) {
           this.#isBusy = true;
-          effort.busy++;
+          slices.busy++;
         }
         break;
       }
@@ -344,7 +341,7 @@ export class Connection implements Publisher, Holding {
     this.#resuming = true;
     setImmediate(() => {
       this.#resuming = false;
-      if (this.#isBusy) this.context.effort.busy--;
+      if (this.#isBusy) this.context.slices.busy--;
       this.#isBusy = false;
       if (this.#pauses !== 0 || this.isEnded) return;
       this.#lastPacketMs = this.context.now();

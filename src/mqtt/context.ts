@@ -10,6 +10,7 @@ import type { Metrics } from './metrics.ts';
 import type { Outbound } from './outbound.ts';
 import type { Turn } from './outbox.ts';
 import type { Quotas } from './quotas.ts';
+import type { ReadSlices } from './read-slices.ts';
 import type { Retained } from './retained.ts';
 import type { SessionStore } from './session-store.ts';
 import type { VersionNumbers } from './version-numbers.ts';
@@ -22,8 +23,6 @@ import type { Wills } from './wills.ts';
  */
 export interface Effort {
   units: number;
-  /** Connections whose packets go on being handled in the next turn of the event loop. */
-  busy: number;
 }
 /** Units between two looks at the clock, and those of whatever may be dear by itself: a decision that was not remembered. */
 export const effortPerLook = 32;
@@ -59,6 +58,7 @@ export interface BrokerContext {
   readonly wills: Wills;
   readonly turn: Turn;
   readonly effort: Effort;
+  readonly slices: ReadSlices;
   readonly fanOuts: FanOutLine;
   readonly outbound: Outbound;
 }

@@ -4,8 +4,8 @@ import { test } from 'node:test';
 import mqttPacket, { type Packet } from 'mqtt-packet';
 import { accountA, createBed, Rights } from '../../test/mqtt-bed.ts';
 import type { Authority } from './authority.ts';
-import { readSliceMs } from './connection.ts';
 import { FanOutLine, fanOutSliceMs } from './fan-out.ts';
+import { readSliceMs } from './read-slices.ts';
 
 /** May do everything, but each decision takes a whole slice of time. */
 const dearAuthority = (): Authority => {
