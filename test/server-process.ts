@@ -10,7 +10,16 @@ export interface ServerProcess {
   readonly child: ChildProcess;
   /** The API's address; undefined when the process ended before it was ready. */
   readonly ready: Promise<string | undefined>;
+  /** Of MQTT over TLS. */
+  readonly mqttPort: Promise<number | undefined>;
   readonly exited: Promise<{ readonly code: number | null; readonly stderr: string }>;
+}
+
+export interface ServerOptions {
+  readonly flags?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** Instead of the command. */
+  readonly program?: string;
 }
 
 /** Nothing that the user who runs the tests has set: where programs are, and where Node keeps what it has compiled. */
@@ -20,30 +29,39 @@ export const bareEnvironment = {
 };
 
 /** `fleetgate start` on free ports, over the engine that the tests run on. It does not outlive the test. */
-export const spawnServer = async (t: TestContext, dataFolder: string): Promise<ServerProcess> => {
+export const spawnServer = async (
+  t: Pick<TestContext, 'after'>,
+  dataFolder: string,
+  { flags: moreFlags = [], env = {}, program = fleetgateCommand }: ServerOptions = {},
+): Promise<ServerProcess> => {
   const { store } = await storeOption(dataFolder);
   const flags = ['--https-port', '0', '--metrics-port', '0', '--log-level', 'error'];
-  const ports = ['--api-port', '0', '--mqtt-port', '0', ...flags];
-  const child = spawn(process.execPath, [fleetgateCommand, 'start', '--data', dataFolder, ...ports], {
+  const ports = ['--api-port', '0', '--mqtt-port', '0', ...flags, ...moreFlags];
+  const child = spawn(process.execPath, [program, 'start', '--data', dataFolder, ...ports], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...bareEnvironment, ...(store !== undefined && { FLEETGATE_STORE: store }) },
+    env: { ...bareEnvironment, ...(store !== undefined && { FLEETGATE_STORE: store }), ...env },
   });
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
   });
-  const ready = new Promise<string | undefined>((resolve) => {
-    createInterface({ input: child.stdout })
-      .on('line', (line) => {
-        const [, url] = /^ +API +(http:\S+)$/.exec(line) ?? [];
-        if (url !== undefined) resolve(url);
-      })
-      .on('close', () => resolve(undefined));
-  });
+  const { promise: ready, resolve: isReady } = Promise.withResolvers<string | undefined>();
+  const { promise: mqttPort, resolve: hasPort } = Promise.withResolvers<number | undefined>();
+  createInterface({ input: child.stdout })
+    .on('line', (line) => {
+      const [, url] = /^ +API +(http:\S+)$/.exec(line) ?? [];
+      if (url !== undefined) isReady(url);
+      const [, port] = /^ +MQTT over TLS +\S+:(\d+)$/.exec(line) ?? [];
+      if (port !== undefined) hasPort(Number(port));
+    })
+    .on('close', () => {
+      isReady(undefined);
+      hasPort(undefined);
+    });
   const exited = once(child, 'close').then(([code]: (number | null)[]) => ({ code: code ?? null, stderr }));
   t.after(async () => {
     child.kill('SIGKILL');
     await exited;
   });
-  return { child, ready, exited };
+  return { child, ready, mqttPort, exited };
 };

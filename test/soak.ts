@@ -1,10 +1,12 @@
 /**
- * `npm run soak [-- minutes]`: hostile input for as long as asked, 10 minutes without a number. Rounds of a campaign on each target, with new seeds, guided by
- * the code that is reached, and of attacks on a server of its own with healthy clients beside them. Seeds, executions, findings and peak memory are printed;
- * the input of a finding is written to a file, so that it can become a fixture; the exit code is 1 when there is one.
+ * `npm run soak [-- minutes]`: the crash test of the gateway with 200 kills (test/crash; over PostgreSQL with FLEETGATE_TEST_STORE=postgres), then hostile
+ * input for as long as asked, 10 minutes without a number: rounds of a campaign on each target, with new seeds, guided by the code that is reached,
+ * and of attacks on a server of its own with healthy clients beside them. Seeds, executions, findings and peak memory are printed; the input of a finding is
+ * written to a file, so that it can become a fixture; the exit code is 1 when there is one. `--crash N`: N kills and nothing else; `--no-crash`: none.
  */
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
+import { crashLong, killsDefault } from './crash/soak.ts';
 import { told } from './fuzz/findings.ts';
 import { attacks } from './fuzz/hostile/attacker.ts';
 import { reportLine, startSiege } from './fuzz/hostile/siege.ts';
@@ -14,16 +16,24 @@ import { ensurePrograms } from './setup.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { target: { type: 'string', multiple: true }, 'no-siege': { type: 'boolean', default: false } },
+  options: {
+    target: { type: 'string', multiple: true },
+    'no-siege': { type: 'boolean', default: false },
+    crash: { type: 'string' },
+    'no-crash': { type: 'boolean', default: false },
+  },
 });
 const minutes = Number(positionals[0] ?? 10);
-if (!(minutes > 0 && minutes <= 24 * 60)) {
-  console.error('Usage: npm run soak [-- MINUTES [--target NAME]... [--no-siege]]');
+const kills = Number(values.crash ?? killsDefault);
+if (!(minutes > 0 && minutes <= 24 * 60) || !(Number.isInteger(kills) && kills > 0)) {
+  console.error('Usage: npm run soak [-- MINUTES [--target NAME]... [--no-siege] [--no-crash] | -- --crash KILLS]');
   process.exit(2);
 }
 const names = Object.keys(targets).filter((name) => values.target?.includes(name) ?? true);
 
 ensurePrograms();
+const crashFindings = values['no-crash'] ? [] : await crashLong(kills);
+if (values.crash !== undefined) process.exit(crashFindings.length > 0 ? 1 : 0);
 const endMs = performance.now() + minutes * 60_000;
 const left = (): number => endMs - performance.now();
 /** Of a round: what each target gets, and each attack. */
@@ -40,7 +50,7 @@ interface Total {
   kept: Uint8Array[];
 }
 const totals = new Map<string, Total>();
-const findings: string[] = [];
+const findings: string[] = [...crashFindings];
 const report = (text: string): void => {
   findings.push(text);
   console.log(`FINDING ${text}`);
