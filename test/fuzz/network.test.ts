@@ -4,16 +4,15 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { knownAttacks } from './hostile/attacks-known.ts';
-import { unknownAttacks } from './hostile/attacks-unknown.ts';
+import { attacks } from './hostile/attacker.ts';
 import { type Report, reportLine, type Siege, startSiege } from './hostile/siege.ts';
 
 const connections = 150;
-const attackMs = 500;
+const attackMs = 400;
 /** Both listeners give a slow client ten seconds, and look once a second. */
 const slowMs = 12_500;
 
-const slow = ['slow request (API)', 'slow hello (MQTT)'];
+const slow = Object.keys(attacks).filter((name) => name.startsWith('slow') && !name.startsWith('slow signed'));
 
 const calmAgain = async (siege: Siege): Promise<Report> => {
   for (let left = 20; ; left--) {
@@ -28,7 +27,7 @@ test('a server under attack goes on serving healthy clients, in bounded memory',
   t.after(() => siege.close());
   const reports: Report[] = [await siege.run([], { connections: 0, ms: 500 })];
   const loris = siege.run(slow, { connections, ms: slowMs });
-  for (const attack of [...Object.keys(unknownAttacks), ...Object.keys(knownAttacks)]) {
+  for (const attack of Object.keys(attacks)) {
     if (!attack.startsWith('slow')) reports.push(await siege.run([attack], { connections, ms: attackMs }));
   }
   const slowly = await loris;
@@ -38,6 +37,8 @@ test('a server under attack goes on serving healthy clients, in bounded memory',
     [...reports, slowly, after].flatMap(({ attacks, findings }) => findings.map((finding) => `${attacks}: ${finding}`)),
     [],
   );
-  assert.deepEqual(slowly.tally, { opened: 2 * connections, 'ended by the server': 2 * connections });
+  const { opened = 0, ...ends } = slowly.tally;
+  assert.ok(opened > 3 * connections);
+  assert.deepEqual(ends, { 'ended by the server': opened });
   assert.ok(Object.values(after.waits).every(({ failed }) => failed === 0));
 });

@@ -3,45 +3,25 @@ import { signRequest } from '../../../src/aws/sigv4.ts';
 import {
   type Attack,
   connectPacket,
+  device,
   dial,
   dialTls,
   flood,
   gone,
   keepBusy,
-  packet,
+  publish,
   type Scene,
+  subscribe,
+  times,
+  unsubscribe,
   until,
-  type Version,
 } from './scene.ts';
-
-/** A connected device; its bytes may be written at once, the server reads them after CONNECT. */
-const device = (scene: Scene, tally: (word: string) => void, version: Version, clientId: string) => {
-  const socket = dialTls(scene, scene.registered, tally);
-  socket.write(connectPacket(version, clientId));
-  return socket;
-};
-
-const publish = (topic: string, bytes: number, qos: 0 | 1 = 0): Buffer =>
-  packet(4, {
-    cmd: 'publish',
-    topic,
-    payload: Buffer.alloc(bytes, 0x78),
-    qos,
-    dup: false,
-    retain: false,
-    messageId: 7,
-  });
-const subscribe = (filters: readonly string[], messageId = 1): Buffer =>
-  packet(4, { cmd: 'subscribe', messageId, subscriptions: filters.map((topic) => ({ topic, qos: 1 as const })) });
-const unsubscribe = (filters: readonly string[]): Buffer =>
-  packet(4, { cmd: 'unsubscribe', messageId: 2, unsubscriptions: [...filters] });
-const times = (count: number, bytes: Buffer): Buffer => Buffer.alloc(count * bytes.length, bytes);
 
 /** Many packets in little room, over and over. */
 const bombs: readonly (readonly [name: string, bytes: Buffer])[] = [
   ['PINGREQ', times(16_000, Buffer.of(0xc0, 0))],
   ['PUBLISH nobody hears', times(2_000, publish('bomb/nobody', 1))],
-  ['PUBLISH QoS 1', times(2_000, publish('bomb/nobody', 1, 1))],
+  ['PUBLISH QoS 1', times(2_000, publish('bomb/nobody', 1, { qos: 1 }))],
   ['PUBLISH of ever new topics', Buffer.concat(Array.from({ length: 4_000 }, (_, n) => publish(`bomb/new/${n}`, 1)))],
   [
     'SUBSCRIBE and UNSUBSCRIBE',
@@ -60,7 +40,7 @@ const bombs: readonly (readonly [name: string, bytes: Buffer])[] = [
 const packetBombs: Attack = (scene, tally) =>
   keepBusy(Math.min(scene.connections, bombs.length), scene.ms, async (index) => {
     const [, bytes] = bombs[index % bombs.length] ?? ['', Buffer.alloc(0)];
-    const socket = device(scene, () => {}, 4, `bomb-${index}`);
+    const socket = device(scene, () => {}, { clientId: `bomb-${index}` });
     tally('MB', Math.round((await flood(socket, bytes, performance.now() + scene.ms)) / 1_048_576));
     socket.destroy();
   });
@@ -69,7 +49,7 @@ const packetBombs: Attack = (scene, tally) =>
 const deafSubscribers: Attack = async (scene, tally) => {
   const endMs = performance.now() + scene.ms;
   const deaf = Array.from({ length: Math.min(scene.connections, 40) }, (_, index) => {
-    const socket = device(scene, tally, 4, `deaf-${index}`);
+    const socket = device(scene, tally, { clientId: `deaf-${index}` });
     socket.once('secureConnect', () => {
       socket.write(subscribe(['deaf/#']));
       setTimeout(() => socket.pause(), 200);
@@ -78,8 +58,11 @@ const deafSubscribers: Attack = async (scene, tally) => {
   });
   await until(performance.now() + 300);
   const feed = [0, 1].map(async (qos) => {
-    const socket = device(scene, () => {}, 4, `feeder-${qos}`);
-    tally('MB fed', Math.round((await flood(socket, publish('deaf/x', 8_000, qos === 0 ? 0 : 1), endMs)) / 1_048_576));
+    const socket = device(scene, () => {}, { clientId: `feeder-${qos}` });
+    tally(
+      'MB fed',
+      Math.round((await flood(socket, publish('deaf/x', 8_000, { qos: qos === 0 ? 0 : 1 }), endMs)) / 1_048_576),
+    );
     socket.destroy();
   });
   await Promise.all(feed);
@@ -90,7 +73,7 @@ const deafSubscribers: Attack = async (scene, tally) => {
 const manySubscriptions: Attack = async (scene, tally) => {
   const endMs = performance.now() + scene.ms;
   await keepBusy(Math.min(scene.connections, 200), scene.ms, async (index) => {
-    const socket = device(scene, () => {}, 4, `many-${index}`);
+    const socket = device(scene, () => {}, { clientId: `many-${index}` });
     for (let batch = 0; batch < 6; batch++) {
       const filters = Array.from({ length: 8 }, (_, n) => `many/+/${index % 10}/${batch * 8 + n}/+/+/#`);
       socket.write(subscribe(filters, batch + 1));
@@ -105,10 +88,14 @@ const manySubscriptions: Attack = async (scene, tally) => {
 /** One byte in each TLS record: slow and dear, but honest; it has to be served. */
 const byteByByte: Attack = (scene, tally) =>
   keepBusy(Math.min(scene.connections, 20), scene.ms, async (index) => {
-    const socket = dialTls(scene, scene.registered, () => {});
+    const socket = dialTls(scene.mqttPort, scene.registered, () => {});
     const heard: Buffer[] = [];
     socket.on('data', (chunk: Buffer) => heard.push(chunk));
-    const bytes = Buffer.concat([connectPacket(4, `byte-${index}`), subscribe(['byte/#']), publish('byte/x', 20, 1)]);
+    const bytes = Buffer.concat([
+      connectPacket(4, `byte-${index}`),
+      subscribe(['byte/#']),
+      publish('byte/x', 20, { qos: 1 }),
+    ]);
     for (const byte of bytes) socket.write(Buffer.of(byte));
     await Promise.race([until(performance.now() + 10_000), gone(socket), answered(socket, heard)]);
     tally(Buffer.concat(heard)[0] === 0x20 ? 'served' : 'wrong: not served');
@@ -134,7 +121,7 @@ const overLimit = (clientId: string): readonly Buffer[] => [
 const overLimits: Attack = (scene, tally) =>
   keepBusy(Math.min(scene.connections, 12), scene.ms, async (index) => {
     const all = overLimit(`over-${index}`);
-    const socket = dialTls(scene, scene.registered, () => {});
+    const socket = dialTls(scene.mqttPort, scene.registered, () => {});
     socket.write(all[index % all.length] ?? Buffer.alloc(0));
     await Promise.race([gone(socket), until(performance.now() + 10_000)]);
     tally(socket.closed ? 'ended by the server' : 'wrong: still open');

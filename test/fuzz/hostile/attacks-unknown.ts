@@ -39,6 +39,7 @@ const holding =
 
 const api = ({ apiPort }: Scene): number => apiPort;
 const mqtt = ({ mqttPort }: Scene): number => mqttPort;
+const https = ({ httpsPort }: Scene): number => httpsPort;
 
 /** Ends one side, resets, or closes in the middle, in turns. */
 const half: Attack = (scene, tally) =>
@@ -57,7 +58,7 @@ const half: Attack = (scene, tally) =>
 
 const handshakes: Attack = (scene, tally) =>
   keepBusy(Math.min(scene.connections, 64), scene.ms, async (index) => {
-    const socket = dialTls(scene, scene.stranger, tally);
+    const socket = dialTls(scene.mqttPort, scene.stranger, tally);
     socket.write(connectPacket(index % 2 === 0 ? 4 : 5, `stranger-${index}`));
     await Promise.race([gone(socket), until(performance.now() + 5_000)]);
     socket.destroy();
@@ -116,6 +117,7 @@ export const unknownAttacks: Readonly<Record<string, Attack>> = {
     Buffer.from('POST /things/a HTTP/1.1\r\nHost: localhost\r\nX-A: b\r\nContent-Length: 9\r\n\r\nabc'),
   ),
   'slow hello (MQTT)': slowly(mqtt, hello),
+  'slow hello (HTTPS)': slowly(https, hello),
   'silent connections (API)': holding(api, Buffer.alloc(0)),
   'kept-alive connections (API)': holding(
     api,
@@ -124,6 +126,7 @@ export const unknownAttacks: Readonly<Record<string, Attack>> = {
   'silent connections (MQTT)': holding(mqtt, Buffer.alloc(0)),
   'half a hello (MQTT)': holding(mqtt, hello.subarray(0, 100)),
   'half a handshake (MQTT)': holding(mqtt, hello),
+  'half a handshake (HTTPS)': holding(https, hello),
   'half-open, reset and cut': half,
   'strangers’ handshakes': handshakes,
   oversized,

@@ -6,6 +6,8 @@ import mqttPacket, { type Packet } from 'mqtt-packet';
 export interface Scene {
   readonly apiPort: number;
   readonly mqttPort: number;
+  /** HTTPS and WebSocket. */
+  readonly httpsPort: number;
   /** A certificate that may do everything, and one that nobody registered. */
   readonly registered: { readonly cert: string; readonly key: string };
   readonly stranger: { readonly cert: string; readonly key: string };
@@ -30,9 +32,14 @@ export const dial = (port: number, tally: (word: string) => void): Socket => {
   return socket;
 };
 
-export const dialTls = ({ mqttPort }: Scene, who: Scene['registered'], tally: (word: string) => void): TLSSocket => {
+/** TLS with a certificate, or without one where the port lets that pass. */
+export const dialTls = (
+  port: number,
+  who: Scene['registered'] | undefined,
+  tally: (word: string) => void,
+): TLSSocket => {
   const socket = connectTls({
-    port: mqttPort,
+    port,
     host: '127.0.0.1',
     servername: 'localhost',
     rejectUnauthorized: false,
@@ -51,15 +58,40 @@ export type Version = 4 | 5;
 export const packet = (version: Version, content: Packet): Buffer =>
   mqttPacket.generate(content, { protocolVersion: version });
 
-export const connectPacket = (version: Version, clientId: string): Buffer =>
+export const connectPacket = (version: Version, clientId: string, clean = true): Buffer =>
   packet(version, {
     cmd: 'connect',
     protocolId: 'MQTT',
     protocolVersion: version,
     clientId,
-    clean: true,
+    clean,
     keepalive: 600,
+    ...(version === 5 && !clean && { properties: { sessionExpiryInterval: 600 } }),
   });
+
+/** A connected device; its bytes may be written at once, the server reads them after CONNECT. `clean` false: its session is kept. */
+export const device = (
+  scene: Scene,
+  tally: (word: string) => void,
+  { version = 4, clientId, clean = true }: { version?: Version; clientId: string; clean?: boolean },
+): TLSSocket => {
+  const socket = dialTls(scene.mqttPort, scene.registered, tally);
+  socket.write(connectPacket(version, clientId, clean));
+  return socket;
+};
+
+/** PUBLISH of version 3.1.1. */
+export const publish = (
+  topic: string,
+  bytes: number,
+  { qos = 0, retain = false }: { qos?: 0 | 1; retain?: boolean } = {},
+): Buffer =>
+  packet(4, { cmd: 'publish', topic, payload: Buffer.alloc(bytes, 0x78), qos, dup: false, retain, messageId: 7 });
+export const subscribe = (filters: readonly string[], messageId = 1): Buffer =>
+  packet(4, { cmd: 'subscribe', messageId, subscriptions: filters.map((topic) => ({ topic, qos: 1 as const })) });
+export const unsubscribe = (filters: readonly string[]): Buffer =>
+  packet(4, { cmd: 'unsubscribe', messageId: 2, unsubscriptions: [...filters] });
+export const times = (count: number, bytes: Buffer): Buffer => Buffer.alloc(count * bytes.length, bytes);
 
 /** Resolves when it is time, or at once when that has passed. */
 export const until = (atMs: number): Promise<void> =>

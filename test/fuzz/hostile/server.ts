@@ -12,6 +12,7 @@ export interface Server {
   readonly apiUrl: string;
   readonly apiPort: number;
   readonly mqttPort: number;
+  readonly httpsPort: number;
   readonly rootPem: string;
   /** Resident memory in bytes now; 0 where the system does not tell (it has no /proc), NaN when the process is gone. */
   residentBytes(): Promise<number>;
@@ -58,6 +59,7 @@ export const startServer = async (): Promise<Server> => {
     apiUrl,
     apiPort: Number(new URL(apiUrl).port),
     mqttPort: Number(field(health, 'mqttPort')),
+    httpsPort: Number(field(field(health, 'httpsPorts'), '0')),
     rootPem: await (await fetch(`${apiUrl}/root-ca.pem`)).text(),
     async residentBytes() {
       if (process.platform !== 'linux') return 0;

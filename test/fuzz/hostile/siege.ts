@@ -76,6 +76,7 @@ export const startSiege = async (): Promise<Siege> => {
   const base = {
     apiPort: server.apiPort,
     mqttPort: server.mqttPort,
+    httpsPort: server.httpsPort,
     registered: { cert: known.certificatePem, key: known.keyPem },
     stranger: { cert: stranger.certificatePem, key: stranger.keyPem },
   };
