@@ -1,4 +1,4 @@
-/** Devices for stories: MQTT.js over TLS with a certificate, and what they see. Nothing is sent again or reconnected behind a story's back. */
+/** Devices for stories: MQTT.js over TLS or WebSocket with a certificate, and what they see. Nothing is sent again or reconnected behind a story's back. */
 import { readFile } from 'node:fs/promises';
 import type { TLSSocket } from 'node:tls';
 import mqtt from 'mqtt';
@@ -15,7 +15,9 @@ export interface DeviceOptions {
   /** Of an earlier connection, to be resumed. */
   readonly session?: Buffer;
   readonly tls?: 'TLSv1.2' | 'TLSv1.3';
-  /** `false`: the session is kept when the device leaves (v3). Default true. */
+  /** Over the port of HTTPS. */
+  readonly transport?: 'websocket';
+  /** `false`: the session is kept when the device leaves. Default true. */
   readonly clean?: boolean;
   readonly will?: { readonly topic: string; readonly payload: string };
 }
@@ -43,13 +45,14 @@ export interface Device {
 
 /** Resolves when the server has accepted the connection; rejects when it has not. */
 export const connectDevice = async (
-  node: Pick<FleetNode, 'mqttPort' | 'rootPem'>,
+  node: Pick<FleetNode, 'mqttPort' | 'rootPem'> & Partial<Pick<FleetNode, 'httpsPort'>>,
   identity: Identity,
   options: DeviceOptions,
 ): Promise<Device> => {
-  const { clientId, version = 4, serverName = 'localhost', session, tls, clean = true, will } = options;
+  const { clientId, version = 4, serverName = 'localhost', session, tls, clean = true, will, transport } = options;
   const [cert, key] = await Promise.all([readFile(identity.certFile), readFile(identity.keyFile)]);
-  const client = mqtt.connect(`mqtts://127.0.0.1:${node.mqttPort}`, {
+  const url = transport ? `wss://localhost:${node.httpsPort}/mqtt` : `mqtts://127.0.0.1:${node.mqttPort}`;
+  const client = mqtt.connect(url, {
     clientId,
     protocolVersion: version,
     clean,
@@ -58,11 +61,12 @@ export const connectDevice = async (
     cert,
     key,
     reconnectPeriod: 0,
+    ...(version === 5 && !clean && { properties: { sessionExpiryInterval: 600 } }),
     ...(session && { session }),
     ...(tls && { minVersion: tls, maxVersion: tls }),
     ...(will && { will: { topic: will.topic, payload: Buffer.from(will.payload), qos: 0, retain: false } }),
   });
-  // MQTT.js types its stream as any duplex; with mqtts it is a TLS socket
+  // MQTT.js types its stream as any duplex; with mqtts it is a TLS socket, and no story looks at that of a WebSocket
   const socket = client.stream as TLSSocket;
   const received: string[] = [];
   let reasonCode: number | undefined;
@@ -73,7 +77,9 @@ export const connectDevice = async (
   const sessions = Promise.withResolvers<Buffer>();
   socket.on('session', sessions.resolve);
   const closed = new Promise<Closing>((resolve) => {
-    socket.once('close', () => resolve({ atMs: performance.now(), reasonCode }));
+    const settle = (): void => resolve({ atMs: performance.now(), reasonCode });
+    if (transport) client.once('close', settle);
+    else socket.once('close', settle);
   });
   const accepted = Promise.withResolvers<void>();
   client.once('connect', () => accepted.resolve());

@@ -1,9 +1,12 @@
 /**
  * What changes in the registry acts on live connections within a second (design 5; spec policy 7): a certificate that is no longer ACTIVE ends its
- * connections, and the next packet after a change of policies, attachments or things is judged by the new state. Each test prints how long it took
+ * connections, and the next packet or request after a change of policies, attachments or things is judged by the new state, over MQTT, WebSocket and HTTPS,
+ * and for sessions that are kept. Each test prints how long it took
  * from the API's answer until the device saw it.
  */
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { Agent, request } from 'node:https';
 import { type TestContext, test } from 'node:test';
 import {
   AttachPolicyCommand,
@@ -62,6 +65,32 @@ const welcome = async (iot: IoTClient, { node }: Booted, identity: Identity, ...
   return target;
 };
 
+/** HTTPS on one connection that is kept open: what it answers to a publish, and when the connection is closed. */
+const openHttps = async (t: TestContext, { node }: Booted, { certFile, keyFile }: Identity) => {
+  const [cert, key] = await Promise.all([readFile(certFile), readFile(keyFile)]);
+  const agent = new Agent({ keepAlive: true, maxSockets: 1, ca: node.rootPem, cert, key });
+  t.after(() => agent.destroy());
+  const closed = Promise.withResolvers<number>();
+  let connections = 0;
+  return {
+    closedAtMs: closed.promise,
+    connections: () => connections,
+    publish: (topic: string): Promise<number> =>
+      new Promise((resolve, reject) => {
+        const path = `/topics/${topic}?qos=1`;
+        const sent = request({ agent, host: 'localhost', port: node.httpsPort, method: 'POST', path }, (answer) => {
+          answer.resume().on('end', () => resolve(answer.statusCode ?? 0));
+        });
+        sent.on('socket', (socket) => {
+          if (!socket.connecting) return;
+          connections++;
+          socket.once('close', () => closed.resolve(performance.now()));
+        });
+        sent.on('error', reject).end('over HTTPS');
+      }),
+  };
+};
+
 const newestRecord = async ({ node }: Booted, query: Record<string, string>) => {
   const { records } = await readJournal(node, node.account, { ...query, failures: 'true', limit: '1' });
   return records[0]?.record;
@@ -97,9 +126,15 @@ test('a certificate that becomes INACTIVE, REVOKED or is deleted ends its connec
         const identity = await makeIdentity(folder, `${ending}-${version}`);
         await welcome(iot, booted, identity, 'everything');
         const clientIds = ['first', 'second', 'third'].map((name) => `${name}-${ending}-${version}`);
-        const connect = (clientId: string) =>
-          connectDevice(node, identity, { clientId, version, will: { topic: `wills/${clientId}`, payload: 'gone' } });
-        const devices = await Promise.all(clientIds.map(connect));
+        const connect = (clientId: string, more: Partial<DeviceOptions> = {}) =>
+          connectDevice(node, identity, {
+            ...{ clientId, version, will: { topic: `wills/${clientId}`, payload: 'gone' } },
+            ...more,
+          });
+        const ways: readonly Partial<DeviceOptions>[] = [{}, { clean: false }, { transport: 'websocket' }];
+        const devices = await Promise.all(clientIds.map((clientId, index) => connect(clientId, ways[index])));
+        const https = await openHttps(t, booted, identity);
+        assert.equal(await https.publish('a'), 200);
 
         await endCertificate(iot, identity.certificateId, ending);
         const answeredAtMs = performance.now();
@@ -108,11 +143,13 @@ test('a certificate that becomes INACTIVE, REVOKED or is deleted ends its connec
           took(answeredAtMs, atMs);
           assert.equal(reasonCode, version === 5 ? 0x87 : undefined);
         }
+        took(answeredAtMs, await https.closedAtMs);
         for (const clientId of clientIds) await unharmed.until(`wills/${clientId} gone`);
         const [clientId = ''] = clientIds;
         assert.equal((await newestRecord(booted, { clientId }))?.reason, 'CERTIFICATE_NO_LONGER_ACTIVE');
-        await assert.rejects(connect(clientId), 'no new connection');
+        for (const way of ways) await assert.rejects(connect(clientId, way), 'no new connection');
         assert.equal((await newestRecord(booted, { clientId }))?.reason, reasonAfter[ending]);
+        assert.equal(await https.publish('a'), 403);
       });
     }
   }
@@ -165,9 +202,13 @@ interface Scene {
   readonly spare: string;
 }
 
-const ownTopics = ['topic', 'topicfilter'].map(
-  (type) => `arn:aws:iot:*:*:${type}/\${iot:Connection.Thing.ThingName}/\${iot:Connection.Thing.Attributes[room]}`,
-);
+/** The last is for HTTPS, which has no client id, so no thing stands behind its policy variables. */
+const ownTopics = [
+  ...['topic', 'topicfilter'].map(
+    (type) => `arn:aws:iot:*:*:${type}/\${iot:Connection.Thing.ThingName}/\${iot:Connection.Thing.Attributes[room]}`,
+  ),
+  'arn:aws:iot:*:*:topic/https/*',
+];
 const messages = ['iot:Publish', 'iot:Subscribe', 'iot:Receive'];
 const allowsOwn = documentOf(allow(messages, ownTopics));
 const allowsOther = documentOf(
@@ -182,6 +223,8 @@ const allowsRest = documentOf(
 
 interface Change {
   readonly name: string;
+  /** It changes what policy variables stand for. */
+  readonly isOfThing?: true;
   take(scene: Scene): Promise<unknown>;
   giveBack(scene: Scene): Promise<unknown>;
 }
@@ -218,12 +261,14 @@ const changes: readonly Change[] = [
   },
   {
     name: 'the thing is detached',
+    isOfThing: true,
     take: ({ iot, thingName, target }) => iot.send(new DetachThingPrincipalCommand({ thingName, principal: target })),
     giveBack: ({ iot, thingName, target }) =>
       iot.send(new AttachThingPrincipalCommand({ thingName, principal: target })),
   },
   {
     name: "the thing's attribute changes",
+    isOfThing: true,
     take: ({ iot, thingName }) =>
       iot.send(new UpdateThingCommand({ thingName, attributePayload: { attributes: { room: 'attic' } } })),
     giveBack: ({ iot, thingName }) =>
@@ -251,7 +296,7 @@ const setScene = async (booted: Booted, iot: IoTClient, thingName: string) => {
 };
 
 const subscribes = async ({ client }: Device, filter: string): Promise<boolean> =>
-  client.subscribeAsync(filter).then(
+  client.subscribeAsync(filter, { qos: 1 }).then(
     (granted) => granted.every(({ qos }) => qos < 0x80),
     () => false,
   );
@@ -267,25 +312,37 @@ test('the first publish, subscribe and delivery after a change of rights are jud
   const sender = await connectDevice(node, station, { clientId: 'station' });
   const took = stopwatch(t);
 
+  const ways: readonly (readonly [way: string, Omit<DeviceOptions, 'clientId'>])[] = [
+    ['v4', { version: 4 }],
+    ['v5', { version: 5 }],
+    ['v4, in a session that is kept', { version: 4, clean: false }],
+    ['v5 over WebSocket, in a session that is kept', { version: 5, clean: false, transport: 'websocket' }],
+  ];
   for (const [number, change] of changes.entries()) {
-    for (const version of [4, 5] as const) {
-      await t.test(`${change.name}, v${version}`, async () => {
-        const thingName = `pump-${number}-${version}`;
+    for (const [kind, [way, how]] of ways.entries()) {
+      await t.test(`${change.name}, ${way}`, async (t) => {
+        const { version, clean = true } = how;
+        const thingName = `pump-${number}-${kind}`;
         const topic = `${thingName}/cellar`;
         const end = `end/${thingName}`;
         const { scene, identity } = await setScene(booted, iot, thingName);
-        const options: DeviceOptions = { clientId: thingName, version };
+        const options: DeviceOptions = { clientId: thingName, ...how };
+        const https = await openHttps(t, booted, identity);
+        const qos = clean ? 0 : 1;
         const device = await connectDevice(node, identity, options);
         assert.ok(await subscribes(device, topic));
         assert.ok(await subscribes(device, end));
         await device.client.publishAsync(topic, 'before', { qos: 1 });
         await device.until(`${topic} before`);
+        assert.equal(await https.publish('https/a'), 200);
 
         await change.take(scene);
         let answeredAtMs = performance.now();
-        sender.client.publish(topic, 'taken');
-        sender.client.publish(end, 'taken');
+        sender.client.publish(topic, 'taken', { qos });
+        sender.client.publish(end, 'taken', { qos });
         await device.until(`${end} taken`);
+        took(answeredAtMs);
+        assert.equal(await https.publish('https/a'), change.isOfThing ? 200 : 403);
         took(answeredAtMs);
         assert.ok(!device.received.includes(`${topic} taken`), 'the first delivery is denied');
         assert.ok(!(await subscribes(device, topic)), 'subscribing is denied');
@@ -293,9 +350,11 @@ test('the first publish, subscribe and delivery after a change of rights are jud
 
         await change.giveBack(scene);
         answeredAtMs = performance.now();
-        sender.client.publish(topic, 'given back');
+        sender.client.publish(topic, 'given back', { qos });
         await device.until(`${topic} given back`);
         took(answeredAtMs);
+        assert.equal(await https.publish('https/a'), 200);
+        assert.equal(https.connections(), 1, 'over the same connection');
         assert.ok(await subscribes(device, topic));
         await device.client.publishAsync(topic, 'again', { qos: 1 });
 
@@ -316,8 +375,16 @@ test('the first publish, subscribe and delivery after a change of rights are jud
         assert.equal(record.action, 'iot:Publish');
 
         await change.giveBack(scene);
+        if (!clean) {
+          await sender.client.publishAsync(topic, 'kept', { qos: 1 });
+          await sender.client.publishAsync(end, 'kept', { qos: 1 });
+        }
         await change.take(scene);
         const again = await connectDevice(node, identity, options);
+        if (!clean) {
+          await again.until(`${end} kept`);
+          assert.ok(!again.received.includes(`${topic} kept`), 'what waited is judged when it is delivered');
+        }
         answeredAtMs = performance.now();
         assert.ok(!(await subscribes(again, topic)), 'the first subscription is denied');
         await change.giveBack(scene);
