@@ -46,28 +46,30 @@ const packetBombs: Attack = (scene, tally) =>
   });
 
 /** Subscribers that never read, and a publisher that feeds them, QoS 0 and 1. */
-const deafSubscribers: Attack = async (scene, tally) => {
-  const endMs = performance.now() + scene.ms;
-  const deaf = Array.from({ length: Math.min(scene.connections, 40) }, (_, index) => {
-    const socket = device(scene, tally, { clientId: `deaf-${index}` });
-    socket.once('secureConnect', () => {
-      socket.write(subscribe(['deaf/#']));
-      setTimeout(() => socket.pause(), 200);
+const deafSubscribers =
+  (countMax: number): Attack =>
+  async (scene, tally) => {
+    const endMs = performance.now() + scene.ms;
+    const deaf = Array.from({ length: Math.min(scene.connections, countMax) }, (_, index) => {
+      const socket = device(scene, tally, { clientId: `deaf-${index}` });
+      socket.once('secureConnect', () => {
+        socket.write(subscribe(['deaf/#']));
+        setTimeout(() => socket.pause(), 200);
+      });
+      return socket;
     });
-    return socket;
-  });
-  await until(performance.now() + 300);
-  const feed = [0, 1].map(async (qos) => {
-    const socket = device(scene, () => {}, { clientId: `feeder-${qos}` });
-    tally(
-      'MB fed',
-      Math.round((await flood(socket, publish('deaf/x', 8_000, { qos: qos === 0 ? 0 : 1 }), endMs)) / 1_048_576),
-    );
-    socket.destroy();
-  });
-  await Promise.all(feed);
-  for (const socket of deaf) socket.destroy();
-};
+    await until(performance.now() + 300);
+    const feed = [0, 1].map(async (qos) => {
+      const socket = device(scene, () => {}, { clientId: `feeder-${qos}` });
+      tally(
+        'MB fed',
+        Math.round((await flood(socket, publish('deaf/x', 8_000, { qos: qos === 0 ? 0 : 1 }), endMs)) / 1_048_576),
+      );
+      socket.destroy();
+    });
+    await Promise.all(feed);
+    for (const socket of deaf) socket.destroy();
+  };
 
 /** As many subscriptions as are allowed, on many connections, and publishes that have to find their way among them. */
 const manySubscriptions: Attack = async (scene, tally) => {
@@ -198,7 +200,8 @@ const manyAccounts: Attack = (scene, tally) => {
 
 export const knownAttacks: Readonly<Record<string, Attack>> = {
   'packet bombs': packetBombs,
-  'deaf subscribers': deafSubscribers,
+  'deaf subscribers': deafSubscribers(40),
+  'very many deaf subscribers': deafSubscribers(2_000),
   'thousands of subscriptions': manySubscriptions,
   'one byte at a time': byteByByte,
   'over every limit (MQTT)': overLimits,
