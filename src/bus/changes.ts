@@ -4,10 +4,10 @@ import type { Bus } from './bus.ts';
 /**
  * What a notice of change may be about.
  * `certificate`: status, deletion or transfer of one (id = certificateId). `principal`: the policies or things attached to one
- * (id = certificateId). `policy`: the default version of one (id = policyName). `thing`: attributes, type or deletion (id = thingName). `logging`: the account's
- * logging options or levels.
+ * (id = certificateId). `policy`: the default version of one (id = policyName). `thing`: attributes, type or deletion (id = thingName). `ca`:
+ * registration, settings or deletion of one (id = caCertificateId). `logging`: the account's logging options or levels.
  */
-export type ChangeKind = 'certificate' | 'principal' | 'policy' | 'thing' | 'logging';
+export type ChangeKind = 'certificate' | 'principal' | 'policy' | 'thing' | 'ca' | 'logging';
 
 export interface Change {
   readonly account: AccountRegion;

@@ -1,6 +1,8 @@
 /** The slices of the server, in dependency order: an earlier one never imports a later one. */
 import type { Feature } from '../feature.ts';
 import { accounts } from './accounts/feature.ts';
+import { findCaCertificate } from './cas/ca-certificate.ts';
+import { cas } from './cas/feature.ts';
 import { certificates } from './certificates/feature.ts';
 import { domains } from './domains/feature.ts';
 import { messages } from './messages/feature.ts';
@@ -19,8 +21,13 @@ export const allFeatures = (services: FeatureServices): readonly Feature[] => [
   messages(),
   accounts(),
   domains(services.endpoints),
-  tags({ policy: async (db, account, name) => (await findPolicy(db, account, name)) !== undefined }),
+  tags({
+    policy: async (db, account, name) => (await findPolicy(db, account, name)) !== undefined,
+    cacert: async (db, account, id) => (await findCaCertificate(db, account, id)) !== undefined,
+  }),
   certificates(services),
+  // no slice keeps provisioning templates yet, so none exists
+  cas({ findTemplateType: async () => undefined }),
   things(),
   policies(),
   settings(),

@@ -4,6 +4,7 @@ import { retainedMigrations as retained } from '../mqtt/retained-rows.ts';
 import type { Migration } from '../store/migrate.ts';
 import { migrations as tasks } from '../tasks.ts';
 import { migrations as accounts } from './accounts/migrations.ts';
+import { migrations as cas } from './cas/migrations.ts';
 import { migrations as certificates } from './certificates/migrations.ts';
 import { migrations as policies } from './policies/migrations.ts';
 import { migrations as settings } from './settings/migrations.ts';
@@ -16,6 +17,7 @@ export const allMigrations: readonly Migration[] = [
   ...accounts,
   ...tags,
   ...certificates,
+  ...cas,
   ...things,
   ...policies,
   ...settings,

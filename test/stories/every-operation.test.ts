@@ -10,6 +10,7 @@ import * as iot from '@aws-sdk/client-iot';
 import * as iotData from '@aws-sdk/client-iot-data-plane';
 import * as sts from '@aws-sdk/client-sts';
 import { inspect, operationSchema, placesOf } from '../answer-schema.ts';
+import { authorities } from '../ca.ts';
 import { type Body, bootChecked, type Command, chosen, marker, uuid } from '../checked-answers.ts';
 import { connectDevice } from '../device.ts';
 import { handledOperations } from '../handled.ts';
@@ -20,9 +21,7 @@ const arn = (resource: string): string => `arn:aws:iot:us-east-1:${account}:${re
 
 /** Members that no answer of this version can have, each with the feature that it waits for. */
 const neverYet: { readonly [operation: string]: Readonly<Record<string, string>> } = {
-  DescribeCertificate: {
-    'certificateDescription.caCertificateId': 'registered CAs',
-  },
+  DescribeCACertificate: { 'registrationConfig.templateName': 'provisioning templates' },
   GetConnection: { vpcEndpointId: 'VPC endpoints' },
   DescribeThing: { thingTypeName: 'thing types', billingGroupName: 'billing groups' },
   ListTagsForResource: { nextToken: 'more tags than a resource can have' },
@@ -207,6 +206,94 @@ const transfers = async ({ json, node, noted, iot: clientOf }: World): Promise<v
   const third = String((await partner.send(new iot.CreateKeysAndCertificateCommand({}))).certificateId);
   await partner.send(new iot.TransferCertificateCommand({ certificateId: third, targetAwsAccount: account }));
   assert.deepEqual(await json(new iot.RejectCertificateTransferCommand({ certificateId: third })), {});
+};
+
+const provisioningBody = JSON.stringify({
+  Parameters: { 'AWS::IoT::Certificate::Id': { Type: 'String' } },
+  Resources: {
+    certificate: {
+      Type: 'AWS::IoT::Certificate',
+      Properties: { CertificateId: { Ref: 'AWS::IoT::Certificate::Id' }, Status: 'ACTIVE' },
+    },
+    policy: { Type: 'AWS::IoT::Policy', Properties: { PolicyName: 'later' } },
+  },
+});
+
+/** Two CAs, one proven and with all it can have, and two certificates under it. */
+const cas = async ({ json, folder, node, noted }: World): Promise<void> => {
+  const maker = authorities(folder);
+  const { registrationCode } = await json(new iot.GetRegistrationCodeCommand({}));
+  const code = chosen(registrationCode, /^[0-9a-f]{64}$/);
+  assert.deepEqual(await json(new iot.GetRegistrationCodeCommand({})), { registrationCode: code });
+  const ca = await factsOf(folder, await maker.ca('maker'), 'maker.pem');
+  const { certificateId } = ca;
+  const certificateArn = arn(`cacert/${certificateId}`);
+  const registrationConfig = { templateBody: provisioningBody, roleArn: `arn:aws:iam::${account}:role/JITP` };
+  const registered = new iot.RegisterCACertificateCommand({
+    caCertificate: ca.certificatePem,
+    verificationCertificate: await maker.leaf('proof', 'maker', { subject: `/CN=${code}` }),
+    ...{ setAsActive: true, allowAutoRegistration: true, registrationConfig },
+  });
+  assert.deepEqual(await json(registered), { certificateArn, certificateId });
+  const described = await json(new iot.DescribeCACertificateCommand({ certificateId }));
+  const { creationDate, generationId } = described['certificateDescription'] as Body;
+  const description = {
+    ...{ certificateArn, certificateId, status: 'ACTIVE', certificatePem: ca.certificatePem, ownedBy: account },
+    creationDate: noted(creationDate),
+    ...{ autoRegistrationStatus: 'ENABLE', lastModifiedDate: creationDate, customerVersion: 1 },
+    generationId: chosen(generationId, uuid),
+    ...{ validity: ca.validity, certificateMode: 'DEFAULT' },
+  };
+  assert.deepEqual(described, { certificateDescription: description, registrationConfig });
+  await node.clock.advance(1000);
+
+  const plain = { caCertificate: await maker.ca('plain'), certificateMode: 'SNI_ONLY' as const };
+  const second = String((await json(new iot.RegisterCACertificateCommand(plain)))['certificateId']);
+  const page = await json(new iot.ListCACertificatesCommand({ pageSize: 1 }));
+  const [{ creationDate: secondDate } = {}] = page['certificates'] as readonly Body[];
+  const secondItem = {
+    ...{ certificateArn: arn(`cacert/${second}`), certificateId: second, status: 'INACTIVE' },
+    creationDate: noted(secondDate),
+  };
+  const nextMarker = chosen(page['nextMarker'], marker);
+  assert.deepEqual(page, { certificates: [secondItem], nextMarker });
+  assert.deepEqual(await json(new iot.ListCACertificatesCommand({ marker: nextMarker })), {
+    certificates: [{ certificateArn, certificateId, status: 'ACTIVE', creationDate }],
+  });
+
+  const items: Body[] = [];
+  for (const name of ['one', 'two']) {
+    await node.clock.advance(1000);
+    const { certificateId: id, certificatePem } = await factsOf(folder, await maker.leaf(name, 'maker'), `${name}.pem`);
+    const names = { certificateArn: arn(`cert/${id}`), certificateId: id };
+    assert.deepEqual(await json(new iot.RegisterCertificateCommand({ certificatePem })), names);
+    const under = await json(new iot.DescribeCertificateCommand({ certificateId: id }));
+    const { creationDate: date, ...facts } = under['certificateDescription'] as Body;
+    assert.equal(facts['caCertificateId'], certificateId);
+    items.unshift({ ...names, status: 'INACTIVE', certificateMode: 'DEFAULT', creationDate: noted(date) });
+  }
+  const ofCa = { caCertificateId: certificateId };
+  const first = await json(new iot.ListCertificatesByCACommand({ ...ofCa, pageSize: 1 }));
+  const rest = chosen(first['nextMarker'], marker);
+  assert.deepEqual(first, { certificates: items.slice(0, 1), nextMarker: rest });
+  assert.deepEqual(await json(new iot.ListCertificatesByCACommand({ ...ofCa, marker: rest })), {
+    certificates: items.slice(1),
+  });
+
+  const inactive = { newStatus: 'INACTIVE', newAutoRegistrationStatus: 'DISABLE' } as const;
+  const removal = new iot.UpdateCACertificateCommand({ certificateId, ...inactive, removeAutoRegistration: true });
+  assert.deepEqual(await json(removal), {});
+  const after = await json(new iot.DescribeCACertificateCommand({ certificateId }));
+  const { lastModifiedDate } = after['certificateDescription'] as Body;
+  assert.deepEqual(after, {
+    certificateDescription: {
+      ...description,
+      ...{ status: 'INACTIVE', autoRegistrationStatus: 'DISABLE', customerVersion: 2 },
+      lastModifiedDate: noted(lastModifiedDate),
+    },
+  });
+  assert.deepEqual(await json(new iot.DeleteCACertificateCommand({ certificateId })), {});
+  assert.deepEqual(await json(new iot.DeleteRegistrationCodeCommand({})), {});
 };
 
 type Certificates = Awaited<ReturnType<typeof certificates>>;
@@ -508,6 +595,7 @@ test('every handled operation answers what its schema says, in full, and what op
   await callerIdentity(world);
   const made = await certificates(world);
   await transfers(world);
+  await cas(world);
   await policies(world, made);
   await things(world, made);
   await dataPlane(world);

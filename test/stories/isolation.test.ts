@@ -16,11 +16,14 @@ import {
   CreatePolicyCommand,
   CreatePolicyVersionCommand,
   CreateThingCommand,
+  DeleteCACertificateCommand,
   DeleteCertificateCommand,
   DeletePolicyCommand,
   DeletePolicyVersionCommand,
+  DeleteRegistrationCodeCommand,
   DeleteThingCommand,
   DeleteV2LoggingLevelCommand,
+  DescribeCACertificateCommand,
   DescribeCertificateCommand,
   DescribeEndpointCommand,
   DescribeThingCommand,
@@ -31,9 +34,12 @@ import {
   GetLoggingOptionsCommand,
   GetPolicyCommand,
   GetPolicyVersionCommand,
+  GetRegistrationCodeCommand,
   GetV2LoggingOptionsCommand,
   type IoTClient,
   ListAttachedPoliciesCommand,
+  ListCACertificatesCommand,
+  ListCertificatesByCACommand,
   ListCertificatesCommand,
   ListOutgoingCertificatesCommand,
   ListPoliciesCommand,
@@ -48,6 +54,8 @@ import {
   ListThingPrincipalsV2Command,
   ListThingsCommand,
   ListV2LoggingLevelsCommand,
+  RegisterCACertificateCommand,
+  RegisterCertificateCommand,
   RegisterCertificateWithoutCACommand,
   RejectCertificateTransferCommand,
   SetDefaultPolicyVersionCommand,
@@ -58,6 +66,7 @@ import {
   TestAuthorizationCommand,
   TransferCertificateCommand,
   UntagResourceCommand,
+  UpdateCACertificateCommand,
   UpdateCertificateCommand,
   UpdateThingCommand,
 } from '@aws-sdk/client-iot';
@@ -76,8 +85,9 @@ import { coverage, operations } from '../../src/api/operations.ts';
 import { type AccountRegion, iotArn } from '../../src/aws/arn.ts';
 import type { Handlers } from '../../src/feature.ts';
 import { allFeatures } from '../../src/features/index.ts';
+import { authorities } from '../ca.ts';
 import { connectDevice, type Device } from '../device.ts';
-import { type Booted, bash, bootNode, type Identity, makeIdentity } from '../harness.ts';
+import { type Booted, bash, bootNode, certificateIdOf, type Identity } from '../harness.ts';
 import { queryStore, storeTables } from '../stores.ts';
 
 /** What operations name. */
@@ -86,6 +96,9 @@ interface Names {
   readonly certificateArn: string;
   readonly certificatePem: string;
   readonly csr: string;
+  readonly caCertificateId: string;
+  readonly caCertificateArn: string;
+  readonly caCertificatePem: string;
   readonly policyName: string;
   readonly policyArn: string;
   /** Also the client id of a device, and the topic of a retained message. */
@@ -171,10 +184,38 @@ const table: readonly Row[] = [
   },
   {
     answer: missing,
-    asks: ({ policyArn: resourceArn }) => [
-      new ListTagsForResourceCommand({ resourceArn }),
-      new TagResourceCommand({ resourceArn, tags: [tag] }),
-      new UntagResourceCommand({ resourceArn, tagKeys: ['serial'] }),
+    asks: ({ policyArn, caCertificateArn }) =>
+      [policyArn, caCertificateArn].flatMap((resourceArn) => [
+        new ListTagsForResourceCommand({ resourceArn }),
+        new TagResourceCommand({ resourceArn, tags: [tag] }),
+        new UntagResourceCommand({ resourceArn, tagKeys: ['serial'] }),
+      ]),
+  },
+  {
+    answer: missing,
+    asks: ({ caCertificateId: certificateId }) => [
+      new DescribeCACertificateCommand({ certificateId }),
+      new UpdateCACertificateCommand({ certificateId, newStatus: 'INACTIVE' }),
+      new UpdateCACertificateCommand({ certificateId, removeAutoRegistration: true }),
+      new DeleteCACertificateCommand({ certificateId }),
+      new DeleteRegistrationCodeCommand({}),
+    ],
+  },
+  {
+    // a CA of the owner's is none of the stranger's
+    answer: 'CertificateStateException',
+    asks: ({ certificatePem, caCertificatePem }) => [
+      new RegisterCertificateCommand({ certificatePem, setAsActive: true }),
+      new RegisterCertificateCommand({ certificatePem, caCertificatePem }),
+    ],
+  },
+  {
+    // and may be the stranger's own as well, without the proof of having its key
+    answer: 'success',
+    asks: ({ caCertificateId, caCertificatePem: caCertificate }) => [
+      new ListCertificatesByCACommand({ caCertificateId }),
+      new RegisterCACertificateCommand({ caCertificate, certificateMode: 'SNI_ONLY', allowAutoRegistration: true }),
+      new ListCertificatesByCACommand({ caCertificateId }),
     ],
   },
   {
@@ -273,6 +314,8 @@ const table: readonly Row[] = [
     answer: 'success',
     asks: () => [
       new CreateKeysAndCertificateCommand({}),
+      new GetRegistrationCodeCommand({}),
+      new ListCACertificatesCommand({}),
       new DescribeEndpointCommand({ endpointType: 'iot:Data-ATS' }),
       new GetCallerIdentityCommand({}),
       new ListCertificatesCommand({}),
@@ -297,6 +340,8 @@ const pagedLists = (own: Names, marker?: string): readonly Command[] => {
   const byToken = { maxResults: 1, ...(marker !== undefined && { nextToken: marker }) };
   const { certificateArn, policyName, thingName } = own;
   return [
+    new ListCACertificatesCommand(byMarker),
+    new ListCertificatesByCACommand({ ...byMarker, caCertificateId: own.caCertificateId }),
     new ListCertificatesCommand(byMarker),
     new ListPoliciesCommand(byMarker),
     new ListAttachedPoliciesCommand({ ...byMarker, target: certificateArn }),
@@ -396,15 +441,22 @@ const rowsOf = async ({ folder }: Booted, { accountId, region }: AccountRegion):
   return rows;
 };
 
+/** Makes an account hold a CA. */
+const hold = (iot: IoTClient, caCertificate: string) =>
+  iot.send(new RegisterCACertificateCommand({ caCertificate, certificateMode: 'SNI_ONLY', setAsActive: true }));
+
 /** Two of everything, attached to each other, so that every list has two pages. */
 const furnish = async (iot: IoTClient, who: AccountRegion, names: Names, second: Names): Promise<void> => {
+  const tags = [{ Key: 'serial', Value: 'known-to-its-owner-alone' }];
+  await iot.send(new GetRegistrationCodeCommand({}));
+  for (const { caCertificatePem: caCertificate } of [names, second]) await hold(iot, caCertificate);
+  await iot.send(new TagResourceCommand({ resourceArn: iotArn(who, 'cacert', names.caCertificateId), tags }));
   for (const { certificatePem } of [names, second]) {
-    await iot.send(new RegisterCertificateWithoutCACommand({ certificatePem, status: 'ACTIVE' }));
+    await iot.send(new RegisterCertificateCommand({ certificatePem, setAsActive: true }));
   }
   await iot.send(new SetV2LoggingOptionsCommand({ defaultLogLevel: 'ERROR' }));
   for (const { policyName, thingName } of [names, second]) {
     await iot.send(levelOf(thingName));
-    const tags = [{ Key: 'serial', Value: 'known-to-its-owner-alone' }];
     await iot.send(
       new CreatePolicyCommand({ policyName, policyDocument: documentText('KnownToItsOwnerAlone1'), tags }),
     );
@@ -448,23 +500,31 @@ const setUp = async (t: TestContext) => {
   const booted = await bootNode(t);
   const { folder } = booted;
   const identities: Record<string, Identity> = {};
-  const namesOf = async (name: string): Promise<Names> => {
-    const identity = await makeIdentity(folder, name);
-    identities[name] = identity;
-    const { certificateId, certificatePem } = identity;
-    const { stdout: csr } = await bash(`openssl req -new -key '${identity.keyFile}' -subj '/CN=${name}'`);
+  const { ca, leaf } = authorities(folder);
+  const namesOf = async (name: string, issuer = name): Promise<Names> => {
+    const caCertificatePem = await ca(`${name}-ca`);
+    const certificatePem = await leaf(name, `${issuer}-ca`);
+    const [certificateId, caCertificateId] = [certificateIdOf(certificatePem), certificateIdOf(caCertificatePem)];
+    const [certFile, keyFile] = [join(folder, `${name}.crt`), join(folder, `${name}.key`)];
+    identities[name] = { certFile, keyFile, certificatePem, certificateId };
+    const { stdout: csr } = await bash(`openssl req -new -key '${keyFile}' -subj '/CN=${name}'`);
     return {
       certificateArn: iotArn(owner, 'cert', certificateId),
       certificateId,
       certificatePem,
       csr,
+      caCertificateArn: iotArn(owner, 'cacert', caCertificateId),
+      caCertificateId,
+      caCertificatePem,
       policyName: `${name}-policy`,
       policyArn: iotArn(owner, 'policy', `${name}-policy`),
       thingName: `${name}-thing`,
     };
   };
-  const [known, hidden, own, ghost] = await Promise.all(['known', 'hidden', 'own', 'ghost'].map(namesOf));
-  assert(known && hidden && own && ghost);
+  const known = await namesOf('known');
+  // of one CA, so that its list of certificates has two pages
+  const hidden = await namesOf('hidden', 'known');
+  const [own, ghost] = [await namesOf('own'), await namesOf('ghost')];
   const ownerClient = clientOf(booted, owner);
   await furnish(ownerClient, owner, known, hidden);
   assert(identities['hidden'] && identities['known'] && identities['own']);
@@ -476,9 +536,12 @@ const setUp = async (t: TestContext) => {
   const endpoint = await ownerClient.send(new DescribeEndpointCommand({ endpointType: 'iot:Data-ATS' }));
   const thing = await ownerClient.send(new DescribeThingCommand({ thingName: known.thingName }));
   const policy = await ownerClient.send(new GetPolicyCommand({ policyName: known.policyName }));
+  const { registrationCode } = await ownerClient.send(new GetRegistrationCodeCommand({}));
   /** What no stranger ever says, and so must never hear. */
   const secrets = [
     hidden.certificateId,
+    hidden.caCertificateId,
+    String(registrationCode),
     hidden.policyName,
     hidden.thingName,
     'KnownToItsOwnerAlone',
@@ -513,6 +576,7 @@ test('no operation reaches into another account or region: what is there answers
         const named = (names: Names): Names => ({
           ...names,
           certificateArn: iotArn(arnOf, 'cert', names.certificateId),
+          caCertificateArn: iotArn(arnOf, 'cacert', names.caCertificateId),
           policyArn: iotArn(arnOf, 'policy', names.policyName),
         });
         const [real, unreal] = [named(known), named(ghost)];
@@ -573,7 +637,8 @@ test("no list shows another account's, and no page marker of another account or 
     const own = { ...ownNames, certificateArn: iotArn(stranger, 'cert', ownNames.certificateId) };
     const client = clientOf(booted, stranger);
     const { certificatePem, certificateArn, policyName, thingName } = own;
-    await client.send(new RegisterCertificateWithoutCACommand({ certificatePem, status: 'ACTIVE' }));
+    await hold(client, own.caCertificatePem);
+    await client.send(new RegisterCertificateCommand({ certificatePem, setAsActive: true }));
     await client.send(new CreatePolicyCommand({ policyName, policyDocument: documentText('Own') }));
     await client.send(new CreateThingCommand({ thingName }));
     await client.send(new AttachPolicyCommand({ policyName, target: certificateArn }));
@@ -600,7 +665,7 @@ test("no list shows another account's, and no page marker of another account or 
       const listed = JSON.stringify(await ask());
       assert.match(listed, /"success"/);
       assert.doesNotMatch(listed, /next(Marker|Token)/, `${name}: one own item, one page`);
-      assert.match(listed, new RegExp(`own-policy|own-thing|${own.certificateId}`), name);
+      assert.match(listed, new RegExp(`own-policy|own-thing|${own.certificateId}|${own.caCertificateId}`), name);
       assert.ok(!/known|hidden/.test(listed), `${name}: ${listed}`);
     }
   }
@@ -661,7 +726,14 @@ test('the same names in two accounts and two regions are different things, and e
     assert.equal(certificate.certificateDescription?.ownedBy, stranger.accountId);
     assert.equal(certificate.certificateDescription?.customerVersion, 1);
 
+    await hold(client, known.caCertificatePem);
+    const ofCa = { certificateId: known.caCertificateId };
+    const { certificateDescription: ca } = await client.send(new DescribeCACertificateCommand(ofCa));
+    assert.deepEqual([ca?.ownedBy, ca?.customerVersion], [stranger.accountId, 1]);
+
     // everything of the namesakes is changed and taken away again
+    await client.send(new UpdateCACertificateCommand({ ...ofCa, newStatus: 'INACTIVE' }));
+    await client.send(new DeleteCACertificateCommand(ofCa));
     const policyDocument = documentText('Changed');
     await client.send(new CreatePolicyVersionCommand({ policyName, policyDocument, setAsDefault: true }));
     await client.send(new DeletePolicyVersionCommand({ policyName, policyVersionId: '1' }));

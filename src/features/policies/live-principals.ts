@@ -230,7 +230,7 @@ export const createLivePrincipals = (options: LivePrincipalsOptions) => {
     },
 
     noteChange({ account, kind, id }: Change): void {
-      if (kind === 'logging') return;
+      if (kind === 'logging' || kind === 'ca') return;
       const inAccount = accounts.get(accountKey(account));
       if (!inAccount) return;
       if (kind === 'certificate' || kind === 'principal') {

@@ -1,7 +1,6 @@
 /** The operations on tags. Source: API reference, TagResource, UntagResource, ListTagsForResource. */
 import { type AccountRegion, iotArn, parseArn, type ResourceType, sameAccount } from '../../aws/arn.ts';
 import { Fault } from '../../aws/fault.ts';
-import { quoted } from '../../aws/quoted.ts';
 import type { Handler } from '../../feature.ts';
 import type { Db } from '../../store/store.ts';
 import { listTags, readTags, removeTags, saveTags, tagsPerResourceMax } from './tag.ts';
@@ -10,6 +9,10 @@ import { listTags, readTags, removeTags, saveTags, tagsPerResourceMax } from './
 export type Taggable = {
   readonly [Type in ResourceType]?: (db: Db, account: AccountRegion, name: string) => Promise<boolean>;
 };
+
+/** ARNs are cut to this length, in characters, in messages. */
+const shownMax = 256;
+const shown = (text: string): string => (text.length > shownMax ? `${text.slice(0, shownMax)}...` : text);
 
 /**
  * Refuses what is no ARN of a resource of this account that exists. Foreign resources are as good as none.
@@ -20,10 +23,10 @@ const assertTaggable = async (db: Db, account: AccountRegion, taggable: Taggable
   // a resource type that is none of ours has no entry either
   const type = arn?.resourceType as ResourceType;
   const exists = arn?.service === 'iot' && Object.hasOwn(taggable, type) ? taggable[type] : undefined;
-  if (!arn || !exists) throw new Fault('InvalidRequestException', `${quoted(text)} is no resource that can have tags`);
+  if (!arn || !exists) throw new Fault('InvalidRequestException', `${shown(text)} is no resource that can have tags`);
   const isOwn = sameAccount(arn, account) && text === iotArn(account, type, arn.resourceName);
   if (!isOwn || !(await exists(db, account, arn.resourceName))) {
-    throw new Fault('ResourceNotFoundException', `The resource ${quoted(text)} does not exist`);
+    throw new Fault('ResourceNotFoundException', `The resource ${shown(text)} does not exist`);
   }
 };
 
