@@ -48,6 +48,8 @@ const settings: readonly [flag: string, text: string, field: string, value: unkn
     ['https://a.example', 'http://localhost:3000'],
   ],
   ['log-level', 'silent', 'logLevel', 'silent'],
+  ['functions', 'x/y', 'functions', resolve('x/y')],
+  ['functions-endpoint', 'https://lambda.example:3001/base/', 'functionsEndpoint', 'https://lambda.example:3001/base/'],
 ];
 for (const [flag, text, field, value] of settings) {
   test(`--${flag} and ${environmentName(flag)} set the same, and the flag wins`, () => {
@@ -174,6 +176,27 @@ for (const [argv, env] of wrongStores) {
     );
   });
 }
+for (const url of [
+  'localhost:3001',
+  'ftp://localhost',
+  'http://',
+  'http://user:hunter2@localhost:3001',
+  'http://localhost:3001/?key=hunter2',
+  'http://localhost:3001/#hunter2',
+  'http://local host',
+  'http://localhost:99999',
+]) {
+  test(`an endpoint of functions is no such URL, and is not repeated: ${url}`, () => {
+    assert.throws(
+      () => readConfig(['--functions-endpoint', url], {}),
+      (error) =>
+        error instanceof ConfigProblem &&
+        /^--functions-endpoint .* must be an http or https URL without user, query/.test(error.message) &&
+        !error.message.includes('hunter2'),
+    );
+  });
+}
+
 test('a URL in the place of a flag is not repeated either', () => {
   assert.throws(() => readConfig(['postgres://fleetgate:hunter2@localhost/fleet'], {}), {
     message: /flags only, not a URL\./,

@@ -41,6 +41,10 @@ export interface Config {
   readonly serverCert?: string;
   readonly serverKey?: string;
   readonly rootKey?: RootKey;
+  /** Folder of functions that this node runs: `<folder>/<account>/<name>.mjs`. */
+  readonly functions?: string;
+  /** URL before `/2015-03-31/functions/...` of functions that run elsewhere. */
+  readonly functionsEndpoint?: string;
   /** pino's level names; `silent` for none. */
   readonly logLevel: string;
   readonly limits: Limits;
@@ -79,6 +83,8 @@ export const configFlags = [
   { name: 'allowed-origins', value: 'URL,...', byDefault: '', about: 'web pages that may call the API' },
   { name: 'server-cert', value: 'FILE', byDefault: '', about: 'PEM chain in place of our own' },
   { name: 'server-key', value: 'FILE', byDefault: '', about: 'PEM key of --server-cert' },
+  { name: 'functions', value: 'FOLDER', byDefault: '', about: 'functions as <account>/<name>.mjs, run here' },
+  { name: 'functions-endpoint', value: 'URL', byDefault: '', about: "functions behind Lambda's Invoke over HTTP" },
   { name: 'limits', value: 'SET', byDefault: 'aws', about: "aws, or open: MQTT's own rules, larger bounds" },
   { name: 'rate-quotas', value: 'SET', byDefault: 'off', about: "aws: keep AWS's limits per unit of time" },
   {
@@ -207,6 +213,15 @@ const readStore = (text: string | undefined): string | undefined => {
   );
 };
 
+/** The URL that Invoke's path follows; '' stands for none. What was given is not repeated: it may hold a password. */
+const readFunctionsEndpoint = (text: string | undefined): string | undefined => {
+  if (text === undefined || text === '') return undefined;
+  if (/^https?:\/\/[^\s@?#\\]+$/i.test(text) && URL.canParse(text)) return text;
+  throw new ConfigProblem(
+    `--functions-endpoint (or ${environmentName('functions-endpoint')}) must be an http or https URL without user, query and fragment, such as http://localhost:3001.`,
+  );
+};
+
 /**
  * The configuration of a node from the arguments behind `start` and the environment. An empty variable counts as unset; paths are made
  * absolute. Faults: ConfigProblem, naming the flag or the variable that is wrong.
@@ -236,8 +251,8 @@ export const readConfig = (argv: readonly string[], env: Environment): Config =>
         ),
       ).map(Number),
     );
-  const readFile = (name: ConfigFlag): string | undefined => {
-    const file = read(name, 'the path of a file', (text) => !text.includes('\0'));
+  const readFile = (name: ConfigFlag, wanted = 'the path of a file'): string | undefined => {
+    const file = read(name, wanted, (text) => !text.includes('\0'));
     return file === '' ? undefined : resolve(file);
   };
   const serverCert = readFile('server-cert');
@@ -245,6 +260,10 @@ export const readConfig = (argv: readonly string[], env: Environment): Config =>
   if ((serverCert === undefined) !== (serverKey === undefined)) {
     throw new ConfigProblem('--server-cert and --server-key belong together: give both or neither.');
   }
+  const functions = readFile('functions', 'the path of a folder');
+  const functionsEndpoint = readFunctionsEndpoint(
+    values.get('functions-endpoint') ?? env[environmentName('functions-endpoint')],
+  );
   const store = readStore(values.get('store') ?? env[environmentName('store')]);
   const names = 'a comma-separated list of lower-case host names';
   const origins = 'a comma-separated list of origins such as https://console.example.com';
@@ -274,6 +293,8 @@ export const readConfig = (argv: readonly string[], env: Environment): Config =>
     ...(serverCert !== undefined && { serverCert }),
     ...(serverKey !== undefined && { serverKey }),
     ...(rootKey && { rootKey }),
+    ...(functions !== undefined && { functions }),
+    ...(functionsEndpoint !== undefined && { functionsEndpoint }),
     logLevel: read('log-level', `one of ${logLevels.join(', ')}`, (text) => logLevels.includes(text)),
     limits: Object.freeze({ ...limitSets[limitSet], sessionExpirySecondsMax: sessionExpiry }),
     rateQuotas: read('rate-quotas', 'aws or off', (text) => text === 'aws' || text === 'off') === 'aws',
