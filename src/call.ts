@@ -1,6 +1,6 @@
 /** Builds the `Call` that a handler is given, from what a node shares between all calls. */
 import { randomUUID } from 'node:crypto';
-import type { AccountRegion } from './aws/arn.ts';
+import { type AccountRegion, iotArn } from './aws/arn.ts';
 import { Fault } from './aws/fault.ts';
 import { openMarker, sealMarker } from './aws/marker.ts';
 import type { Bus } from './bus/bus.ts';
@@ -10,6 +10,7 @@ import { type EventLogs, noLogs } from './journal/log-event.ts';
 import type { EventType, RecordAttempt } from './journal/record.ts';
 import type { IotAction } from './mqtt/authority.ts';
 import type { Control } from './mqtt/control.ts';
+import type { ClientRequest } from './mqtt/requests.ts';
 import { denialOf } from './mqtt/rights.ts';
 import type { Store } from './store/store.ts';
 
@@ -58,7 +59,7 @@ export const makeCall = (services: CallServices, { account, caller, arrival, ope
   const record: Call['record'] = (eventType, fields) =>
     services.record({
       account,
-      protocol: 'HTTP',
+      ...(arrival.clientId === undefined ? { protocol: 'HTTP' } : { clientId: arrival.clientId }),
       ...(principal && certificateIdPattern.test(principal.principalId) && { certificateId: principal.principalId }),
       ...(arrival.source && { sourceIp: arrival.source.ip, sourcePort: arrival.source.port }),
       eventType,
@@ -100,11 +101,28 @@ export const makeCall = (services: CallServices, { account, caller, arrival, ope
     log: (event) =>
       (services.logs ?? noLogs).log(account, {
         status: 'Success',
-        protocol: 'HTTP',
+        protocol: arrival.clientId === undefined ? 'HTTP' : 'MQTT',
+        clientId: arrival.clientId,
         principalId: principal?.principalId ?? caller.userId,
         sourceIp: arrival.source?.ip,
         sourcePort: arrival.source?.port,
         ...event,
       }),
   };
+};
+
+/** The call of a request that came over MQTT: its caller is the principal of the connection. */
+export const makeRequestCall = (services: CallServices, request: ClientRequest): Call => {
+  const { account, authority, signer, source, clientId, topic } = request;
+  const { accessKeyId, arn, userId } = signer ?? {
+    accessKeyId: '',
+    arn: iotArn(account, 'cert', authority.principalId),
+    userId: authority.principalId,
+  };
+  return makeCall(services, {
+    account,
+    caller: { accessKeyId, arn, userId, principal: authority },
+    arrival: { host: '', loopback: false, source, clientId },
+    operation: topic,
+  });
 };

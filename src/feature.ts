@@ -6,6 +6,7 @@ import type { LogEntry } from './journal/log-event.ts';
 import type { EventType, JournalRecord } from './journal/record.ts';
 import type { Authority, IotAction } from './mqtt/authority.ts';
 import type { Control } from './mqtt/control.ts';
+import type { ClientRequest, RequestTopic } from './mqtt/requests.ts';
 import type { Migration } from './store/migrate.ts';
 import type { Db, Unit } from './store/store.ts';
 
@@ -31,6 +32,8 @@ export interface Arrival {
   readonly loopback: boolean;
   /** The other end of the TCP connection, for the journal; absent where there is none. */
   readonly source?: { readonly ip: string; readonly port: number };
+  /** Of whoever asks over MQTT; absent over HTTP. */
+  readonly clientId?: string;
 }
 
 /** Something that still holds on to a resource, by the ARN or name of the holder. */
@@ -94,11 +97,18 @@ export interface Task {
   run(nowMs: number): Promise<void>;
 }
 
+/** A topic on which clients ask: an operation with another wire. Its caller is the principal of the connection. */
+export interface ReservedTopic extends Omit<RequestTopic, 'answer'> {
+  answer(request: ClientRequest, call: Call): ReturnType<RequestTopic['answer']>;
+}
+
 /** Everything a slice adds to the server. Features stand in `features/index.ts` in dependency order. */
 export interface Feature {
   readonly name: string;
   readonly migrations: readonly Migration[];
   readonly operations?: Handlers;
+  /** `$aws/...` that this slice answers. */
+  readonly topics?: readonly ReservedTopic[];
   readonly tasks?: readonly Task[];
   /** What of this slice is attached to `arn`. */
   readonly holders?: (db: Db, account: AccountRegion, arn: string) => Promise<readonly Holder[]>;

@@ -10,7 +10,7 @@ import type { ApiLogEntry } from './api/dispatch.ts';
 import { startApi } from './api/server.ts';
 import type { AccountRegion } from './aws/arn.ts';
 import { localBus } from './bus/local.ts';
-import { makeCall } from './call.ts';
+import { type CallServices, makeCall, makeRequestCall } from './call.ts';
 import { type Config, type RootKey, version } from './config.ts';
 import { keepRootCertificate, prepareDataFolder, readOrMakeKey } from './data-folder.ts';
 import { extras } from './extras.ts';
@@ -250,7 +250,11 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
     trouble: (error) => log.server.error({ err: error }, 'a connection was ended by a fault of the server'),
     now,
     newId: randomUUID,
+    requestTopics: features
+      .flatMap(({ topics = [] }) => topics)
+      .map((topic) => ({ ...topic, answer: (request) => topic.answer(request, makeRequestCall(services, request)) })),
   });
+  const services: CallServices = { store, bus, features, markerKey, now, control: broker.control, record, logs };
   await broker.open();
   await broker.sweepRetained(now()); // from then on it knows which accounts have retained messages at all
   const tasks = startTasks({
@@ -266,7 +270,6 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
   });
   let graceMs = graceMsDefault;
   opened.add(() => tasks.close(graceMs));
-  const services = { store, bus, features, markerKey, now, control: broker.control, record, logs };
   /** What the listeners of the API and of HTTPS have in common. */
   const serving = {
     handlers: collectHandlers(features),

@@ -119,6 +119,8 @@ export interface BedOptions {
   readonly logs?: EventLogs;
   /** Default: one of its own in memory. */
   readonly store?: BrokerOptions['store'];
+  /** Default: none. */
+  readonly requestTopics?: BrokerOptions['requestTopics'];
   /** Where the clock stands. */
   readonly nowMs?: number;
 }
@@ -219,6 +221,7 @@ export const createBed = ({
   rateQuotas = false,
   logs = noLogs,
   store = memoryStore(allMigrations),
+  requestTopics = [],
   nowMs,
 }: BedOptions = {}) => {
   const clock = { nowMs: nowMs ?? 1_700_000_000_000 };
@@ -239,6 +242,7 @@ export const createBed = ({
     store,
     record: (record) => records.push(record),
     logs,
+    requestTopics,
     trouble: (error) => troubles.push(error),
     now: () => clock.nowMs,
     newId: () => `00000000-0000-4000-8000-${String(++ids).padStart(12, '0')}`,

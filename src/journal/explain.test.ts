@@ -96,6 +96,7 @@ const reasons: Readonly<Record<Reason, [sentence: RegExp, command: string | unde
   CONNECT_PACKET_TIMEOUT: [/no CONNECT/, undefined],
   DUPLICATE_CLIENT_ID: [/same client id/, undefined],
   CERTIFICATE_NO_LONGER_ACTIVE: [/ab12cd34 is no longer ACTIVE/, 'aws iot update-certificate'],
+  REPLY_NOT_SUBSCRIBED: [/"dev1" asked .* without a subscription/, undefined],
   SLOW_CONSUMER: [/too slowly/, undefined],
   NOT_AUTHENTICATED: [
     /neither a certificate nor a signature/,

@@ -38,6 +38,7 @@ const subjectOf = (record: StoredRecord): string => {
 const client = ({ clientId }: StoredRecord): string =>
   clientId === undefined ? 'The client' : `The client "${clientId}"`;
 const detail = (record: StoredRecord): string => (record.detail === undefined ? '' : `: ${record.detail}`);
+const topicFact = ({ facts }: StoredRecord): string => (facts?.['topic'] === undefined ? '' : ` "${facts['topic']}"`);
 const where = ({ account }: StoredRecord): string =>
   account ? `account ${account.accountId}, region ${account.region}` : 'any account that this connection could mean';
 const dayOf = (timeMs: number | undefined): string =>
@@ -288,6 +289,11 @@ export const explain = (record: StoredRecord, surroundings: Surroundings): Expla
       return told(
         `${client(record)} was disconnected because a new connection used the same client id.`,
         'Give every device a client id of its own.',
+      );
+    case 'REPLY_NOT_SUBSCRIBED':
+      return told(
+        `${client(record)} asked on a reserved topic without a subscription to the reply's topic${topicFact(record)}, so nobody got the reply.`,
+        'Subscribe to ".../accepted" and ".../rejected", wait for the SUBACK, and only then publish the request.',
       );
     case 'SLOW_CONSUMER':
       if (record.eventType === 'Disconnect') {

@@ -61,6 +61,7 @@ export type Reason =
   | 'CONNECT_PACKET_TIMEOUT'
   | 'DUPLICATE_CLIENT_ID'
   | 'CERTIFICATE_NO_LONGER_ACTIVE' // closed while connected
+  | 'REPLY_NOT_SUBSCRIBED' // a request was answered, and its sender had not subscribed to the reply's topic
   | 'SLOW_CONSUMER' // messages for it were dropped at the outbound bound
   // operations of the data plane
   | 'CLIENT_NOT_CONNECTED' // asked about, or a message sent to, a client id that nobody holds; `detail` says whether a session is kept

@@ -271,6 +271,7 @@ const open = async (
     rights: new Map(),
     lastRight: undefined,
     acknowledgements: undefined,
+    requests: undefined,
     aliases: [],
   };
   connection.send(accepted(isPresent));

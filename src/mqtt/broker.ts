@@ -38,6 +38,8 @@ import { unsubscribe } from './packets/unsubscribe.ts';
 import { encodeMessageProperties, type MessageProperties } from './packets/writer.ts';
 import { createQuotas } from './quotas.ts';
 import { ReadSlices } from './read-slices.ts';
+import { RequestLine } from './request-line.ts';
+import { type RequestTopic, RequestTopics } from './requests.ts';
 import { Retained } from './retained.ts';
 import { publishRetained, whyNotRetained } from './retained-publish.ts';
 import { expiresAtMs, Scope } from './session.ts';
@@ -69,6 +71,8 @@ export interface BrokerOptions {
   readonly rateQuotas?: boolean;
   /** AWS's log events; default: none. */
   readonly logs?: EventLogs;
+  /** Reserved topics on which clients ask and features answer; default: none. */
+  readonly requestTopics?: readonly RequestTopic[];
 }
 
 /** A message that the service itself publishes: no policy is asked for it, only iot:Receive of each receiver. */
@@ -136,6 +140,7 @@ export const createBroker = ({
   trouble = () => undefined,
   logs = noLogs,
   rateQuotas = false,
+  requestTopics = [],
   store,
   ...options
 }: BrokerOptions): Broker => {
@@ -170,6 +175,8 @@ export const createBroker = ({
     effort: { units: 0 },
     slices: new ReadSlices(),
     fanOuts: new FanOutLine(),
+    requestTopics: new RequestTopics(requestTopics),
+    requestLine: new RequestLine(),
     outbound: new Outbound(options.limits.outboundBytesPerNodeMax, () => [...connections, ...lingering]),
   };
   const scopes = new Map<string, Scope>();

@@ -4,6 +4,7 @@ import type { Authority } from './authority.ts';
 import type { Sender } from './delivery.ts';
 import type { ConnectWill } from './packets/connect.ts';
 import type { Receiver } from './receiver.ts';
+import type { ConnectionRequests } from './request-line.ts';
 import type { Scope, Session } from './session.ts';
 import type { Route } from './subscriptions.ts';
 
@@ -34,6 +35,8 @@ export interface Client {
   lastRight: PublishRight | undefined;
   /** What was published and is being written; undefined until there is something. */
   acknowledgements: Acknowledgements | undefined;
+  /** Requests on reserved topics that are not answered yet; undefined until there is one. */
+  requests: ConnectionRequests | undefined;
   /** v5 topics by alias, from 1. */
   readonly aliases: (string | undefined)[];
 }

@@ -37,6 +37,7 @@ const pause = {
   acknowledgements: 64,
   rate: 128,
   fanOut: 256,
+  requests: 512,
 } as const;
 type Pause = (typeof pause)[keyof typeof pause];
 
@@ -150,7 +151,7 @@ export class Connection implements Publisher, Holding {
   }
 
   /** Stops reading until `work` is done; its failure ends the connection as the server's error. */
-  readAfter(work: Promise<void>, why: 'admission' | 'rights' | 'store' | 'fanOut'): void {
+  readAfter(work: Promise<void>, why: 'admission' | 'rights' | 'store' | 'fanOut' | 'requests'): void {
     this.#pause(pause[why]);
     work.then(
       () => this.#resume(pause[why]),

@@ -11,6 +11,8 @@ import type { Outbound } from './outbound.ts';
 import type { Turn } from './outbox.ts';
 import type { Quotas } from './quotas.ts';
 import type { ReadSlices } from './read-slices.ts';
+import type { RequestLine } from './request-line.ts';
+import type { RequestTopics } from './requests.ts';
 import type { Retained } from './retained.ts';
 import type { SessionStore } from './session-store.ts';
 import type { VersionNumbers } from './version-numbers.ts';
@@ -61,4 +63,7 @@ export interface BrokerContext {
   readonly slices: ReadSlices;
   readonly fanOuts: FanOutLine;
   readonly outbound: Outbound;
+  /** Reserved topics on which clients ask. */
+  readonly requestTopics: RequestTopics;
+  readonly requestLine: RequestLine;
 }

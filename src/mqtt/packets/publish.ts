@@ -16,6 +16,8 @@ import { endings } from '../ending.ts';
 import { expiresAt, Message, messageExpirySecondsMax, messageExpirySecondsMin, type Qos } from '../message.ts';
 import { throttled } from '../quotas.ts';
 import { unreleasedFactor } from '../receipts.ts';
+import { takeRequest } from '../request.ts';
+import type { Asked } from '../requests.ts';
 import { isReserved, useOfTopic } from '../reserved.ts';
 import { publishRetained, whyNotRetained } from '../retained-publish.ts';
 import { allows, recordDenial } from '../rights.ts';
@@ -325,7 +327,9 @@ const mayPublish = (connection: Connection, client: Client, packet: PublishView,
       }),
     );
   } else if (topicUse.use === 'request') {
-    notAvailable(connection, packet, topicUse.feature);
+    const asked = connection.context.requestTopics.find(topic);
+    if (asked === undefined) notAvailable(connection, packet, topicUse.feature);
+    else request(connection, client, packet, asked);
   } else if (topicUse.use === 'ingest') {
     // Basic Ingest to an unknown rule is acknowledged (spec gateway.md 6); in this version no rule can be known.
     connection.context.metrics.RuleNotFound++;
@@ -345,6 +349,25 @@ const mayPublish = (connection: Connection, client: Client, packet: PublishView,
     } else if (packet.qos === 1) acknowledge(connection, client, packet);
   }
   return false;
+};
+
+/** A request that a feature answers. It is acknowledged once it is answered: by then what it has done is durable. */
+const request = (connection: Connection, client: Client, packet: PublishView, asked: Asked): void => {
+  const { context, reader, traffic } = connection;
+  if (connection.rates !== undefined && isThrottled(connection, packet)) return;
+  context.metrics['PublishIn.Success']++;
+  if (traffic.quietAt !== context.logs.revision) traffic.write({ eventType: 'Publish-In', topicName: asked.topic });
+  const payload = Buffer.from(reader.buffer.subarray(packet.payloadStart, reader.end));
+  const take = (): Promise<void> => takeRequest(connection, client, asked, payload);
+  if (packet.qos === 0) void take();
+  else if (packet.qos === 1) acknowledge(connection, client, packet, take());
+  else {
+    const taken = takeOnce(client, packet.packetId, async ({ receipt }) => {
+      await take();
+      if (receipt !== undefined) await context.sessions.appends.append([receipt.write]);
+    });
+    acknowledge(connection, client, packet, taken);
+  }
 };
 
 const checkPayload = (connection: Connection, packet: PublishView): void => {
