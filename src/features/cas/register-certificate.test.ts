@@ -6,6 +6,7 @@ import { makeCall, makeFolder, otherAccount, testAccount } from '../../../test/c
 import { version1Pem } from '../../../test/openssl.ts';
 import { Fault, type FaultName } from '../../aws/fault.ts';
 import type { Call } from '../../feature.ts';
+import { parseCertificate } from '../../pki/certificate.ts';
 import { certificateArn } from '../certificates/certificate.ts';
 import { migrations as certificateMigrations } from '../certificates/migrations.ts';
 import { describeCertificate, listCertificates } from '../certificates/operations.ts';
@@ -13,7 +14,7 @@ import { registerCertificateWithoutCA } from '../certificates/register-certifica
 import { cas } from './feature.ts';
 import { deleteCACertificate, listCertificatesByCA } from './operations.ts';
 import { registerCACertificate } from './register-ca-certificate.ts';
-import { registerCertificate } from './register-certificate.ts';
+import { findSigner, insertUnderCa, registerCertificate } from './register-certificate.ts';
 import { getRegistrationCode } from './registration-code.ts';
 import { updateCACertificate } from './update-ca-certificate.ts';
 
@@ -272,16 +273,26 @@ test('the same certificate many times at once: it is registered once (identity 2
   }
 });
 
-test('a registration and the end of its CA at once: either it came first, or it is refused (identity 2.3)', async (t) => {
-  const { call, ca, leaf } = await start(t);
+test('a CA that was deactivated or deleted after it was chosen registers nothing (identity 2.3)', async (t) => {
+  const { call, store, ca, leaf } = await start(t);
   const caId = await hold(call, await ca('a'));
-  for (let round = 0; round < 4; round++) {
-    const certificatePem = await leaf(`d${round}`, 'a');
-    await setStatus(call, caId, 'ACTIVE');
-    const [registered] = await Promise.allSettled([
-      registerCertificate({ certificatePem }, call),
-      setStatus(call, caId, 'INACTIVE'),
-    ]);
-    if (registered.status === 'rejected') fails('CertificateStateException')(registered.reason);
-  }
+  const certificate = parseCertificate(await leaf('device', 'a'));
+  const { caCertificateId } = await findSigner(call.db, call.account, certificate, undefined);
+  assert.equal(caCertificateId, caId);
+  const under = { certificate, caCertificateId, status: 'ACTIVE', generationId: 'g', nowMs: call.now() } as const;
+  const insert = () => store.write((db) => insertUnderCa(db, call.account, under));
+  await setStatus(call, caId, 'INACTIVE');
+  await assert.rejects(insert(), fails('CertificateStateException', /is not ACTIVE/));
+  await deleteCACertificate({ certificateId: caId }, call);
+  await assert.rejects(insert(), noCa);
+  assert.deepEqual((await listCertificates({}, call)).certificates, []);
+});
+
+test('the signer is told INACTIVE although another CA of its name is ACTIVE (identity 2.3)', async (t) => {
+  const { call, ca, leaf } = await start(t);
+  await hold(call, await ca('one', { subject: '/CN=Maker' }));
+  const signer = await hold(call, await ca('two', { subject: '/CN=Maker' }), false);
+  const certificate = parseCertificate(await leaf('device', 'two'));
+  const choice = findSigner(call.db, call.account, certificate, undefined);
+  await assert.rejects(choice, fails('CertificateStateException', `The CA certificate ${signer} is not ACTIVE`));
 });
