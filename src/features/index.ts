@@ -8,6 +8,8 @@ import { domains } from './domains/feature.ts';
 import { messages } from './messages/feature.ts';
 import { policies } from './policies/feature.ts';
 import { findPolicy } from './policies/policy.ts';
+import { provisioning } from './provisioning/feature.ts';
+import { findTemplateType } from './provisioning/provisioning-template.ts';
 import { settings } from './settings/feature.ts';
 import { tags } from './tags/feature.ts';
 import { things } from './things/feature.ts';
@@ -23,12 +25,13 @@ export const allFeatures = (services: FeatureServices): readonly Feature[] => [
   domains(services.endpoints),
   tags({
     policy: async (db, account, name) => (await findPolicy(db, account, name)) !== undefined,
+    provisioningtemplate: async (db, account, name) => (await findTemplateType(db, account, name)) !== undefined,
     cacert: async (db, account, id) => (await findCaCertificate(db, account, id)) !== undefined,
   }),
   certificates(services),
-  // no slice keeps provisioning templates yet, so none exists
-  cas({ findTemplateType: async () => undefined }),
+  cas({ findTemplateType }),
   things(),
   policies(),
   settings(),
+  provisioning(services),
 ];

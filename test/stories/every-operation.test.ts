@@ -21,7 +21,6 @@ const arn = (resource: string): string => `arn:aws:iot:us-east-1:${account}:${re
 
 /** Members that no answer of this version can have, each with the feature that it waits for. */
 const neverYet: { readonly [operation: string]: Readonly<Record<string, string>> } = {
-  DescribeCACertificate: { 'registrationConfig.templateName': 'provisioning templates' },
   GetConnection: { vpcEndpointId: 'VPC endpoints' },
   DescribeThing: { thingTypeName: 'thing types', billingGroupName: 'billing groups' },
   ListTagsForResource: { nextToken: 'more tags than a resource can have' },
@@ -567,6 +566,105 @@ const dataPlane = async ({ json, send, findingsOf, iot: clientOf, folder, node, 
   });
 };
 
+/** Two templates, one with all it can have, and a device that is registered with a key of its own. */
+const provisioning = async ({ json, folder, node, noted }: World): Promise<void> => {
+  const templateName = 'fleet';
+  const names = { templateArn: arn(`provisioningtemplate/${templateName}`), templateName };
+  const provisioningRoleArn = `arn:aws:iam::${account}:role/Provisioning`;
+  const preProvisioningHook = {
+    payloadVersion: '2020-04-01',
+    targetArn: `arn:aws:lambda:us-east-1:${account}:function:hook`,
+  };
+  const given = { description: 'one', enabled: true, provisioningRoleArn, preProvisioningHook };
+  const create = new iot.CreateProvisioningTemplateCommand({
+    ...{ templateName, templateBody: provisioningBody, ...given, tags: [{ Key: 'team', Value: 'blue' }] },
+  });
+  assert.deepEqual(await json(create), { ...names, defaultVersionId: 1 });
+  const ofJitp = { templateName: 'jitp', type: 'JITP' as const, templateBody: provisioningBody, provisioningRoleArn };
+  await json(new iot.CreateProvisioningTemplateCommand(ofJitp));
+  await node.clock.advance(1000);
+  const templateBody = `${provisioningBody}\n`;
+  const version = new iot.CreateProvisioningTemplateVersionCommand({ templateName, templateBody, setAsDefault: true });
+  assert.deepEqual(await json(version), { ...names, versionId: 2, isDefaultVersion: true });
+
+  const described = await json(new iot.DescribeProvisioningTemplateCommand({ templateName }));
+  const dates = {
+    creationDate: noted(described['creationDate']),
+    lastModifiedDate: noted(described['lastModifiedDate']),
+  };
+  assert(dates.lastModifiedDate >= dates.creationDate + 1, 'a new version is a change');
+  const type = 'FLEET_PROVISIONING';
+  assert.deepEqual(described, { ...names, ...given, ...dates, type, defaultVersionId: 2, templateBody });
+  const ofFirst = new iot.DescribeProvisioningTemplateVersionCommand({ templateName, versionId: 1 });
+  assert.deepEqual(await json(ofFirst), {
+    ...{ versionId: 1, isDefaultVersion: false, templateBody: provisioningBody, creationDate: dates.creationDate },
+  });
+  const page = await json(new iot.ListProvisioningTemplatesCommand({ maxResults: 1 }));
+  const nextToken = chosen(page['nextToken'], marker);
+  const { description, enabled } = given;
+  assert.deepEqual(page, { templates: [{ ...names, description, enabled, type, ...dates }], nextToken });
+  const rest = await json(new iot.ListProvisioningTemplatesCommand({ nextToken }));
+  const [{ creationDate, lastModifiedDate } = {}] = rest['templates'] as readonly Body[];
+  assert.deepEqual(rest, {
+    templates: [
+      {
+        ...{ templateArn: arn('provisioningtemplate/jitp'), templateName: 'jitp', type: 'JITP', enabled: false },
+        ...{ creationDate: noted(creationDate), lastModifiedDate: noted(lastModifiedDate) },
+      },
+    ],
+  });
+  const versions = await json(new iot.ListProvisioningTemplateVersionsCommand({ templateName, maxResults: 1 }));
+  const olderToken = chosen(versions['nextToken'], marker);
+  assert.deepEqual(versions, {
+    versions: [{ versionId: 2, isDefaultVersion: true, creationDate: dates.lastModifiedDate }],
+    nextToken: olderToken,
+  });
+  const older = new iot.ListProvisioningTemplateVersionsCommand({ templateName, nextToken: olderToken });
+  assert.deepEqual(await json(older), {
+    versions: [{ versionId: 1, isDefaultVersion: false, creationDate: dates.creationDate }],
+  });
+  const change = { enabled: false, removePreProvisioningHook: true, defaultVersionId: 1 };
+  assert.deepEqual(await json(new iot.UpdateProvisioningTemplateCommand({ templateName, ...change })), {});
+  const removal = new iot.DeleteProvisioningTemplateVersionCommand({ templateName, versionId: 2 });
+  assert.deepEqual(await json(removal), {});
+
+  const ca = {
+    caCertificate: await authorities(folder).ca('jitp'),
+    certificateMode: 'SNI_ONLY' as const,
+    registrationConfig: { templateName: 'jitp' },
+  };
+  const { certificateId } = await json(new iot.RegisterCACertificateCommand(ca));
+  const ofCa = { certificateId: String(certificateId) };
+  const { registrationConfig } = await json(new iot.DescribeCACertificateCommand(ofCa));
+  assert.deepEqual(registrationConfig, { templateName: 'jitp' });
+  assert.deepEqual(await json(new iot.DeleteProvisioningTemplateCommand({ templateName })), {});
+
+  const csr = await ask(
+    folder,
+    'openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout single.key -subj /CN=single 2>/dev/null',
+  );
+  const single = {
+    Parameters: { Name: { Type: 'String' }, CSR: { Type: 'String' } },
+    Resources: {
+      thing: { Type: 'AWS::IoT::Thing', Properties: { ThingName: { Ref: 'Name' } } },
+      certificate: { Type: 'AWS::IoT::Certificate', Properties: { CertificateSigningRequest: { Ref: 'CSR' } } },
+      policy: { Type: 'AWS::IoT::Policy', Properties: { PolicyName: 'earlier' } },
+    },
+  };
+  const parameters = { Name: 'single', CSR: csr };
+  const registered = await json(new iot.RegisterThingCommand({ templateBody: JSON.stringify(single), parameters }));
+  const facts = await factsOf(folder, String(registered['certificatePem']), 'single.pem');
+  assert.equal(facts.publicKey, await ask(folder, 'openssl pkey -in single.key -pubout'));
+  assert.deepEqual(registered, {
+    certificatePem: facts.certificatePem,
+    resourceArns: {
+      thing: arn('thing/single'),
+      certificate: arn(`cert/${facts.certificateId}`),
+      policy: arn('policy/earlier'),
+    },
+  });
+};
+
 /** What the account wants logged. */
 const logging = async ({ json }: World): Promise<void> => {
   const roleArn = `arn:aws:iam::${account}:role/logs`;
@@ -600,6 +698,7 @@ test('every handled operation answers what its schema says, in full, and what op
   await things(world, made);
   await dataPlane(world);
   await logging(world);
+  await provisioning(world);
   const { certificateId } = made.second;
   assert.deepEqual(await world.json(new iot.DeleteCertificateCommand({ certificateId, forceDelete: true })), {});
 

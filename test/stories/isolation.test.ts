@@ -15,17 +15,23 @@ import {
   CreateKeysAndCertificateCommand,
   CreatePolicyCommand,
   CreatePolicyVersionCommand,
+  CreateProvisioningTemplateCommand,
+  CreateProvisioningTemplateVersionCommand,
   CreateThingCommand,
   DeleteCACertificateCommand,
   DeleteCertificateCommand,
   DeletePolicyCommand,
   DeletePolicyVersionCommand,
+  DeleteProvisioningTemplateCommand,
+  DeleteProvisioningTemplateVersionCommand,
   DeleteRegistrationCodeCommand,
   DeleteThingCommand,
   DeleteV2LoggingLevelCommand,
   DescribeCACertificateCommand,
   DescribeCertificateCommand,
   DescribeEndpointCommand,
+  DescribeProvisioningTemplateCommand,
+  DescribeProvisioningTemplateVersionCommand,
   DescribeThingCommand,
   DetachPolicyCommand,
   DetachPrincipalPolicyCommand,
@@ -48,6 +54,8 @@ import {
   ListPrincipalPoliciesCommand,
   ListPrincipalThingsCommand,
   ListPrincipalThingsV2Command,
+  ListProvisioningTemplatesCommand,
+  ListProvisioningTemplateVersionsCommand,
   ListTagsForResourceCommand,
   ListTargetsForPolicyCommand,
   ListThingPrincipalsCommand,
@@ -57,17 +65,20 @@ import {
   RegisterCACertificateCommand,
   RegisterCertificateCommand,
   RegisterCertificateWithoutCACommand,
+  RegisterThingCommand,
   RejectCertificateTransferCommand,
   SetDefaultPolicyVersionCommand,
   SetLoggingOptionsCommand,
   SetV2LoggingLevelCommand,
   SetV2LoggingOptionsCommand,
+  type Tag,
   TagResourceCommand,
   TestAuthorizationCommand,
   TransferCertificateCommand,
   UntagResourceCommand,
   UpdateCACertificateCommand,
   UpdateCertificateCommand,
+  UpdateProvisioningTemplateCommand,
   UpdateThingCommand,
 } from '@aws-sdk/client-iot';
 import * as iotData from '@aws-sdk/client-iot-data-plane';
@@ -82,7 +93,7 @@ import {
 } from '@aws-sdk/client-iot-data-plane';
 import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
 import { coverage, operations } from '../../src/api/operations.ts';
-import { type AccountRegion, iotArn } from '../../src/aws/arn.ts';
+import { type AccountRegion, iotArn, parseArn } from '../../src/aws/arn.ts';
 import type { Handlers } from '../../src/feature.ts';
 import { allFeatures } from '../../src/features/index.ts';
 import { authorities } from '../ca.ts';
@@ -101,6 +112,8 @@ interface Names {
   readonly caCertificatePem: string;
   readonly policyName: string;
   readonly policyArn: string;
+  readonly templateName: string;
+  readonly templateArn: string;
   /** Also the client id of a device, and the topic of a retained message. */
   readonly thingName: string;
 }
@@ -184,8 +197,8 @@ const table: readonly Row[] = [
   },
   {
     answer: missing,
-    asks: ({ policyArn, caCertificateArn }) =>
-      [policyArn, caCertificateArn].flatMap((resourceArn) => [
+    asks: ({ policyArn, caCertificateArn, templateArn }) =>
+      [policyArn, caCertificateArn, templateArn].flatMap((resourceArn) => [
         new ListTagsForResourceCommand({ resourceArn }),
         new TagResourceCommand({ resourceArn, tags: [tag] }),
         new UntagResourceCommand({ resourceArn, tagKeys: ['serial'] }),
@@ -199,6 +212,41 @@ const table: readonly Row[] = [
       new UpdateCACertificateCommand({ certificateId, removeAutoRegistration: true }),
       new DeleteCACertificateCommand({ certificateId }),
       new DeleteRegistrationCodeCommand({}),
+    ],
+  },
+  {
+    answer: missing,
+    asks: ({ templateName }) => [
+      new DescribeProvisioningTemplateCommand({ templateName }),
+      new DescribeProvisioningTemplateVersionCommand({ templateName, versionId: 1 }),
+      new ListProvisioningTemplateVersionsCommand({ templateName }),
+      new CreateProvisioningTemplateVersionCommand({ templateName, templateBody: templateBody('Stranger') }),
+      new UpdateProvisioningTemplateCommand({ templateName, enabled: false }),
+      new DeleteProvisioningTemplateVersionCommand({ templateName, versionId: 2 }),
+      new DeleteProvisioningTemplateCommand({ templateName }),
+    ],
+  },
+  {
+    // a template cannot attach a policy, or have a certificate, of another account
+    answer: 'ResourceRegistrationFailureException',
+    asks: ({ certificateId, policyName }, own) => [
+      singleThing({ certificateId, policyName, thingName: own.thingName }),
+      singleThing({ certificateId, policyName: own.policyName, thingName: own.thingName }),
+      singleThing({ certificateId: own.certificateId, policyName, thingName: own.thingName }),
+    ],
+  },
+  {
+    // nor its thing: the one of the same name is the stranger's own
+    answer: 'success',
+    asks: ({ thingName, templateName }, { certificateId, certificateArn, policyName }) => [
+      singleThing({ certificateId, policyName, thingName }),
+      new CreateProvisioningTemplateCommand({
+        templateName,
+        templateBody: templateBody('Stranger'),
+        provisioningRoleArn: `arn:aws:iam::${parseArn(certificateArn)?.accountId}:role/r`,
+      }),
+      // the stranger's own by now
+      new DeleteProvisioningTemplateCommand({ templateName }),
     ],
   },
   {
@@ -322,10 +370,45 @@ const table: readonly Row[] = [
       new ListOutgoingCertificatesCommand({}),
       new ListPoliciesCommand({}),
       new ListRetainedMessagesCommand({}),
+      new ListProvisioningTemplatesCommand({}),
       new ListThingsCommand({}),
     ],
   },
 ];
+
+const pseudoId = { Ref: 'AWS::IoT::Certificate::Id' };
+
+const templateBody = (policyName: string): string =>
+  JSON.stringify({
+    Resources: {
+      policy: { Type: 'AWS::IoT::Policy', Properties: { PolicyName: policyName } },
+      certificate: { Type: 'AWS::IoT::Certificate', Properties: { CertificateId: pseudoId } },
+    },
+  });
+
+/** RegisterThing with names of whatever owner. */
+const singleThing = ({
+  certificateId,
+  policyName,
+  thingName,
+}: Pick<Names, 'certificateId' | 'policyName' | 'thingName'>) =>
+  new RegisterThingCommand({
+    templateBody: JSON.stringify({
+      Resources: {
+        thing: {
+          Type: 'AWS::IoT::Thing',
+          Properties: { ThingName: thingName, AttributePayload: { owner: 'stranger' } },
+          OverrideSettings: { AttributePayload: 'REPLACE' },
+        },
+        certificate: {
+          Type: 'AWS::IoT::Certificate',
+          Properties: { CertificateId: certificateId, Status: 'INACTIVE' },
+          OverrideSettings: { Status: 'REPLACE' },
+        },
+        policy: { Type: 'AWS::IoT::Policy', Properties: { PolicyName: policyName } },
+      },
+    }),
+  });
 
 /** A level for the client that bears a thing's name. */
 const levelOf = (thingName: string) =>
@@ -348,6 +431,8 @@ const pagedLists = (own: Names, marker?: string): readonly Command[] => {
     new ListPrincipalPoliciesCommand({ ...byMarker, principal: certificateArn }),
     new ListTargetsForPolicyCommand({ ...byMarker, policyName }),
     new ListPolicyPrincipalsCommand({ ...byMarker, policyName }),
+    new ListProvisioningTemplatesCommand(byToken),
+    new ListProvisioningTemplateVersionsCommand({ ...byToken, templateName: own.templateName }),
     new ListThingsCommand(byToken),
     new ListV2LoggingLevelsCommand({ ...byToken, targetType: 'CLIENT_ID' }),
     new ListThingPrincipalsCommand({ ...byToken, thingName }),
@@ -445,6 +530,14 @@ const rowsOf = async ({ folder }: Booted, { accountId, region }: AccountRegion):
 const hold = (iot: IoTClient, caCertificate: string) =>
   iot.send(new RegisterCACertificateCommand({ caCertificate, certificateMode: 'SNI_ONLY', setAsActive: true }));
 
+/** Makes a template of two versions. */
+const furnishTemplate = async (iot: IoTClient, who: AccountRegion, templateName: string, tags: Tag[] = []) => {
+  const body = { templateName, templateBody: templateBody('KnownToItsOwnerAlone3') };
+  const provisioningRoleArn = `arn:aws:iam::${who.accountId}:role/r`;
+  await iot.send(new CreateProvisioningTemplateCommand({ ...body, provisioningRoleArn, enabled: true, tags }));
+  await iot.send(new CreateProvisioningTemplateVersionCommand(body));
+};
+
 /** Two of everything, attached to each other, so that every list has two pages. */
 const furnish = async (iot: IoTClient, who: AccountRegion, names: Names, second: Names): Promise<void> => {
   const tags = [{ Key: 'serial', Value: 'known-to-its-owner-alone' }];
@@ -455,8 +548,9 @@ const furnish = async (iot: IoTClient, who: AccountRegion, names: Names, second:
     await iot.send(new RegisterCertificateCommand({ certificatePem, setAsActive: true }));
   }
   await iot.send(new SetV2LoggingOptionsCommand({ defaultLogLevel: 'ERROR' }));
-  for (const { policyName, thingName } of [names, second]) {
+  for (const { policyName, thingName, templateName } of [names, second]) {
     await iot.send(levelOf(thingName));
+    await furnishTemplate(iot, who, templateName, tags);
     await iot.send(
       new CreatePolicyCommand({ policyName, policyDocument: documentText('KnownToItsOwnerAlone1'), tags }),
     );
@@ -518,6 +612,8 @@ const setUp = async (t: TestContext) => {
       caCertificatePem,
       policyName: `${name}-policy`,
       policyArn: iotArn(owner, 'policy', `${name}-policy`),
+      templateName: `${name}-template`,
+      templateArn: iotArn(owner, 'provisioningtemplate', `${name}-template`),
       thingName: `${name}-thing`,
     };
   };
@@ -543,6 +639,7 @@ const setUp = async (t: TestContext) => {
     hidden.caCertificateId,
     String(registrationCode),
     hidden.policyName,
+    hidden.templateName,
     hidden.thingName,
     'KnownToItsOwnerAlone',
     'known-to-its-owner-alone',
@@ -578,6 +675,7 @@ test('no operation reaches into another account or region: what is there answers
           certificateArn: iotArn(arnOf, 'cert', names.certificateId),
           caCertificateArn: iotArn(arnOf, 'cacert', names.caCertificateId),
           policyArn: iotArn(arnOf, 'policy', names.policyName),
+          templateArn: iotArn(arnOf, 'provisioningtemplate', names.templateName),
         });
         const [real, unreal] = [named(known), named(ghost)];
         const unrealCommands = asks(unreal, own);
@@ -641,6 +739,13 @@ test("no list shows another account's, and no page marker of another account or 
     await client.send(new RegisterCertificateCommand({ certificatePem, setAsActive: true }));
     await client.send(new CreatePolicyCommand({ policyName, policyDocument: documentText('Own') }));
     await client.send(new CreateThingCommand({ thingName }));
+    await client.send(
+      new CreateProvisioningTemplateCommand({
+        templateName: own.templateName,
+        templateBody: templateBody('Own'),
+        provisioningRoleArn: `arn:aws:iam::${stranger.accountId}:role/r`,
+      }),
+    );
     await client.send(new AttachPolicyCommand({ policyName, target: certificateArn }));
     await client.send(new AttachThingPrincipalCommand({ thingName, principal: certificateArn }));
     const device = await connectAs(booted, stranger, ownIdentity, { name: thingName });
@@ -665,7 +770,11 @@ test("no list shows another account's, and no page marker of another account or 
       const listed = JSON.stringify(await ask());
       assert.match(listed, /"success"/);
       assert.doesNotMatch(listed, /next(Marker|Token)/, `${name}: one own item, one page`);
-      assert.match(listed, new RegExp(`own-policy|own-thing|${own.certificateId}|${own.caCertificateId}`), name);
+      assert.match(
+        listed,
+        new RegExp(`own-policy|own-thing|own-template|"versionId":1|${own.certificateId}|${own.caCertificateId}`),
+        name,
+      );
       assert.ok(!/known|hidden/.test(listed), `${name}: ${listed}`);
     }
   }

@@ -1,6 +1,7 @@
 /** The short operations on provisioning templates and their versions. Source: API reference; spec provisioning.md 8. */
 import { Fault } from '../../aws/fault.ts';
 import type { Call, Handler } from '../../feature.ts';
+import { isTemplateOfCa } from '../cas/ca-list.ts';
 import {
   deleteTemplateRow,
   getTemplate,
@@ -102,11 +103,10 @@ export const deleteProvisioningTemplate: Handler<'DeleteProvisioningTemplate'> =
   const { templateArn } = templateItem(account, templateName);
   await call.write(async (db) => {
     await getTemplate(db, account, templateName);
-    const [holder] = await call.holdersOf(db, templateArn);
-    if (holder) {
+    if (await isTemplateOfCa(db, account, templateName)) {
       throw new Fault(
         'DeleteConflictException',
-        `The provisioning template ${templateName} is in use by ${holder.kind} ${holder.name}`,
+        `The provisioning template ${templateName} is named by the registrationConfig of a CA certificate`,
       );
     }
     await deleteTemplateVersionRows(db, account, templateName);

@@ -2,25 +2,19 @@
  * The pre-provisioning hook: a function of the account that is asked, before any unit of writing, whether a device may be provisioned, and that may change its
  * parameters. Whatever is not a clear yes is a no. Source: spec provisioning.md 6; developer guide, "Pre-provisioning hooks".
  */
-import { type AccountRegion, parseArn, sameAccount } from '../../aws/arn.ts';
+import { type AccountRegion, sameAccount } from '../../aws/arn.ts';
 import { Fault } from '../../aws/fault.ts';
 import { quoted } from '../../aws/quoted.ts';
+import { parseFunctionArn } from '../../functions/function-arn.ts';
+import { functionTimeoutMs, type Invoker } from '../../functions/invoker.ts';
 import { ProvisioningFault } from './provisioning-fault.ts';
 import type { PreProvisioningHook } from './provisioning-template.ts';
 
 /** The only version of the event that AWS has. */
 export const hookPayloadVersion = '2020-04-01';
 
-/** From the question to the answer. */
-export const hookTimeoutMs = 5000;
-
 /** Asks a function; any failure, the time-out among them, rejects. */
-export type InvokeFunction = (invocation: {
-  readonly functionArn: string;
-  readonly account: AccountRegion;
-  readonly event: unknown;
-  readonly timeoutMs: number;
-}) => Promise<unknown>;
+export type InvokeFunction = Invoker['invoke'];
 
 export interface HookEvent {
   readonly claimCertificateId: string;
@@ -31,9 +25,6 @@ export interface HookEvent {
   /** Of the request alone. */
   readonly parameters: Readonly<Record<string, string>>;
 }
-
-/** Lambda's pattern of a function, with or without a version or alias. */
-const functionPattern = /^[A-Za-z0-9_-]{1,64}(?::[A-Za-z0-9$_-]{1,128})?$/;
 
 const invalid = (message: string): Fault => new Fault('InvalidRequestException', message);
 
@@ -46,12 +37,8 @@ export const readHook = (
   if (payloadVersion !== hookPayloadVersion) {
     throw invalid(`preProvisioningHook.payloadVersion must be ${hookPayloadVersion}`);
   }
-  const arn = parseArn(targetArn);
-  const isFunction =
-    arn?.service === 'lambda' && arn.resourceType === 'function' && functionPattern.test(arn.resourceName);
-  if (!arn || !isFunction) {
-    throw invalid(`preProvisioningHook.targetArn ${quoted(targetArn)} is not the ARN of a Lambda function`);
-  }
+  const arn = parseFunctionArn(targetArn);
+  if (!arn) throw invalid(`preProvisioningHook.targetArn ${quoted(targetArn)} is not the ARN of a Lambda function`);
   if (!sameAccount(arn, account)) {
     throw invalid(`preProvisioningHook.targetArn ${quoted(targetArn)} belongs to another account or region`);
   }
@@ -101,7 +88,7 @@ export const askHook = async (
 ): Promise<Readonly<Record<string, string>>> => {
   let answer: unknown;
   try {
-    answer = await invokeFunction({ functionArn, account, event, timeoutMs: hookTimeoutMs });
+    answer = await invokeFunction({ functionArn, account, event, timeoutMs: functionTimeoutMs });
   } catch (cause) {
     throw refusal(cause);
   }

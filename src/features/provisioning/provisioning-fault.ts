@@ -34,6 +34,16 @@ export class ProvisioningFault extends Error {
   }
 }
 
+/** What another slice refused, such as a name that does not exist, is a step of the provisioning that failed. */
+export const stepFailed = (cause: unknown, step?: string): unknown =>
+  cause instanceof Fault
+    ? new ProvisioningFault(
+        'ResourceRegistrationFailure',
+        step === undefined ? cause.message : `${step}: ${cause.message}`,
+        { cause },
+      )
+    : cause;
+
 /** What a template refused, as a provisioning refuses it. */
 export const refusedByTemplate = (fault: TemplateFault): ProvisioningFault =>
   new ProvisioningFault(fault.kind === 'parameters' ? 'InvalidParameters' : 'InvalidRequest', fault.message, {

@@ -6,9 +6,10 @@ import type { Handler } from '../../feature.ts';
 import type { IssueDeviceCertificate } from '../../pki/issue.ts';
 import { evaluateTemplate } from '../../templates/evaluate.ts';
 import { parseTemplate, type Template } from '../../templates/template.ts';
-import { type Provisioned, prepareProvisioning, provision } from './provision.ts';
+import { prepareProvisioning } from './prepare-provisioning.ts';
+import { type Provisioned, provision } from './provision.ts';
+import type { ProvisioningCall } from './provisioning-call.ts';
 import { ProvisioningFault, toFault, withTemplate } from './provisioning-fault.ts';
-import type { ProvisioningCall } from './register-thing.ts';
 
 export interface SingleThingServices {
   readonly issue: IssueDeviceCertificate;
@@ -22,10 +23,8 @@ export const registerSingleThing = async (
   parameters: Readonly<Record<string, string>>,
 ): Promise<Provisioned> => {
   const { account, now, newId } = call;
-  const plan = await prepareProvisioning(
-    withTemplate(() => evaluateTemplate(template, parameters)),
-    { issue, nowMs: now() },
-  );
+  const evaluated = withTemplate(() => evaluateTemplate(template, parameters));
+  const plan = await prepareProvisioning(evaluated, issue, call);
   const provisioned = await call.write((db) => provision(db, account, plan, { nowMs: now(), newId }));
   for (const { kind, id } of provisioned.changes) call.changed(kind, id);
   return provisioned;

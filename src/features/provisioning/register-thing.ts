@@ -2,20 +2,19 @@
  * RegisterThing of fleet provisioning: a device that connected with a claim becomes one with an identity of its own. The order of work is that of spec
  * provisioning.md 4.5. The ownership token is its caller's affair, who is asked for it at its two places in that order.
  */
+import { strict as assert } from 'node:assert';
 import type { AccountRegion } from '../../aws/arn.ts';
-import type { Call } from '../../feature.ts';
 import type { Db } from '../../store/store.ts';
 import { certificateIdParameter } from '../../templates/certificate-parameters.ts';
 import { evaluateTemplate } from '../../templates/evaluate.ts';
 import { parseTemplate, type Template } from '../../templates/template.ts';
 import { askHook, type InvokeFunction } from './pre-provisioning-hook.ts';
-import { checkPolicies, type PreparedProvisioning, type Provisioned, provision } from './provision.ts';
+import { checkPolicies, type PreparedProvisioning } from './prepare-provisioning.ts';
+import { type Provisioned, provision } from './provision.ts';
+import type { ProvisioningCall } from './provisioning-call.ts';
 import { ProvisioningFault, withTemplate } from './provisioning-fault.ts';
 import { type ProvisioningTemplate, templateItem } from './provisioning-template.ts';
 import { findDefaultVersion } from './template-version.ts';
-
-/** What a provisioning uses of a `Call`, so that a `Call` will do. */
-export type ProvisioningCall = Pick<Call, 'account' | 'db' | 'write' | 'now' | 'newId' | 'changed'>;
 
 export interface RegisterThingServices extends ProvisioningCall {
   readonly invokeFunction: InvokeFunction;
@@ -78,22 +77,23 @@ export const loadTemplate = async (
   return { record, template: withTemplate(() => parseTemplate(body, type)) };
 };
 
-/** What a template makes of these parameters, ready to be carried out for this certificate. Faults: ProvisioningFault. */
+/**
+ * What a template of fleet or just-in-time provisioning makes of these parameters for this certificate, which the account holds.
+ * Faults: ProvisioningFault.
+ */
 export const prepareForCertificate = (
   template: Template,
   certificateId: string,
   parameters: Readonly<Record<string, string>>,
 ): PreparedProvisioning => {
   // last, so that nobody else says which certificate is activated
-  const plan = withTemplate(() =>
-    evaluateTemplate(template, { ...parameters, [certificateIdParameter]: certificateId }),
-  );
-  const form = plan.certificate?.form;
-  if (!form || !('certificateId' in form) || form.certificateId !== certificateId) {
-    throw new ProvisioningFault('InvalidRequest', 'The template does not provision the certificate of the device');
-  }
+  const given = { ...parameters, [certificateIdParameter]: certificateId };
+  const { certificate, ...plan } = withTemplate(() => evaluateTemplate(template, given));
+  assert(certificate && 'certificateId' in certificate.form, 'no other template is kept');
+  assert.equal(certificate.form.certificateId, certificateId);
   checkPolicies(plan);
-  return plan;
+  const { form: _form, ...rest } = certificate;
+  return { ...plan, certificate: { ...rest, source: { kind: 'held', certificateId } } };
 };
 
 /** Faults: ProvisioningFault, of which nothing has remained. */
