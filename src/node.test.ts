@@ -15,6 +15,11 @@ test('a default account that cannot come into being is refused in one sentence',
   for (const [options, message] of rows) await assert.rejects(start(options), { name: 'StartProblem', message });
 });
 
+test('a folder of functions that is none is refused in one sentence', async () => {
+  const functions = '/no such folder';
+  await assert.rejects(start({ functions }), { name: 'StartProblem', message: /^--functions must name a folder/ });
+});
+
 /** Whether a client that trusts our root takes the server's certificate for the address it connects to. */
 const isTrusted = (node: FleetNode, host: string): Promise<boolean> =>
   new Promise((resolve) => {

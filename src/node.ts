@@ -23,6 +23,7 @@ import { allFeatures } from './features/index.ts';
 import { allMigrations } from './features/migrations.ts';
 import { createAuthorities } from './features/policies/authority.ts';
 import { followLogging } from './features/settings/live-logging.ts';
+import { createInvoker } from './functions/invoker.ts';
 import { createEventLogs, droppedLine } from './journal/event-logs.ts';
 import { openJournal } from './journal/journal.ts';
 import { openLog } from './journal/log.ts';
@@ -90,6 +91,14 @@ export const plainNameOf = (host: string, ownName: string): string => {
 const cannotStart = (cause: Error): never => {
   throw new StartProblem(cause.message, { cause });
 };
+
+/** Faults: Error, with a sentence for the operator. */
+const openInvoker = async ({ functions, functionsEndpoint }: Config, log: ReturnType<typeof openLog>) =>
+  createInvoker({
+    ...(functions !== undefined && { folder: functions }),
+    ...(functionsEndpoint !== undefined && { endpoint: functionsEndpoint }),
+    log: ({ functionArn, text }) => log.server.info({ functionArn, text }, 'a function printed'),
+  });
 
 /** Closes what was opened, last first; one failure does not keep the others open. */
 const closing = () => {
@@ -186,7 +195,14 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
 
   const accounts = openAccounts({ store, accountsMax: limits.accountsMax, now });
   const endpoints = openEndpoints({ domain, names, hostName: hostname(), accountId, region }, accounts);
-  const features = allFeatures({ issue: deviceIssuance(ownCa.deviceIssuer), takeKeyPair: keyPool.take, endpoints });
+  const invoker = await openInvoker(config, log).catch(cannotStart);
+  opened.add(invoker.close);
+  const features = allFeatures({
+    issue: deviceIssuance(ownCa.deviceIssuer),
+    takeKeyPair: keyPool.take,
+    endpoints,
+    invokeFunction: invoker.invoke,
+  });
   await migrate(store, allMigrations);
   await accounts.ensure(account)?.catch((cause: Error) => {
     throw new StartProblem(

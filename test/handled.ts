@@ -9,6 +9,7 @@ export const handledOperations = (): readonly Covered[] => {
   const features = allFeatures({
     issue: unused,
     takeKeyPair: unused,
+    invokeFunction: unused,
     endpoints: {
       defaultAccount: { accountId: '000000000000', region: 'us-east-1' },
       hasOwnDomain: false,

@@ -15,9 +15,10 @@ import { tags } from './tags/feature.ts';
 import { things } from './things/feature.ts';
 
 /** What slices need beyond a `Call`. */
-export type FeatureServices = Parameters<typeof certificates>[0] & {
-  readonly endpoints: Parameters<typeof domains>[0];
-};
+export type FeatureServices = Parameters<typeof certificates>[0] &
+  Parameters<typeof provisioning>[0] & {
+    readonly endpoints: Parameters<typeof domains>[0];
+  };
 
 export const allFeatures = (services: FeatureServices): readonly Feature[] => [
   messages(),

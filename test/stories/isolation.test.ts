@@ -460,6 +460,7 @@ const handled = (): readonly string[] => {
   const features = allFeatures({
     issue: unused,
     takeKeyPair: unused,
+    invokeFunction: unused,
     endpoints: { defaultAccount: owner, hasOwnDomain: false, isPlainName: unused, hostNames: unused, resolve: unused },
   });
   return features.flatMap(({ operations: handlers = {} }) =>

@@ -9,11 +9,17 @@ import {
   listProvisioningTemplates,
   listProvisioningTemplateVersions,
 } from './operations.ts';
+import type { InvokeFunction } from './pre-provisioning-hook.ts';
 import { registerThingOverHttp, type SingleThingServices } from './register-single-thing.ts';
 import { updateProvisioningTemplate } from './update-template.ts';
 
+export interface ProvisioningServices extends SingleThingServices {
+  /** Asks the pre-provisioning hooks of fleet provisioning. */
+  readonly invokeFunction: InvokeFunction;
+}
+
 /** Provisioning templates, and what is made by them. */
-export const provisioning = (services: SingleThingServices): Feature => ({
+export const provisioning = (services: ProvisioningServices): Feature => ({
   name: 'provisioning',
   migrations,
   operations: {
