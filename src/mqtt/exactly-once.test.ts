@@ -114,8 +114,8 @@ for (const version of [4, 5] as const) {
     assert.equal(await next(second), 'pubrec 1');
     release = hold();
     second.send({ cmd: 'pubrel', messageId: 1 });
-    second.send({ cmd: 'pubrel', messageId: 1 });
     assert.deepEqual(await second.settled(), []);
+    second.send({ cmd: 'pubrel', messageId: 1 });
     release();
     assert.deepEqual(lines(await second.take(2)), ['pubcomp 1', 'pubcomp 1']);
     assert.deepEqual(lines(await reader.settled()), ['publish 1 m']);
@@ -162,6 +162,37 @@ for (const version of [4, 5] as const) {
     publish(again, 'm', 1);
     assert.equal(await next(again), 'pubrec 1');
     assert.equal((await reader.settled()).length, 1);
+  });
+
+  test(`v${version}: what is repeated while the store is slow costs no memory: it is not read on, or answered once`, async () => {
+    const store = newStore();
+    const bed = open(store);
+    const reader = await enter(bed, version, 'reader');
+    await subscribe(reader);
+    const sender = await enter(bed, version, 'sender');
+    publish(sender, 'm', 1);
+    assert.equal(await next(sender), 'pubrec 1');
+    assert.equal(await next(reader), 'publish 1 m');
+    const { promise, resolve } = Promise.withResolvers<void>();
+    store.held = promise;
+    for (let count = 0; count < 9; count++) reader.send({ cmd: 'pubrec', messageId: 1 });
+    assert.deepEqual(await reader.settled(), []);
+    for (let count = 0; count < 9; count++) sender.send({ cmd: 'pubrel', messageId: 1 });
+    sender.send({ cmd: 'pingreq' });
+    const other = await bed.connect(version, 'other');
+    for (let count = 0; count < 9; count++) publish(other, 'n', 1);
+    other.send({ cmd: 'pingreq' });
+    await reader.settled();
+    assert.deepEqual([sender.received, other.received], [[], []]);
+    store.held = undefined;
+    resolve();
+    assert.equal(await next(reader), 'pubrel 1');
+    await sender.take(10);
+    await other.take(10);
+    assert.deepEqual(
+      lines(await reader.settled()).filter((each) => each.startsWith('pubrel')),
+      [],
+    );
   });
 
   test(`v${version} in: a PUBREL that the store does not take ends the connection, and is taken when it comes again`, async () => {

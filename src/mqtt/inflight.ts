@@ -113,8 +113,8 @@ export class Inflight implements Timed {
     this.#sent.delete(packetId);
     this.#letGo(sent.encoded);
     sent.encoded.awaited?.settled();
-    this.#ids?.settled(packetId);
     this.proceed();
+    this.#ids?.settled(packetId); // then its queue goes on, behind what waits here
     return sent.encoded;
   }
 
@@ -125,6 +125,7 @@ export class Inflight implements Timed {
   received(packetId: number): Promise<void> | undefined | 'unknown' {
     const sent = this.#sent.get(packetId);
     if (sent?.encoded.qos !== 2) return 'unknown';
+    if (sent.progress === 'received') return undefined; // its PUBREL is on its way
     const durable = this.#ids?.release(packetId);
     if (durable === undefined) {
       this.#release(sent, packetId);

@@ -45,7 +45,7 @@ export class Receipts {
   }
 
   /** The message with this identifier was taken before. Its `taken` rejects if the store did not take it after all. */
-  find(packetId: number): Pick<Receipt, 'taken'> | undefined {
+  find(packetId: number): Readonly<Receipt> | undefined {
     return this.#receipts.get(packetId);
   }
 

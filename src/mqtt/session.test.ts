@@ -350,6 +350,23 @@ for (const version of [4, 5] as const) {
   });
 }
 
+test('what waits for a session goes on when a direct message that stood before it is given up', async () => {
+  const bed = createBed({ limits: { inflightMax: 1 } });
+  const { client } = await enter(bed, 5, 'dev');
+  await subscribe(client, 'a');
+  const publisher = await bed.connect(4, 'publisher');
+  await publishAll(publisher, 'a', ['one']);
+  const one = await client.next();
+  assert.ok(one.cmd === 'publish' && one.messageId);
+  const message = { topic: 'd', payload: Buffer.from('direct'), properties: {} };
+  const outcome = bed.broker.control(accountA).send('dev', message, 1000);
+  await publishAll(publisher, 'a', ['two']);
+  bed.advance(5000);
+  assert.equal(await outcome, 'unconfirmed');
+  client.send({ cmd: 'puback', messageId: one.messageId });
+  assert.deepEqual(payloads(await receive(client, 1)), ['two']);
+});
+
 test('v5 5.3: Session Expiry is capped, and CONNACK says so only then (14.17)', async () => {
   const bed = createBed();
   const capped = await enter(bed, 5, 'a', persistent(5, 999_999_999));

@@ -9,8 +9,11 @@ export const pubrel = (connection: Connection): void => {
   const { packetId } = readAcknowledgement(connection.reader, 'PUBREL', releaseCodes);
   const complete = (): void => connection.outbox.appendWithId(acknowledgements.pubcomp, acknowledgementIdAt, packetId);
   const receipts = connection.client?.session.receipts;
+  const isRepeated = receipts?.find(packetId)?.released !== undefined;
   const durable = receipts === undefined ? 'unknown' : receipts.release(packetId);
   if (durable === 'unknown') connection.send(unknownPacketId(connection.version, 'pubcomp', packetId));
   else if (durable === undefined) complete();
+  else if (isRepeated)
+    connection.readAfter(durable.then(complete), 'store'); // or any number of them would wait
   else durable.then(complete, (error: unknown) => connection.failed(error));
 };
