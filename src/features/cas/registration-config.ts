@@ -2,6 +2,7 @@
 import type { AccountRegion } from '../../aws/arn.ts';
 import { Fault } from '../../aws/fault.ts';
 import { quoted } from '../../aws/quoted.ts';
+import { assertRoleArn } from '../../aws/role-arn.ts';
 import type { Db } from '../../store/store.ts';
 import { TemplateFault } from '../../templates/fault.ts';
 import { parseTemplate } from '../../templates/template.ts';
@@ -23,14 +24,6 @@ interface GivenConfig {
 const invalid = (message: string, options?: ErrorOptions): Fault =>
   new Fault('InvalidRequestException', message, {}, options);
 
-const rolePattern = /^arn:aws:iam::([0-9]{12}):role\/[\x21-\x7e]+$/;
-
-const assertOwnRole = (roleArn: string, { accountId }: AccountRegion): void => {
-  const [, owner] = rolePattern.exec(roleArn) ?? [];
-  if (owner === undefined) throw invalid('roleArn is not the ARN of an IAM role');
-  if (owner !== accountId) throw invalid('roleArn names a role of another account');
-};
-
 const assertJitpBody = (templateBody: string): void => {
   try {
     parseTemplate(templateBody, 'JITP');
@@ -49,7 +42,7 @@ export const readRegistrationConfig = (given: GivenConfig, account: AccountRegio
   if (templateBody !== undefined && templateName !== undefined) {
     throw invalid('registrationConfig must have templateBody or templateName, not both');
   }
-  if (roleArn !== undefined) assertOwnRole(roleArn, account);
+  if (roleArn !== undefined) assertRoleArn(roleArn, account, 'roleArn');
   if (templateName !== undefined) return { templateName, ...(roleArn !== undefined && { roleArn }) };
   if (templateBody === undefined) throw invalid('registrationConfig must have templateBody or templateName');
   if (roleArn === undefined) throw invalid('registrationConfig with templateBody must have roleArn');

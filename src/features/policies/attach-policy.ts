@@ -6,12 +6,7 @@ import type { Db } from '../../store/store.ts';
 import { assertNotInTransfer, findCertificate } from '../certificates/certificate.ts';
 import { cognitoUnavailable, readPrincipal, shownPrincipal, unknownCertificate } from '../things/principal.ts';
 import { getPolicyRow } from './policy.ts';
-import {
-  deletePolicyAttachment,
-  insertPolicyAttachment,
-  listPoliciesOfTarget,
-  policiesPerCertificateMax,
-} from './policy-attachment.ts';
+import { attachWithinLimit, deletePolicyAttachment } from './policy-attachment.ts';
 
 const invalidTarget = (target: string): Fault =>
   new Fault('InvalidRequestException', `Invalid Target: ${shownPrincipal(target)}`);
@@ -45,16 +40,7 @@ const attach = async (call: Call, policyName: string, target: string): Promise<v
     const certificateId = await getTargetCertificate(db, call.account, target);
     await assertNotInTransfer(db, call.account, certificateId);
     const attachment = { policyName, target, createdAtMs: call.now() };
-    if (!(await insertPolicyAttachment(db, call.account, attachment))) return undefined;
-    const page = { after: '', limit: policiesPerCertificateMax + 1, ascending: true };
-    const attached = await listPoliciesOfTarget(db, call.account, target, page);
-    if (attached.length > policiesPerCertificateMax) {
-      throw new Fault(
-        'LimitExceededException',
-        `A certificate can have at most ${policiesPerCertificateMax} policies attached`,
-      );
-    }
-    return certificateId;
+    return (await attachWithinLimit(db, call.account, attachment)) ? certificateId : undefined;
   });
   if (changed !== undefined) call.changed('principal', changed);
 };
