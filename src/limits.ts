@@ -41,6 +41,13 @@ export interface Limits {
    * walked by recursion: a few thousand would be too many.
    */
   readonly topicSlashesMax: number;
+  /**
+   * Client ids and filters of sessions that outlive their connection, and topics of retained messages. They are keys of the store, of which PostgreSQL
+   * indexes at most 2704 bytes: the first two together.
+   */
+  readonly keptClientIdBytesMax: number;
+  readonly keptFilterBytesMax: number;
+  readonly retainedTopicBytesMax: number;
   readonly payloadBytesMax: number;
   readonly packetBytesMax: number;
   readonly subscriptionsPerConnectionMax: number;
@@ -117,6 +124,9 @@ export const awsLimits: Limits = Object.freeze({
   clientIdBytesMax: 128,
   topicBytesMax: 256,
   topicSlashesMax: 7,
+  keptClientIdBytesMax: 1024,
+  keptFilterBytesMax: 1536,
+  retainedTopicBytesMax: 2560,
   payloadBytesMax: 131_072,
   packetBytesMax: 149_504,
   subscriptionsPerConnectionMax: 50,

@@ -20,7 +20,7 @@ import { Receiver } from './receiver.ts';
 import { isReserved } from './reserved.ts';
 import { allows, denial, recordDenial } from './rights.ts';
 import type { Claim, Claimed, Scope } from './session.ts';
-import { faultOfTopic, limitOf } from './topic.ts';
+import { faultOfTopic, limitOf, retainedLimitOf } from './topic.ts';
 
 /** Finds or makes the scope of an account and region. */
 export type ScopeOf = (account: AccountRegion) => Scope;
@@ -129,7 +129,7 @@ const judged = async (
   if (packet.properties.authenticationMethod !== undefined) {
     return { reason: 'NOT_AVAILABLE', detail: 'Authentication Method', v5: code.badAuthenticationMethod };
   }
-  const badClientId = assigned ? undefined : faultOfClientId(clientId, context.limits.clientIdBytesMax);
+  const badClientId = assigned ? undefined : faultOfClientId(clientId, isPersistent(packet), context.limits);
   if (badClientId !== undefined) {
     return { reason: 'CLIENT_ID_INVALID', detail: badClientId, v5: code.clientIdInvalid, v3: v3IdentifierRejected };
   }
@@ -156,10 +156,16 @@ const judged = async (
   return undefined;
 };
 
-const faultOfClientId = (clientId: string, bytesMax: number): string | undefined => {
+const faultOfClientId = (
+  clientId: string,
+  isKept: boolean,
+  { clientIdBytesMax, keptClientIdBytesMax }: Connection['context']['limits'],
+): string | undefined => {
   if (clientId === '') return 'empty client id without clean session'; // [MQTT-3.1.3-8]
   if (clientId.startsWith('$')) return 'a client id may not begin with $';
-  return Buffer.byteLength(clientId) > bytesMax ? 'clientIdBytesMax' : undefined;
+  const bytes = Buffer.byteLength(clientId);
+  if (bytes > clientIdBytesMax) return 'clientIdBytesMax';
+  return isKept && bytes > keptClientIdBytesMax ? 'keptClientIdBytesMax' : undefined;
 };
 
 const faultOfWill = (will: ConnectWill, limits: Connection['context']['limits']): Refusal | undefined => {
@@ -169,7 +175,7 @@ const faultOfWill = (will: ConnectWill, limits: Connection['context']['limits'])
   const fault =
     faultOfTopic(will.topic) ?? (isReserved(will.topic, limits.dialect) ? 'will on a reserved topic' : undefined);
   if (fault !== undefined) return { reason: 'CLIENT_ERROR', detail: `will: ${fault}`, v5: code.topicNameInvalid };
-  const limit = limitOf(will.topic, limits);
+  const limit = limitOf(will.topic, limits) ?? (will.retain ? retainedLimitOf(will.topic, limits) : undefined);
   if (limit !== undefined) return { reason: 'LIMIT_EXCEEDED', detail: limit, v5: code.topicNameInvalid };
   if (will.payload.length <= limits.payloadBytesMax) return undefined;
   return { reason: 'LIMIT_EXCEEDED', detail: 'payloadBytesMax', v5: code.quotaExceeded };

@@ -69,3 +69,10 @@ export const limitOf = (topic: string, limits: TopicLimits): keyof TopicLimits |
   for (let at = part.indexOf('/'); at >= 0; at = part.indexOf('/', at + 1)) slashes++;
   return slashes > limits.topicSlashesMax ? 'topicSlashesMax' : undefined;
 };
+
+/** The limit that the topic of a retained message breaks beyond those of every topic, by its name; undefined = none. */
+export const retainedLimitOf = (
+  topic: string,
+  { retainedTopicBytesMax }: { readonly retainedTopicBytesMax: number },
+): 'retainedTopicBytesMax' | undefined =>
+  Buffer.byteLength(topic) > retainedTopicBytesMax ? 'retainedTopicBytesMax' : undefined;

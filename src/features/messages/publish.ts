@@ -5,8 +5,10 @@
  */
 import { Fault } from '../../aws/fault.ts';
 import type { Call, Handler } from '../../feature.ts';
+import type { Limits } from '../../limits.ts';
 import type { CalledMessage, Control } from '../../mqtt/control.ts';
 import { isReserved, useOfTopic } from '../../mqtt/reserved.ts';
+import { retainedLimitOf } from '../../mqtt/topic.ts';
 import { checkPayload, checkTopic, readProperties } from './message-input.ts';
 import { invalid, journaled, Refusal } from './refusal.ts';
 
@@ -23,7 +25,7 @@ export const publish: Handler<'Publish', 'iot-data'> = async (input, call) => {
   try {
     await journaled(call, 'Publish-In', { facts: { topic } }, async () => {
       const retain = input.retain ?? false;
-      checkUse(checkTopic(topic, messages.limits), retain);
+      checkUse(checkTopic(topic, messages.limits), retain, messages.limits);
       await call.authorize('iot:Publish', `topic/${topic}`);
       if (retain) await mayRetain(call, topic);
       const { messageExpiry } = input;
@@ -57,9 +59,13 @@ const mayRetain = async ({ authorize, messages }: Call, topic: string): Promise<
 };
 
 /** What no policy can allow: refused before any is asked, as over MQTT. */
-const checkUse = (topic: string, retain: boolean): void => {
+const checkUse = (topic: string, retain: boolean, limits: Limits): void => {
   if (useOfTopic(topic).use === 'closed') throw invalid('The topic is reserved');
   if (retain && isReserved(topic)) throw invalid('A reserved topic keeps no retained message');
+  if (retain && retainedLimitOf(topic, limits) !== undefined) {
+    const sentence = `The topic of a retained message is longer than ${limits.retainedTopicBytesMax} bytes`;
+    throw new Refusal('InvalidRequestException', sentence, 'LIMIT_EXCEEDED');
+  }
 };
 
 const throttledSentences = {

@@ -21,7 +21,7 @@ import type { Asked } from '../requests.ts';
 import { isReserved, useOfTopic } from '../reserved.ts';
 import { publishRetained, whyNotRetained } from '../retained-publish.ts';
 import { allows, recordDenial } from '../rights.ts';
-import { faultOfTopic, limitOf } from '../topic.ts';
+import { faultOfTopic, limitOf, retainedLimitOf } from '../topic.ts';
 import { code, malformed, PacketFault, protocolError } from './codes.ts';
 import { carrier, type Properties, readProperties } from './properties.ts';
 import type { PacketReader } from './reader.ts';
@@ -387,6 +387,11 @@ const publishKept = (
   const { authority, sender } = client;
   const { account } = authority;
   const { quotas, metrics } = context;
+  const limit = retainedLimitOf(topic, context.limits);
+  if (limit !== undefined) {
+    refuse(connection, packet, { reason: 'LIMIT_EXCEEDED', detail: limit, code: code.topicNameInvalid });
+    return;
+  }
   context.effort.units += effortPerLook;
   if (!allows(authority, 'iot:RetainPublish', topic)) {
     metrics['PublishRetained.AuthError']++;

@@ -153,8 +153,11 @@ type Refusal = Partial<JournalRecord> & { readonly v5: number };
 const refusalOf = (connection: Connection, client: Client, request: Request): Refusal | undefined => {
   const { limits } = connection.context;
   const { filter, inner, shareName, qos, noLocal, retainAsPublished, identifier } = request;
+  const isTooLong = client.session.persistent && Buffer.byteLength(filter) > limits.keptFilterBytesMax;
   const limit =
-    limitOf(inner, limits) ?? ((shareName?.length ?? 0) > shareNameCharsMax ? 'shareNameCharsMax' : undefined);
+    limitOf(inner, limits) ??
+    ((shareName?.length ?? 0) > shareNameCharsMax ? 'shareNameCharsMax' : undefined) ??
+    (isTooLong ? 'keptFilterBytesMax' : undefined);
   if (limit !== undefined) return { v5: code.topicFilterInvalid, reason: 'LIMIT_EXCEEDED', detail: limit };
   connection.context.effort.units += effortPerLook;
   if (!allows(client.authority, 'iot:Subscribe', inner)) {
