@@ -166,11 +166,13 @@ test('check 40: five versions, then VersionsLimitExceededException; ids are neve
   await rejectsWith(add(), 'VersionsLimitExceededException', /maximum number of versions \(5\)/);
   assert.deepEqual(await deleteProvisioningTemplateVersion({ templateName: 'a', versionId: 4 }, call), {});
   assert.equal((await add()).versionId, 6);
+  await deleteProvisioningTemplateVersion({ templateName: 'a', versionId: 6 }, call);
+  assert.equal((await add()).versionId, 7);
   const { versions } = await listProvisioningTemplateVersions({ templateName: 'a' }, call);
   assert.deepEqual(
     versions?.map(({ versionId, isDefaultVersion }) => [versionId, isDefaultVersion]),
     [
-      [6, false],
+      [7, false],
       [5, true],
       [3, false],
       [2, false],
