@@ -143,11 +143,20 @@ class Delivery {
 
   /** False when this session does not get the message. */
   #enqueue(queue: SessionQueue, match: Match<Session>): boolean {
-    const { message, sender } = this;
+    const { message } = this;
     const { receiver } = match.subscriber;
-    if (receiver !== undefined && !receiver.accepts(message, match, sender?.publisher)) return false;
+    if (receiver !== undefined && !this.#isAccepted(receiver, match)) return false;
     const qos = message.qos < match.qos ? message.qos : match.qos;
     return this.#kept().toSession(queue, qos, extrasOf(message, match.extras));
+  }
+
+  #isAccepted(receiver: Receiver, match: Match<Session>): boolean {
+    try {
+      return receiver.accepts(this.message, match, this.sender?.publisher);
+    } catch (error) {
+      receiver.failed(error); // its message waits for its next connection
+      return true;
+    }
   }
 
   /** Whether a member that is connected takes the message. `first`: who is asked first. */

@@ -158,7 +158,16 @@ export class Receiver implements Sink<Deliverable> {
     return true;
   }
 
-  take({ topic, encoded }: Deliverable, packetId: number, { isRepeated, isStored, isReleased }: Past): Verdict {
+  take(message: Deliverable, packetId: number, past: Past): Verdict {
+    try {
+      return this.#take(message, packetId, past);
+    } catch (error) {
+      this.failed(error); // whose messages were stored together with this one is not concerned
+      return 'later';
+    }
+  }
+
+  #take({ topic, encoded }: Deliverable, packetId: number, { isRepeated, isStored, isReleased }: Past): Verdict {
     if (this.#closed || this.#undecided !== undefined) return 'later';
     if (isReleased) {
       if (!this.#inflight.isReady(encoded)) return 'later';

@@ -4,9 +4,10 @@ import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Packet } from 'mqtt-packet';
 import { memoryStore } from '../../test/memory-store.ts';
-import { type Bed, createBed, type RawClient, type Version } from '../../test/mqtt-bed.ts';
+import { accountA, type Bed, createBed, type RawClient, Rights, type Version } from '../../test/mqtt-bed.ts';
 import { allMigrations } from '../features/migrations.ts';
 import { StoreUnavailable } from '../store/store.ts';
+import type { Admit, Authority } from './authority.ts';
 
 /** A store and a broker over it; the store can be held up, or fail. */
 const createBeds = () => {
@@ -171,3 +172,53 @@ for (const version of [4, 5] as const) {
     assert.deepEqual(await last.settled(), []);
   });
 }
+
+test('a fault of our own in a delivery ends the connection that it was for: its message waits, that of others goes on', async () => {
+  const rights = new Rights(accountA, 'all', [['*', '*']]);
+  let isFailing = false;
+  const admit: Admit = async (_peer, { clientId }) => {
+    const authority = rights.authority();
+    const allows: Authority['allows'] = (action, resource) => {
+      if (isFailing && clientId === 'failing' && action === 'iot:Receive') throw new Error('a fault of ours');
+      return authority.allows(action, resource);
+    };
+    return {
+      authority: {
+        ...authority,
+        get revision() {
+          return rights.revision;
+        },
+        allows,
+      },
+    };
+  };
+  for (const failsWhenStored of [false, true]) {
+    const store = memoryStore(allMigrations);
+    const bed = createBed({ store, admit });
+    const kept = { clean: false };
+    const clients: RawClient[] = [];
+    for (const clientId of ['first', 'failing', 'last']) {
+      const client = await bed.connect(4, clientId, kept);
+      client.send(subscriptionTo('a'));
+      assert.equal((await client.next()).cmd, 'suback');
+      clients.push(client);
+    }
+    const [first, failing, last] = clients;
+    isFailing = !failsWhenStored;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    store.held = promise;
+    const published = publishAll(bed, ['a']);
+    while (bed.broker.metrics['PublishIn.Success'] === 0) await turn();
+    isFailing = true;
+    rights.become([['*', '*']]); // decisions are asked for again
+    store.held = undefined;
+    resolve();
+    await Promise.all([published, failing!.closed()]);
+    for (const client of [first!, last!]) assert.deepEqual(topicsOf(await client.take(1)), ['a at 1']);
+    isFailing = false;
+    const back = await bed.connect(4, 'failing', kept);
+    assert.deepEqual(topicsOf(await back.take(1)), ['a at 1']);
+    await publishAll(bed, ['a']);
+    for (const client of [first!, last!, back]) assert.deepEqual(topicsOf(await client.take(1)), ['a at 1']);
+  }
+});
