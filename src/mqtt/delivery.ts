@@ -102,7 +102,6 @@ class Delivery {
     this.context = context;
     this.message = message;
     this.sender = sender;
-    if (sender?.receipt !== undefined) this.#kept().also(sender.receipt.write, sender.receipt.remove);
   }
 
   /** Gives it to a match, or behind those to a group. */
@@ -113,6 +112,9 @@ class Delivery {
 
   /** Resolves when what was kept so far is durable; undefined = nothing was. */
   commit(): Promise<void> | undefined {
+    const { receipt, session } = this.sender ?? {};
+    if (receipt !== undefined && session?.queue?.isDiscarded === false)
+      this.#kept().also(receipt.write, receipt.remove);
     const enqueuing = this.#enqueuing;
     this.#enqueuing = undefined;
     return enqueuing?.commit();

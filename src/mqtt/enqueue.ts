@@ -16,6 +16,8 @@ interface Bounded {
   readonly bytes: number;
   readonly tally: Tally;
   readonly isExhausted: boolean;
+  /** Its owner is no more. */
+  readonly isDiscarded: boolean;
   isDropping: boolean;
 }
 
@@ -27,8 +29,9 @@ export interface Shelf extends Bounded {
 }
 
 interface Written {
-  readonly owner: Owner;
+  readonly queue: Bounded;
   readonly position: number;
+  readonly row: Statement;
   durable(): void;
   failed(): void;
 }
@@ -37,6 +40,7 @@ export class Enqueuing {
   readonly #context: BrokerContext;
   readonly #message: Message;
   readonly #written: Written[] = [];
+  /** Written with the rows. */
   readonly #statements: Statement[] = [];
   readonly #undo: Statement[] = [];
   #bytes = 0;
@@ -62,10 +66,7 @@ export class Enqueuing {
     if (!queue.isAttached) this.#context.metrics['Queued.Success']++;
     const make = () => ({ topic, encoded: this.#message.encoded(queue.owner.version, qos, extras) });
     const entry = queue.add(cost, make);
-    this.#write(queue.owner, entry.position, kept, cost);
-    this.#written.push({
-      owner: queue.owner,
-      position: entry.position,
+    this.#write(queue, entry.position, kept, {
       durable: () => queue.durable(entry),
       failed: () => queue.failed(entry),
     });
@@ -82,10 +83,7 @@ export class Enqueuing {
     if (!this.#fits(group, cost)) return false;
     this.#context.metrics['Queued.Success']++;
     const entry = group.add(cost);
-    this.#write(group.owner, entry.position, kept, cost);
-    this.#written.push({
-      owner: group.owner,
-      position: entry.position,
+    this.#write(group, entry.position, kept, {
       durable: () => group.durable(entry),
       failed: () => group.failed(entry),
     });
@@ -100,9 +98,10 @@ export class Enqueuing {
 
   /** Resolves when all rows are durable and on their way to whoever is connected; rejects when none is kept. Undefined = there are none. */
   commit(): Promise<void> | undefined {
-    if (this.#statements.length === 0) return undefined;
+    const statements = [...this.#statements, ...this.#rows().map(({ row }) => row)];
+    if (statements.length === 0) return undefined;
     const { appends } = this.#context.sessions;
-    return appends.append(this.#statements, this.#bytes).then(
+    return appends.append(statements, this.#bytes).then(
       () => {
         for (const each of this.#written) each.durable();
       },
@@ -114,16 +113,22 @@ export class Enqueuing {
     );
   }
 
-  #write(owner: Owner, position: number, kept: KeptMessage, cost: number): void {
-    this.#statements.push(this.#context.sessions.row(owner, position, kept));
-    this.#bytes += cost;
+  #write(queue: Bounded, position: number, kept: KeptMessage, then: Pick<Written, 'durable' | 'failed'>): void {
+    const row = this.#context.sessions.row(queue.owner, position, kept);
+    this.#written.push({ queue, position, row, ...then });
+    this.#bytes += costOf(kept);
+  }
+
+  /** Without those whose owner has ended meanwhile: its positions may be another's by now. */
+  #rows(): readonly Written[] {
+    return this.#written.filter(({ queue }) => !queue.isDiscarded);
   }
 
   /** Nobody was told that the message was taken. Whether its rows were written may be unknown, so they are removed. */
   #takeBack(): void {
     const { sessions } = this.#context;
     for (const each of this.#written) each.failed();
-    const rows = this.#written.map(({ owner, position }) => sessions.removalOf(owner, position));
+    const rows = this.#rows().map(({ queue, position }) => sessions.removalOf(queue.owner, position));
     sessions.appends.append([...rows, ...this.#undo]).catch(() => undefined); // then they are sent again at most
   }
 

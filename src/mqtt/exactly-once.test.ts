@@ -418,23 +418,53 @@ test('a message that is handed out slice by slice is written at once with its re
   assert.deepEqual(counts, [readers + 1]);
 });
 
+test('sessions that end while a QoS 2 message is being handed out leave nothing of it in the store: its receiver, its sender', async () => {
+  const store = newStore();
+  const dear = new Rights(accountA, 'dear', [['*', '*']]).authority();
+  let handed = 0;
+  const allows: Authority['allows'] = (action, resource) => {
+    const startedAt = performance.now();
+    if (action === 'iot:Receive') handed++;
+    while (action === 'iot:Receive' && performance.now() - startedAt < fanOutSliceMs);
+    return dear.allows(action, resource);
+  };
+  const bed = createBed({ limits: openLimits, store, admit: async () => ({ authority: { ...dear, allows } }) });
+  for (let reader = 0; reader < 20; reader++) await subscribe(await enter(bed, 5, `reader${reader}`));
+  const sender = await enter(bed, 5, 'sender');
+  publish(sender, 'm', 1);
+  while (handed < 2) await new Promise(setImmediate);
+  await bed.connect(5, 'reader0', { clean: true });
+  await bed.connect(5, 'sender', { clean: true });
+  assert.ok(handed < 20, 'it is still being handed out');
+  while (handed < 20) await new Promise(setImmediate);
+  await bed.broker.close(0);
+  const owners = await store.db.selectFrom('mqtt_queue').select('owner').execute();
+  assert.deepEqual([owners.length, owners.some(({ owner }) => owner === 'reader0')], [19, false]);
+  assert.deepEqual(await store.db.selectFrom('mqtt_receipts').selectAll().execute(), []);
+  assert.deepEqual(bed.troubles, []);
+});
+
 for (const [engine, openEngine] of stores) {
-  test(`a release outlasts the sweep of what has expired, whichever was asked for first (${engine})`, async (t) => {
+  test(`the sweep of what has expired takes neither what a client has received meanwhile nor another row in its place (${engine})`, async (t) => {
     const store = await openEngine(t);
     await migrate(store, own);
     const sessions = new SessionStore(store);
     const owner = { account: accountA, owner: 'reader' };
     const message = { topic: 'a', qos: 2, retain: false, payload: Buffer.from('m'), properties: undefined } as const;
-    const rows = [1, 2].map((position) => sessions.row(owner, position, { ...message, expiresAtMs: 5 }));
+    const rows = [5, 5, 6].map((expiresAtMs, index) => sessions.row(owner, index + 1, { ...message, expiresAtMs }));
     await sessions.appends.append(rows);
+    const expired = [1, 2, 3].map((position) => ({ ...owner, position, cost: 1, expiresAtMs: 5 }));
     await Promise.all([
       sessions.release(owner, 1),
-      sessions.appends.append([1, 2].map((position) => sessions.removalOfExpired(owner, position))),
+      sessions.appends.append(expired.map((row) => sessions.removalOfExpired(row))),
     ]);
     const { messages } = await sessions.read(owner, { after: 0, upTo: 9, bytes: 1000 });
     assert.deepEqual(
       messages.map(({ position, isReleased }) => [position, isReleased]),
-      [[1, true]],
+      [
+        [1, true],
+        [3, false],
+      ],
     );
   });
 

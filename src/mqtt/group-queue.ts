@@ -50,6 +50,8 @@ export class GroupQueue {
   /** Positions never run out: a group has no packet identifiers. */
   readonly isExhausted = false;
   isDropping = false;
+  /** It has no persistent member any more. */
+  isDiscarded = false;
   readonly #context: BrokerContext;
   readonly #options: GroupOptions;
   #newest: number;
@@ -62,7 +64,6 @@ export class GroupQueue {
   #isDraining = false;
   /** Something has changed since the draining looked. */
   #isAsked = false;
-  #isDiscarded = false;
   /** Every member has had as many as the quota lets it have in a second. */
   readonly #wake: Timed = { slot: 0, due: () => this.drain() };
 
@@ -107,7 +108,7 @@ export class GroupQueue {
 
   /** It has no persistent member any more: nothing is kept for it. */
   discard(): void {
-    this.#isDiscarded = true;
+    this.isDiscarded = true;
     this.#context.wheel.cancel(this.#wake);
     this.#options.tally.bytes -= this.bytes;
     this.rows = 0;
@@ -136,7 +137,7 @@ export class GroupQueue {
       this.#isAsked = false;
       const page = { after: this.#cursor, upTo: this.#writtenUpTo(), bytes: pageBytesMax };
       const { messages, isWhole } = await this.#context.sessions.read(this.owner, page);
-      if (this.#isDiscarded) return;
+      if (this.isDiscarded) return;
       this.#cursor = messages.at(-1)?.position ?? this.#cursor;
       const taken = await Promise.all(messages.map((each) => this.#handed.has(each.position) || this.#tryToHand(each)));
       if ((isWhole || taken.includes(false)) && !this.#isAsked) return;
@@ -200,7 +201,7 @@ export class GroupQueue {
   /** It may have been moved or not, and does not stay where it was moved to: here it is again, or still. */
   async #putBack(position: number, message: KeptMessage): Promise<void> {
     const { sessions, wheel, now } = this.#context;
-    while (!this.#isDiscarded) {
+    while (!this.isDiscarded) {
       try {
         await sessions.appends.append([sessions.row(this.owner, position, message)]);
         return;
@@ -233,7 +234,7 @@ export class GroupQueue {
 
   #settle(stored: Stored<KeptMessage>, receiver: Receiver, isDone: boolean): void {
     const load = this.#unload(receiver);
-    if (this.#isDiscarded) return;
+    if (this.isDiscarded) return;
     if (isDone) {
       this.#remove(stored).then(
         () => {

@@ -120,6 +120,8 @@ export const stragglerSpan = 32_000;
 
 export class Queue<M, O> {
   readonly owner: O;
+  /** Its owner is no more. */
+  isDiscarded = false;
   /** Messages in the store, and what they cost. */
   rows: number;
   bytes: number;
@@ -252,6 +254,7 @@ export class Queue<M, O> {
 
   /** Its owner is no more, nor are its rows. */
   discard(): void {
+    this.isDiscarded = true;
     this.#acknowledged = undefined;
     this.detach();
     this.#world.tally.bytes -= this.bytes;

@@ -39,7 +39,7 @@ export const sweepRows = async (
     const removable = rows.filter(
       ({ account, owner, position, cost }) => scopeOf(account)?.expireRow(owner, position, cost) ?? true,
     );
-    await sessions.appends.append(removable.map((row) => sessions.removalOfExpired(row, row.position)));
+    await sessions.appends.append(removable.map((row) => sessions.removalOfExpired(row)));
     last = rows.at(-1);
   } while (last !== undefined);
 };

@@ -221,7 +221,7 @@ const textsOf = (db: Store['db']) => {
     endQueue: text(ofOwner),
     endMessages: text(ofOwner.where('position', '<=', 0)),
     endMessage: text(ofOwner.where('position', '=', 0)),
-    endExpired: text(ofOwner.where('position', '=', 0).where('expires_at_ms', 'is not', null)),
+    endExpired: text(ofOwner.where('position', '=', 0).where('expires_at_ms', '<=', 0)),
     releaseMessage: text(
       db
         .updateTable('mqtt_queue')
@@ -363,9 +363,9 @@ export class SessionStore {
     return { sql: this.#texts.endMessage, parameters: [...valuesOf(account), owner, position] };
   }
 
-  /** The same, if it may expire: not one that a client has received. */
-  removalOfExpired({ account, owner }: Owner, position: number): Statement {
-    return { sql: this.#texts.endExpired, parameters: [...valuesOf(account), owner, position] };
+  /** The same for a row that has expired, if it is still that one: not one that a client has received meanwhile, nor another's in its place. */
+  removalOfExpired({ account, owner, position, expiresAtMs }: ExpiredRow): Statement {
+    return { sql: this.#texts.endExpired, parameters: [...valuesOf(account), owner, position, expiresAtMs] };
   }
 
   /** The client has received a QoS 2 message: what is left of it is its release, which never expires. */
