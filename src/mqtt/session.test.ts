@@ -11,6 +11,7 @@ import { openDialect } from '../limits.ts';
 import { StoreUnavailable } from '../store/store.ts';
 import { migrations as own } from './migrations.ts';
 import { retainedMigrations } from './retained-rows.ts';
+import { SessionStore } from './session-store.ts';
 
 const migrations = [...own, ...retainedMigrations];
 
@@ -443,6 +444,48 @@ test('v5 5.5: a packet identifier that is in use is refused (0x91)', async () =>
   assert.deepEqual(answers, [0, 0x91]);
   assert.deepEqual(payloads(await receive(client, 1)), ['first']);
   assert.deepEqual(await client.settled(), []);
+});
+
+test('5.3: very many sessions that expire at once are ended with other work in between', async () => {
+  const store = memoryStore(migrations);
+  const kept = new SessionStore(store);
+  const bed = createBed({ store });
+  const count = 2000;
+  await Promise.all(
+    numbers(count).map((clientId) =>
+      kept.keep(
+        accountA,
+        {
+          clientId,
+          sessionIdentifier: clientId,
+          epoch: 1,
+          protocolVersion: 4,
+          cleanStart: false,
+          expirySeconds: 60,
+          keepAliveSeconds: 60,
+          connectedAtMs: bed.clock.nowMs,
+          disconnectedAtMs: bed.clock.nowMs,
+          disconnectReason: undefined,
+        },
+        { isNew: true },
+      ),
+    ),
+  );
+  await bed.broker.open();
+  bed.advance(62_000);
+  const left: number[] = [];
+  let isSwept = false;
+  const swept = bed.broker.sweep(bed.clock.nowMs).then(() => {
+    isSwept = true;
+  });
+  while (!isSwept) {
+    left.push(bed.broker.sizes().sessions);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await swept;
+  assert.ok(new Set(left).size > 10, `the event loop saw ${[...new Set(left)]}`);
+  assert.equal(bed.broker.sizes().sessions, 0);
+  assert.deepEqual(await store.db.selectFrom('mqtt_sessions').selectAll().execute(), []);
 });
 
 test('sessionsPerAccountMax: one more session is refused before anybody is sent away; clean ones are not counted', async () => {

@@ -4,6 +4,7 @@
  * connection and never touch the store. In memory a change happens at once; whoever must not say so before it is durable is given a promise.
  * `epoch` grows with every connection that takes a session: whoever holds one of an older epoch has lost it. Source: spec gateway.md 5.3, 5.4, 5.10.
  */
+import { setImmediate } from 'node:timers/promises';
 import type { AccountRegion } from '../aws/arn.ts';
 import type { Authority, Peer } from './authority.ts';
 import type { BrokerContext } from './context.ts';
@@ -18,6 +19,9 @@ import type { KeptSession } from './session-store.ts';
 import { type Changes, type Granted, Subscriptions } from './subscriptions.ts';
 import { parseShared } from './topic.ts';
 import { type Timed, Wheel } from './wheel.ts';
+
+/** Expired sessions that are ended before others get their turn: a fleet that was lost at once expires at once. */
+const endedPerTurn = 128;
 
 /** The connection that holds a session, as far as the session knows it. */
 export interface Holder {
@@ -102,6 +106,8 @@ export class Scope {
   /** By shared subscription, as it was written. At most `sharedGroupsMax`. */
   readonly #groups = new Map<string, GroupQueue>();
   readonly #expiry = new Wheel();
+  /** Sessions that have expired, while the sweep ends them. */
+  readonly #expired: Session[] = [];
   /** Ends of persistent sessions that are not durable yet, by client id. */
   readonly #ending = new Map<string, Promise<void>>();
   /** Client ids whose ended session may still be in the store, because the store failed. At most one per session that there was. */
@@ -198,7 +204,7 @@ export class Scope {
       receiver: undefined,
       holder: undefined,
       scope: this,
-      expiry: { slot: 0, due: () => void this.end(session) },
+      expiry: { slot: 0, due: () => void this.#expired.push(session) },
     };
     if (left !== undefined) {
       this.#persistentCount++;
@@ -391,6 +397,10 @@ export class Scope {
   /** Ends the sessions that have expired, also those whose end the store did not take. Resolves when all that is durable. */
   async sweep(nowMs: number): Promise<void> {
     this.#expiry.tick(nowMs);
+    while (this.#expired.length > 0) {
+      for (const { clientId } of this.#expired.splice(0, endedPerTurn)) this.session(clientId);
+      await setImmediate();
+    }
     for (const clientId of [...this.#unended]) {
       if (this.#sessions.get(clientId)?.persistent) this.#unended.delete(clientId);
       else void this.#endInStore(clientId);
