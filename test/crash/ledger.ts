@@ -23,6 +23,7 @@ import {
   innerOf,
   isShared,
   type Message,
+  type RareEvent,
   type Subscribed,
   type Totals,
 } from './records.ts';
@@ -43,6 +44,8 @@ export class Ledger {
   /** What must not be, in sentences; the first ones. */
   readonly violations: string[] = [];
   violationsCount = 0;
+  /** Told of what is acknowledged seldom, at that moment. */
+  happened: (event: RareEvent) => void = () => {};
   /** Acknowledged messages that somebody is still owed. */
   readonly open = new Set<Message>();
   readonly clients = new Map<string, Client>();
@@ -137,6 +140,7 @@ export class Ledger {
     message.acknowledgedAt = at;
     this.totals.acknowledged++;
     if (message.retain) {
+      this.happened('retained');
       const retained = this.#retainedOn(message.topic);
       retained.acknowledged = message;
       retained.later = retained.later.filter(({ number }) => number > message.number);
@@ -192,6 +196,7 @@ export class Ledger {
     const at = this.#tick('connected', client.clientId, cleanStart ? 'clean' : '', present ? 'present' : '');
     const { clientId, incarnation, opens } = client;
     client.opens = 0;
+    this.happened(cleanStart ? 'ended' : present ? 'resumed' : 'began');
     if (cleanStart) {
       if (present) this.violate(`${clientId}: a session is present after a clean start`);
       this.#end(client);
@@ -248,6 +253,7 @@ export class Ledger {
     const at = this.#tick('subscribed', client.clientId, filter, code);
     if (code >= 0x80) this.violate(`${client.clientId}: ${filter} was refused with ${code}`);
     this.#subscribed(client, filter).since ??= at;
+    this.happened('subscribed');
   }
 
   unsubscribing(client: Client, filter: string): void {
@@ -259,6 +265,7 @@ export class Ledger {
     const at = this.#tick('unsubscribed', client.clientId, filter);
     const span = this.#subscribed(client, filter).spans.at(-1);
     if (span !== undefined) span.to = Math.min(span.to, at);
+    this.happened('unsubscribed');
   }
 
   // --- what arrives
@@ -317,7 +324,8 @@ export class Ledger {
     if (this.#isOpen && message.takenBy.has(incarnation)) {
       this.violate(`${client.clientId}: ${message.id} was taken twice`);
     }
-    const isOfGroup = this.#filtersFor(incarnation, message).every(isShared);
+    const filters = this.#filtersFor(incarnation, message);
+    const isOfGroup = filters.length > 0 && filters.every(isShared);
     message.takenBy.add(incarnation);
     message.owed.delete(incarnation);
     incarnation.owed.delete(message);

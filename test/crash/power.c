@@ -1,7 +1,8 @@
 /*
  * A disk that remembers: preloaded into a process (LD_PRELOAD), it answers fsync and fdatasync by copying the file, or the names of a folder, as
  * they are now, into the folder FLEETGATE_TEST_DISK. Whatever was not copied would be gone after a power loss. The call returns when the copy is
- * whole, so a process that is killed before has not been told that anything is safe. Built and read by power.ts.
+ * whole, so a process that is killed before has not been told that anything is safe. Each takes FLEETGATE_TEST_DISK_MS milliseconds, as on a slow disk.
+ * Built and read by power.ts.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -53,6 +54,8 @@ static int persist(int fd) {
   struct stat what;
   char name[4096];
   if (!disk || fstat(fd, &what) < 0) return errno = EBADF, -1;
+  const char *ms = getenv("FLEETGATE_TEST_DISK_MS");
+  if (ms) usleep(1000 * atoi(ms));
   int isFolder = S_ISDIR(what.st_mode);
   snprintf(name, sizeof name, "%s/%llu%s", disk, (unsigned long long)what.st_ino, isFolder ? ".names" : "");
   int result = isFolder ? copyNames(fd, name) : copyFile(fd, name, what.st_size);

@@ -27,8 +27,8 @@ export interface Disk {
   lose(how?: { readonly leastKept?: boolean }): { readonly pagesLost: number };
 }
 
-/** A disk for one data folder; `at` is a folder of its own. */
-export const openDisk = (folder: string, at: string): Disk => {
+/** A disk for one data folder; `at` is a folder of its own. A sync takes `syncMs`: whoever tells too early is caught in the meantime. */
+export const openDisk = (folder: string, at: string, { syncMs = 0 } = {}): Disk => {
   const library = join(at, 'power.so');
   const disk = join(at, 'disk');
   mkdirSync(at, { recursive: true });
@@ -104,7 +104,7 @@ export const openDisk = (folder: string, at: string): Disk => {
   };
 
   return {
-    env: { LD_PRELOAD: library, FLEETGATE_TEST_DISK: disk },
+    env: { LD_PRELOAD: library, FLEETGATE_TEST_DISK: disk, FLEETGATE_TEST_DISK_MS: String(syncMs) },
     get syncs() {
       return existsSync(join(disk, 'syncs')) ? statSync(join(disk, 'syncs')).size : 0;
     },

@@ -57,6 +57,10 @@ export interface Heard {
   readonly times: Map<Message, number>;
 }
 
+/** What is acknowledged seldom: the moment after it is when a kill tells most. */
+export const rareEvents = ['began', 'resumed', 'ended', 'subscribed', 'unsubscribed', 'retained'] as const;
+export type RareEvent = (typeof rareEvents)[number];
+
 export interface Arrived {
   readonly topic: string;
   readonly payload: string;

@@ -22,9 +22,10 @@ import type { ServerProcess } from '../server-process.ts';
 import { type Identity, selfSigned, throwAwayFolder } from '../throw-away-certificates.ts';
 import { Ledger } from './ledger.ts';
 import { Publisher, retainedTopicsOf, sharedTopics, topics } from './publisher.ts';
+import { rareEvents } from './records.ts';
 import { groupFilter, Subscriber } from './subscriber.ts';
 import { leaveWills } from './wills.ts';
-import { between, chance, World } from './world.ts';
+import { between, chance, oneOf, World } from './world.ts';
 
 export interface CrashPlan {
   readonly dataFolder: string;
@@ -49,6 +50,8 @@ const everything = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Acti
 /** Acknowledgements from the start of a server to its kill: a random number; now and then a very small one. */
 const acksBetweenKills = [200, 1500] as const;
 const acksSoon = [1, 60] as const;
+/** Acknowledgements to publishers that a rare event is waited for. */
+const rareAcksMax = 800;
 /** A server is killed while it starts, with this probability, within this time. */
 const earlyKill = { probability: 0.25, msMax: 800 };
 const stallMsDefault = 20_000;
@@ -155,7 +158,7 @@ export class Crashes {
       while (this.ledger.totals.kills < kills) {
         const [low, high] = chance(0.2) ? acksSoon : acksBetweenKills;
         await world.later(between(low, high));
-        await new Promise((resolve) => setTimeout(resolve, Math.random() * 5));
+        await this.#moment();
         await this.#kill();
       }
       await world.later(between(...acksSoon));
@@ -164,6 +167,21 @@ export class Crashes {
     };
     await this.#unlessStalled(Promise.all([killing(), load]));
     await this.#rest();
+  }
+
+  /** Some milliseconds, or right after something rare has been acknowledged. */
+  async #moment(): Promise<void> {
+    if (chance(0.4)) {
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * 5));
+      return;
+    }
+    const wanted = oneOf(rareEvents);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.ledger.happened = (event) => {
+      if (event === wanted) resolve();
+    };
+    await Promise.race([promise, this.#world.later(rareAcksMax)]);
+    this.ledger.happened = () => {};
   }
 
   /** Everything that is owed arrives, or is lost. */
@@ -186,7 +204,7 @@ export class Crashes {
     ledger.forget();
     this.#world.isOver = true;
     for (const each of this.#subscribers) each.goodbye();
-    await draining;
+    await this.#unlessStalled(draining);
   }
 
   /** Waits for something as long as anything happens. */

@@ -29,7 +29,7 @@ const crashOne = async (kind: Kind, kills: number): Promise<string[]> => {
     ending[0] = step; // servers before the last have ended
   };
   const isOpen = kind === 'kill -9, QoS 2';
-  const disk = kind === 'loss of power' ? openDisk(dataFolder, join(folder, 'disk')) : undefined;
+  const disk = kind === 'loss of power' ? openDisk(dataFolder, join(folder, 'disk'), { syncMs: 10 }) : undefined;
   disk?.settle();
   const options: ServerOptions = { ...(isOpen && { flags: ['--limits', 'open'] }), ...(disk && { env: disk.env }) };
   const plan: CrashPlan = {

@@ -41,7 +41,8 @@ export class Subscriber {
   /** Of the session: what was not acknowledged on an earlier connection, and its identifier. */
   #carried = new Map<Message, number>();
   #isGreedy = false;
-  #answered: (packet: Received | undefined) => void = () => {};
+  /** Who waits for an answer, by the packet it is. */
+  readonly #asked = new Map<Received['cmd'], (packet: Received | undefined) => void>();
   #lastId = 0;
   arrivals = 0;
 
@@ -77,7 +78,7 @@ export class Subscriber {
 
   /** A round trip: what was sent to it before has arrived. */
   async ping(): Promise<void> {
-    await this.#ask({ cmd: 'pingreq' });
+    await this.#ask({ cmd: 'pingreq' }, 'pingresp');
   }
 
   goodbye(): void {
@@ -123,7 +124,7 @@ export class Subscriber {
     this.#wire = wire;
     void wire.closed.then(() => {
       isIn.resolve(false);
-      if (this.#wire === wire) this.#answered(undefined);
+      if (this.#wire === wire) for (const cmd of this.#asked.keys()) this.#answered(cmd, undefined);
     });
     if (await isIn.promise) return true;
     this.#world.lost(clientId);
@@ -156,7 +157,7 @@ export class Subscriber {
   async #leave(): Promise<void> {
     const wire = this.#wire;
     if (wire === undefined || wire.isClosed) return;
-    const way = between(1, this.#plan.mayEnd ? 12 : 11);
+    const way = between(1, this.#plan.mayEnd ? 14 : 11);
     if (way <= 5) {
       wire.send({ cmd: 'disconnect' });
       await wire.closed;
@@ -169,10 +170,16 @@ export class Subscriber {
     }
   }
 
-  async #ask(packet: Parameters<Wire['send']>[0]): Promise<Received | undefined> {
+  #answered(cmd: Received['cmd'], packet: Received | undefined): void {
+    this.#asked.get(cmd)?.(packet);
+    this.#asked.delete(cmd);
+  }
+
+  /** Undefined when the connection ends instead. */
+  async #ask(packet: Parameters<Wire['send']>[0], answer: Received['cmd']): Promise<Received | undefined> {
     if (this.#wire === undefined || this.#wire.isClosed) return undefined;
     const { promise, resolve } = Promise.withResolvers<Received | undefined>();
-    this.#answered = resolve;
+    this.#asked.set(answer, resolve);
     this.#wire.send(packet);
     return promise;
   }
@@ -187,7 +194,10 @@ export class Subscriber {
     const { ledger } = this.#world;
     ledger.subscribing(this.#client, filter);
     const subscription = { topic: filter, qos: this.#plan.qos, nl: false, rap: false, rh: 0 } as const;
-    const suback = await this.#ask({ cmd: 'subscribe', messageId: this.#nextId(), subscriptions: [subscription] });
+    const suback = await this.#ask(
+      { cmd: 'subscribe', messageId: this.#nextId(), subscriptions: [subscription] },
+      'suback',
+    );
     if (suback?.cmd === 'suback') ledger.subscribed(this.#client, filter, Number(suback.granted[0]));
   }
 
@@ -195,7 +205,10 @@ export class Subscriber {
     if (this.#wire?.isClosed !== false) return;
     const { ledger } = this.#world;
     ledger.unsubscribing(this.#client, filter);
-    const unsuback = await this.#ask({ cmd: 'unsubscribe', messageId: this.#nextId(), unsubscriptions: [filter] });
+    const unsuback = await this.#ask(
+      { cmd: 'unsubscribe', messageId: this.#nextId(), unsubscriptions: [filter] },
+      'unsuback',
+    );
     if (unsuback?.cmd === 'unsuback') ledger.unsubscribed(this.#client, filter);
   }
 
@@ -212,7 +225,7 @@ export class Subscriber {
       case 'suback':
       case 'unsuback':
       case 'pingresp':
-        this.#answered(packet);
+        this.#answered(packet.cmd, packet);
         return;
       default:
         this.#world.unexpected(this.#plan.clientId, packet);

@@ -53,7 +53,7 @@ if (isFile) {
     const folder = await makeFolder(t);
     const dataFolder = join(folder, 'data');
     await mkdir(dataFolder);
-    const disk = openDisk(dataFolder, join(folder, 'disk'));
+    const disk = openDisk(dataFolder, join(folder, 'disk'), { syncMs: 10 });
     disk.settle();
     const spawn = (options?: ServerOptions) => spawnServer(t, dataFolder, { ...options, env: disk.env });
     return { folder, dataFolder, disk, spawn };
