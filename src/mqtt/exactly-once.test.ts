@@ -16,6 +16,7 @@ import { fanOutSliceMs } from './fan-out.ts';
 import { migrations as own } from './migrations.ts';
 import { unreleasedFactor } from './receipts.ts';
 import { retainedMigrations } from './retained-rows.ts';
+import { receiptPages } from './session-pages.ts';
 import { SessionStore } from './session-store.ts';
 
 const newStore = () => memoryStore([...own, ...retainedMigrations]);
@@ -479,7 +480,7 @@ for (const [engine, openEngine] of stores) {
     await b.append([b.remove(3), b.remove(4)]);
     const read = async (): Promise<string[]> => {
       const found: string[] = [];
-      for await (const page of sessions.receipts())
+      for await (const page of receiptPages(sessions.db))
         found.push(...page.map((each) => `${each.clientId} ${each.packetId}`));
       return found;
     };

@@ -2,7 +2,14 @@
 import type { AccountRegion } from '../aws/arn.ts';
 import type { BrokerContext } from './context.ts';
 import type { Scope } from './session.ts';
-import type { ExpiredRow } from './session-store.ts';
+import {
+  type ExpiredRow,
+  expiredRows,
+  queuePages,
+  receiptPages,
+  sessionPages,
+  subscriptionPages,
+} from './session-pages.ts';
 
 /** Reads every session, its subscriptions and how much waits for it. Messages stay in the store. Faults: StoreUnavailable. */
 export const restore = async (
@@ -10,18 +17,18 @@ export const restore = async (
   scopeOf: (account: AccountRegion) => Scope,
 ): Promise<void> => {
   const nowMs = now();
-  for await (const page of sessions.sessions()) {
+  for await (const page of sessionPages(sessions.db)) {
     for (const session of page) scopeOf(session.account).restore(session, nowMs);
   }
-  for await (const page of sessions.subscriptions()) {
+  for await (const page of subscriptionPages(sessions.db)) {
     for (const { account, clientId, filter, granted } of page) {
       scopeOf(account).restoreSubscription(clientId, filter, granted);
     }
   }
-  for await (const page of sessions.receipts()) {
+  for await (const page of receiptPages(sessions.db)) {
     for (const { account, clientId, packetId } of page) scopeOf(account).restoreReceipt(clientId, packetId);
   }
-  for await (const page of sessions.queues()) {
+  for await (const page of queuePages(sessions.db)) {
     for (const { account, owner, left } of page) scopeOf(account).restoreQueue(owner, left);
   }
   await sessions.disconnectAll(nowMs);
@@ -35,7 +42,7 @@ export const sweepRows = async (
   const nowMs = now();
   let last: ExpiredRow | undefined;
   do {
-    const rows = await sessions.expired(nowMs, last);
+    const rows = await expiredRows(sessions.db, nowMs, last);
     const removable = rows.filter(
       ({ account, owner, position, cost }) => scopeOf(account)?.expireRow(owner, position, cost) ?? true,
     );

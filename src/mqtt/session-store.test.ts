@@ -6,6 +6,7 @@ import { type OpenTestStore, stores, type TestStore } from '../../test/stores.ts
 import { allMigrations } from '../features/migrations.ts';
 import { migrate } from '../store/migrate.ts';
 import { stragglerSpan } from './queue.ts';
+import { expiredRows, queuePages, sessionPages, subscriptionPages } from './session-pages.ts';
 import { type KeptMessage, type KeptSession, type Owner, SessionStore } from './session-store.ts';
 import type { Granted } from './subscriptions.ts';
 
@@ -59,7 +60,7 @@ for (const [engine, open] of stores) {
     const { kept } = await opened(t, open);
     const first = session('a');
     await kept.keep(account, first, { isNew: true });
-    assert.deepEqual(await all(kept.sessions()), [{ account, ...first }]);
+    assert.deepEqual(await all(sessionPages(kept.db)), [{ account, ...first }]);
     const later = session('a', {
       epoch: 2,
       protocolVersion: 4,
@@ -71,7 +72,7 @@ for (const [engine, open] of stores) {
       disconnectReason: 'CONNECTION_LOST',
     });
     await kept.keep(account, later, { isNew: false });
-    assert.deepEqual(await all(kept.sessions()), [{ account, ...later }]);
+    assert.deepEqual(await all(sessionPages(kept.db)), [{ account, ...later }]);
   });
 
   test(`${engine}: at the start of a node those that were connected count as disconnected`, async (t) => {
@@ -80,7 +81,7 @@ for (const [engine, open] of stores) {
     await kept.keep(account, session('gone', { disconnectedAtMs: 5 }), { isNew: true });
     await kept.disconnectAll(9);
     assert.deepEqual(
-      (await all(kept.sessions())).map(({ clientId, disconnectedAtMs }) => [clientId, disconnectedAtMs]),
+      (await all(sessionPages(kept.db))).map(({ clientId, disconnectedAtMs }) => [clientId, disconnectedAtMs]),
       [
         ['connected', 9],
         ['gone', 5],
@@ -99,11 +100,11 @@ for (const [engine, open] of stores) {
       ]);
     await Promise.all(done);
     assert.deepEqual(
-      (await all(kept.sessions())).map(({ clientId }) => clientId),
+      (await all(sessionPages(kept.db))).map(({ clientId }) => clientId),
       ids,
     );
     assert.deepEqual(
-      (await all(kept.subscriptions())).map(({ clientId }) => clientId),
+      (await all(subscriptionPages(kept.db))).map(({ clientId }) => clientId),
       ids,
     );
   });
@@ -116,7 +117,7 @@ for (const [engine, open] of stores) {
     await subscribe({ 'x/#': { qos: 2, noLocal: true, retainAsPublished: true, identifier: 7 } });
     await subscribe({ z: { qos: 1, noLocal: false } });
     await subscribe({ z: undefined, 'never subscribed': undefined });
-    assert.deepEqual(await all(kept.subscriptions()), [
+    assert.deepEqual(await all(subscriptionPages(kept.db)), [
       {
         account,
         clientId: 'a',
@@ -210,7 +211,7 @@ for (const [engine, open] of stores) {
       [1, 5, stragglerSpan + 7].map((position) => [position, message('t')]),
     );
     await write(kept, b, [[3, message('t', { payload: new Uint8Array(10) })]]);
-    const queues = await all(kept.queues());
+    const queues = await all(queuePages(kept.db));
     const { messages } = await kept.read(b, { after: 0, upTo: 9, bytes: 1e6 });
     assert.deepEqual(queues, [
       { ...a, left: { rows: 3, bytes: 3 * 260, oldest: 1, newest: stragglerSpan + 7, stragglers: [1, 5] } },
@@ -226,14 +227,14 @@ for (const [engine, open] of stores) {
       message('t', { expiresAtMs: 2000 - index }),
     ]);
     await write(kept, owner, [...rows, [5000, message('t')], [5001, message('t', { expiresAtMs: 3000 })]]);
-    const first = await kept.expired(2000, undefined);
+    const first = await expiredRows(kept.db, 2000, undefined);
     assert.deepEqual([first.length, first[0]?.position, first[0]?.expiresAtMs], [1000, 1001, 1000]);
-    const rest = await kept.expired(2000, first.at(-1));
+    const rest = await expiredRows(kept.db, 2000, first.at(-1));
     assert.deepEqual(
       rest.map(({ position }) => position),
       [1],
     );
-    assert.deepEqual(await kept.expired(2000, rest.at(-1)), []);
+    assert.deepEqual(await expiredRows(kept.db, 2000, rest.at(-1)), []);
   });
 
   test(`${engine}: a session ends with all that it holds, and nothing of others`, async (t) => {
@@ -246,13 +247,13 @@ for (const [engine, open] of stores) {
       }
     }
     await kept.end(account, 'a');
-    assert.equal((await all(kept.sessions())).length, 5);
-    assert.equal((await all(kept.subscriptions())).length, 5);
-    assert.equal((await all(kept.queues())).length, 5);
+    assert.equal((await all(sessionPages(kept.db))).length, 5);
+    assert.equal((await all(subscriptionPages(kept.db))).length, 5);
+    assert.equal((await all(queuePages(kept.db))).length, 5);
     await kept.keep(account, session('ab'), { isNew: true });
-    assert.equal((await all(kept.sessions())).length, 5, 'a new session begins with nothing of the former');
-    assert.equal((await all(kept.subscriptions())).length, 4);
-    assert.equal((await all(kept.queues())).length, 4);
+    assert.equal((await all(sessionPages(kept.db))).length, 5, 'a new session begins with nothing of the former');
+    assert.equal((await all(subscriptionPages(kept.db))).length, 4);
+    assert.equal((await all(queuePages(kept.db))).length, 4);
   });
 
   test(`${engine}: sessions, subscriptions and messages are those of before when a broker starts over the same store`, async (t) => {
