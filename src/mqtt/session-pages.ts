@@ -3,22 +3,13 @@ import type { AccountRegion } from '../aws/arn.ts';
 import type { Db } from '../store/store.ts';
 import type { DisconnectReason } from './ending.ts';
 import { type Left, stragglerSpan } from './queue.ts';
-import { type KeptSession, type Owner, toQos } from './session-store.ts';
+import { type ExpiredRow, type KeptSession, type Owner, toQos } from './session-store.ts';
 import type { ReceiptsTable, SessionsTable, SubscriptionsTable } from './session-tables.ts';
 import type { Granted } from './subscriptions.ts';
 
-/** A row of a queue that has expired. */
-export interface ExpiredRow extends Owner {
-  readonly position: number;
-  readonly cost: number;
-  readonly expiresAtMs: number;
-}
-
 const rowsPerPage = 1000;
 
-const clientKey = ['account_id', 'region', 'client_id'] as const;
 const ownerKey = ['account_id', 'region', 'owner'] as const;
-const expiryKey = ['expires_at_ms', ...ownerKey, 'position'] as const;
 
 /** `read` gives the rows after one, `rowsPerPage` of them if there are so many. */
 async function* pagesOf<Row>(
@@ -47,10 +38,16 @@ export async function* sessionPages(
       .selectAll()
       .$if(after !== undefined, (query) =>
         query.where(({ eb, refTuple, tuple }) =>
-          eb(refTuple(...clientKey), '>', tuple(after!.account_id, after!.region, after!.client_id)),
+          eb(
+            refTuple('account_id', 'region', 'client_id'),
+            '>',
+            tuple(after!.account_id, after!.region, after!.client_id),
+          ),
         ),
       )
-      .orderBy([...clientKey])
+      .orderBy('account_id')
+      .orderBy('region')
+      .orderBy('client_id')
       .limit(rowsPerPage)
       .execute(),
   );
@@ -74,7 +71,10 @@ export async function* subscriptionPages(
           ),
         ),
       )
-      .orderBy([...clientKey, 'filter'])
+      .orderBy('account_id')
+      .orderBy('region')
+      .orderBy('client_id')
+      .orderBy('filter')
       .limit(rowsPerPage)
       .execute(),
   );
@@ -110,7 +110,10 @@ export async function* receiptPages(
           ),
         ),
       )
-      .orderBy([...clientKey, 'packet_id'])
+      .orderBy('account_id')
+      .orderBy('region')
+      .orderBy('client_id')
+      .orderBy('packet_id')
       .limit(rowsPerPage)
       .execute(),
   );
@@ -145,7 +148,9 @@ export async function* queuePages(db: Db): AsyncGenerator<readonly (Owner & { re
         ),
       )
       .groupBy(ownerKey)
-      .orderBy([...ownerKey])
+      .orderBy('account_id')
+      .orderBy('region')
+      .orderBy('owner')
       .limit(rowsPerPage)
       .execute(),
   );
@@ -185,7 +190,7 @@ export const expiredRows = async (
 ): Promise<readonly ExpiredRow[]> => {
   const rows = await db
     .selectFrom('mqtt_queue')
-    .select([...expiryKey, 'bytes'])
+    .select(['expires_at_ms', ...ownerKey, 'position', 'bytes'])
     .where('expires_at_ms', '<=', nowMs)
     .$if(after !== undefined, (query) =>
       query.where(({ eb, refTuple, tuple }) =>
@@ -196,7 +201,11 @@ export const expiredRows = async (
         ),
       ),
     )
-    .orderBy([...expiryKey])
+    .orderBy('expires_at_ms')
+    .orderBy('account_id')
+    .orderBy('region')
+    .orderBy('owner')
+    .orderBy('position')
     .limit(rowsPerPage)
     .execute();
   return rows.map((row) => ({

@@ -2,14 +2,8 @@
 import type { AccountRegion } from '../aws/arn.ts';
 import type { BrokerContext } from './context.ts';
 import type { Scope } from './session.ts';
-import {
-  type ExpiredRow,
-  expiredRows,
-  queuePages,
-  receiptPages,
-  sessionPages,
-  subscriptionPages,
-} from './session-pages.ts';
+import { expiredRows, queuePages, receiptPages, sessionPages, subscriptionPages } from './session-pages.ts';
+import type { ExpiredRow } from './session-store.ts';
 
 /** Reads every session, its subscriptions and how much waits for it. Messages stay in the store. Faults: StoreUnavailable. */
 export const restore = async (

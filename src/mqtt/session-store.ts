@@ -10,7 +10,6 @@ import { Message, type Qos } from './message.ts';
 import type { Version } from './packets/writer.ts';
 import type { Stored } from './queue.ts';
 import type { ReceiptRows } from './receipts.ts';
-import type { ExpiredRow } from './session-pages.ts';
 import { released, textsOf } from './session-tables.ts';
 import type { Changes } from './subscriptions.ts';
 
@@ -45,6 +44,13 @@ export interface KeptMessage {
 export interface Owner {
   readonly account: AccountRegion;
   readonly owner: string;
+}
+
+/** A row of a queue that has expired. */
+export interface ExpiredRow extends Owner {
+  readonly position: number;
+  readonly cost: number;
+  readonly expiresAtMs: number;
 }
 
 /** Messages of one read from a queue. */
