@@ -7,7 +7,7 @@ import { expiresAt, Message, messageExpirySecondsMax } from '../message.ts';
 import { readAcknowledgement, receiptCodes, releaseCodes } from './acknowledgement.ts';
 import { PacketFault } from './codes.ts';
 import { readConnect } from './connect.ts';
-import { readPublish } from './publish.ts';
+import { readPublish } from './publish-view.ts';
 import { PacketReader } from './reader.ts';
 import * as writer from './writer.ts';
 

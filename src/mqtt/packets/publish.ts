@@ -1,19 +1,16 @@
 /**
- * PUBLISH from a client, its rules in the order they fire, and what answers when one does: v3 is closed, v5 gets a PUBACK with a reason
- * (QoS 1) or a DISCONNECT (QoS 0). Source: spec gateway.md 5.5, 6; MQTT 5.0 3.3.
+ * PUBLISH from a client, its rules in the order they fire; what the client is told then is in `publish-answers.ts`. Source: spec gateway.md 5.5, 6;
+ * MQTT 5.0 3.3.
  *
  * The straight path allocates one Message: the topic is recognised by its bytes, the decision and the receivers are remembered per topic
  * (under the authority's revision and the subscriptions' generation), and the packet is passed on as it was received where it can be.
  */
 import { accountKey } from '../../aws/arn.ts';
-import type { Reason } from '../../journal/record.ts';
-import { Acknowledgements } from '../acknowledgements.ts';
 import type { Client, PublishRight } from '../client.ts';
 import type { Connection } from '../connection.ts';
 import { effortPerLook } from '../context.ts';
 import { deliver, type Sender } from '../delivery.ts';
-import { endings } from '../ending.ts';
-import { expiresAt, Message, messageExpirySecondsMax, messageExpirySecondsMin, type Qos } from '../message.ts';
+import { expiresAt, Message, messageExpirySecondsMax, messageExpirySecondsMin } from '../message.ts';
 import { throttled } from '../quotas.ts';
 import { unreleasedFactor } from '../receipts.ts';
 import { takeRequest } from '../request.ts';
@@ -22,66 +19,22 @@ import { isReserved, useOfTopic } from '../reserved.ts';
 import { publishRetained, whyNotRetained } from '../retained-publish.ts';
 import { allows, recordDenial } from '../rights.ts';
 import { faultOfTopic, limitOf, retainedLimitOf } from '../topic.ts';
-import { code, malformed, PacketFault, protocolError } from './codes.ts';
-import { carrier, type Properties, readProperties } from './properties.ts';
+import { code, PacketFault } from './codes.ts';
+import {
+  acknowledge,
+  answerRefused,
+  couldNotBeStored,
+  discard,
+  notAvailable,
+  refuse,
+  unauthorized,
+} from './publish-answers.ts';
+import { noProperties, type PublishView, readPublish } from './publish-view.ts';
 import type { PacketReader } from './reader.ts';
-import { Cursor, decodeText } from './text.ts';
-import { acknowledgementIdAt, acknowledgements, pubackRefused, pubrecRefused } from './writer.ts';
+import { decodeText } from './text.ts';
 
 /** Topics whose publish decision is remembered per connection; at the bound all are forgotten. */
 export const publishRightsMax = 256;
-
-/** A PUBLISH as offsets into the reader's buffer. One object serves all packets: rules run synchronously. */
-interface PublishView {
-  qos: Qos;
-  retain: boolean;
-  topicStart: number;
-  topicEnd: number;
-  packetId: number;
-  properties: Properties;
-  payloadStart: number;
-}
-
-const noProperties: Properties = Object.freeze({});
-const view: PublishView = {
-  qos: 0,
-  retain: false,
-  topicStart: 0,
-  topicEnd: 0,
-  packetId: 0,
-  properties: noProperties,
-  payloadStart: 0,
-};
-
-/** Reads the PUBLISH that the reader stands on into the shared view. The reader has refused QoS 2 where the dialect does not know it. */
-export const readPublish = (reader: PacketReader): PublishView => {
-  const { buffer, bodyStart, end, first } = reader;
-  view.qos = first & 0x02 ? 1 : first & 0x04 ? 2 : 0;
-  view.retain = (first & 0x01) !== 0;
-  if (end - bodyStart < 2) throw malformed('packet ends inside a field');
-  view.topicStart = bodyStart + 2;
-  let at = view.topicStart + ((buffer[bodyStart]! << 8) | buffer[bodyStart + 1]!);
-  view.topicEnd = at;
-  view.packetId = 0;
-  if (at + (view.qos === 0 ? 0 : 2) > end) throw malformed('packet ends inside a field');
-  if (view.qos !== 0) {
-    view.packetId = (buffer[at]! << 8) | buffer[at + 1]!;
-    at += 2;
-    if (view.packetId === 0) throw protocolError('packet identifier 0'); // [MQTT-2.2.1-3]
-  }
-  view.properties = noProperties;
-  if (reader.version === 5) {
-    if (at < end && buffer[at] === 0) {
-      at++;
-    } else {
-      const cursor = new Cursor(buffer, at, end);
-      view.properties = readProperties(cursor, carrier.publish);
-      at = cursor.at;
-    }
-  }
-  view.payloadStart = at;
-  return view;
-};
 
 /**
  * The rules of PUBLISH. The PUBACK leaves last [MQTT-4.3.2-4]: before the next packet is looked at, unless the message has to be durable for a session
@@ -140,51 +93,6 @@ const takeOnce = <Taken extends Promise<void> | undefined>(
   hand: (sender: Sender) => Taken,
 ): Taken =>
   scope.receiptsOf(session).take(packetId, (receipt) => hand(receipt === undefined ? sender : { ...sender, receipt }));
-
-const couldNotBeStored = 'The message could not be stored';
-
-/** The message was accepted, or is when it is `durable`. Acknowledgements keep the order of the messages. */
-const acknowledge = (connection: Connection, client: Client, packet: PublishView, durable?: Promise<void>): void => {
-  const { qos, packetId } = packet;
-  if (durable === undefined && !client.acknowledgements?.size) {
-    sendAcknowledgement(connection, qos, packetId);
-    return;
-  }
-  client.acknowledgements ??= new Acknowledgements();
-  const waiting = client.acknowledgements;
-  const { context } = connection;
-  const done = waiting.add(packetId, durable, {
-    send: () => sendAcknowledgement(connection, qos, packetId),
-    refuse: (error) => notQueued(connection, { qos, packetId }, error),
-  });
-  const areTooMany = (): boolean =>
-    context.sessions.appends.isFull || (connection.version === 4 && waiting.size >= context.limits.inflightMax);
-  if (areTooMany()) connection.waitForAcknowledgements(true);
-  done?.then(() => {
-    if (waiting.size === 0 || !areTooMany()) connection.waitForAcknowledgements(false);
-  }, context.trouble);
-};
-
-const sendAcknowledgement = (connection: Connection, qos: Qos, packetId: number): void => {
-  if (connection.isEnded) return;
-  const bytes = qos === 2 ? acknowledgements.pubrec : acknowledgements.puback;
-  connection.outbox.appendWithId(bytes, acknowledgementIdAt, packetId);
-};
-
-/** The store did not take the message for the sessions that are kept: v5 is told so, v3 can only be closed. */
-const notQueued = (connection: Connection, { qos, packetId }: { qos: Qos; packetId: number }, error: unknown): void => {
-  const { context, isEnded, version } = connection;
-  if (isEnded) return;
-  context.metrics['PublishIn.ServerError']++;
-  if (version === 4) {
-    connection.failed(error);
-    return;
-  }
-  context.trouble(error);
-  connection.record('Publish-In', { status: 'Failure', ...whyNotRetained(error) });
-  const refused = qos === 2 ? pubrecRefused : pubackRefused;
-  connection.reply((reason) => refused(packetId, code.unspecified, reason), couldNotBeStored);
-};
 
 /** While messages of a v5 client are being written, it may not send more than Receive Maximum, nor use their identifiers again (spec gateway.md 5.5). */
 const isWithinWindow = (
@@ -466,58 +374,4 @@ const isThrottled = (connection: Connection, packet: PublishView): boolean => {
   if (told !== undefined) connection.record('Publish-In', told);
   discard(connection, packet, 'publishesPerSecondMax');
   return true;
-};
-
-/** Throttled: the message is lost and the connection stays. v5 is told with QoS 1, v3 gets no acknowledgement. */
-const discard = (connection: Connection, packet: PublishView, limit: string): void => {
-  connection.context.metrics['PublishIn.Throttle']++;
-  if (connection.version === 5 && packet.qos !== 0) answerRefused(connection, packet, code.quotaExceeded, limit);
-};
-
-/** Tells a v5 client that its message was not accepted: PUBACK of QoS 1, PUBREC of QoS 2, after which there is no PUBREL. */
-const answerRefused = (
-  connection: Connection,
-  { qos, packetId }: PublishView,
-  reasonCode: number,
-  text: string,
-): void => {
-  const refused = qos === 2 ? pubrecRefused : pubackRefused;
-  const send = (): void => connection.reply((reason) => refused(packetId, reasonCode, reason), text);
-  const waiting = connection.client?.acknowledgements;
-  if (waiting?.size) waiting.add(packetId, undefined, { send, refuse: send });
-  else send();
-};
-
-/** Not authorized: v3 is closed, v5 stays connected after a QoS 1 message only. */
-const unauthorized = (connection: Connection, packet: PublishView, record: () => void): void => {
-  connection.context.metrics['PublishIn.AuthError']++;
-  record();
-  if (connection.version === 4 || packet.qos === 0) {
-    connection.end({ ...endings.unauthorized, text: 'Not authorized' });
-    return;
-  }
-  answerRefused(connection, packet, code.notAuthorized, 'Not authorized');
-};
-
-/** The client's error: v3 is closed, v5 stays connected after a QoS 1 message only. */
-const refuse = (
-  connection: Connection,
-  packet: PublishView,
-  why: { reason: Reason; detail: string; code: number },
-): void => {
-  if (connection.version === 4 || packet.qos === 0) throw new PacketFault(why.code, why.detail, why.reason);
-  connection.context.metrics['PublishIn.ClientError']++;
-  connection.record('Publish-In', { status: 'Failure', reason: why.reason, detail: why.detail });
-  answerRefused(connection, packet, why.code, why.detail);
-};
-
-/**
- * A request to a feature that this version does not have. The message is discarded: v5 learns it from the PUBACK of QoS 1, nobody gets an
- * acknowledgement of success, and the connection stays, so that a device can live without the feature.
- */
-const notAvailable = (connection: Connection, packet: PublishView, feature: string): void => {
-  connection.context.metrics['PublishIn.ServerError']++;
-  connection.record('Publish-In', { status: 'Failure', reason: 'NOT_AVAILABLE', detail: feature });
-  if (connection.version === 4 || packet.qos === 0) return;
-  answerRefused(connection, packet, code.unspecified, `Not available in this version: ${feature}`);
 };
