@@ -4,8 +4,8 @@ import { test } from 'node:test';
 import type { IPublishPacket, Packet } from 'mqtt-packet';
 import { accountA, type Bed, createBed, type RawClient } from '../../test/mqtt-bed.ts';
 import { closeGraceMs } from './connection.ts';
+import { holdBackMsMax } from './held-back.ts';
 import { keptMessageBytes } from './message.ts';
-import { holdBackMsMax } from './receiver.ts';
 
 const versions = [4, 5] as const;
 const subscribe = async (client: RawClient, topic: string, qos: 0 | 1 = 0): Promise<void> => {

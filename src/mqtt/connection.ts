@@ -10,13 +10,13 @@ import { type Carrier, signedWebsocketMsMax } from './carrier.ts';
 import type { Client } from './client.ts';
 import { type BrokerContext, effortBytesShift, effortPerLook } from './context.ts';
 import { type Ending, endings } from './ending.ts';
+import type { HeldBack, Publisher } from './held-back.ts';
 import { type Holding, slowMsMin } from './outbound.ts';
 import { Outbox } from './outbox.ts';
 import { code, PacketFault, packetType } from './packets/codes.ts';
 import { PacketReader } from './packets/reader.ts';
 import { disconnect, type Version } from './packets/writer.ts';
 import { type ConnectionRates, throttled } from './quotas.ts';
-import type { Publisher, Receiver } from './receiver.ts';
 import { TrafficLog } from './traffic-log.ts';
 import type { Timed } from './wheel.ts';
 
@@ -73,7 +73,7 @@ export class Connection implements Publisher, Holding {
   #keepAliveMs = 0;
   readonly #silence: Timed = { slot: 0, due: (nowMs) => this.#silent(nowMs) };
   readonly #lifetime: Timed = { slot: 0, due: () => this.end(endings.outlived) };
-  #heldBy: Set<Receiver> | undefined;
+  #heldBy: Set<HeldBack> | undefined;
   /** Limits per unit of time; undefined: none is kept. */
   rates: ConnectionRates | undefined;
   #delay: Timed | undefined;
@@ -190,7 +190,7 @@ export class Connection implements Publisher, Holding {
     }
     this.outbox.end();
     if (this.#delay !== undefined) this.context.wheel.cancel(this.#delay);
-    for (const receiver of this.#heldBy ?? []) receiver.forget(this);
+    for (const each of this.#heldBy ?? []) each.forget(this);
     this.#heldBy = undefined;
     this.#onEnd(this, ending);
     this.authority?.release();
@@ -225,21 +225,21 @@ export class Connection implements Publisher, Holding {
     this.#endFor('INTERNAL_SERVER_ERROR', detail, { disconnectReason: 'SERVER_ERROR', code: code.unspecified });
   }
 
-  holdBack(by: Receiver): void {
+  holdBack(by: HeldBack): void {
     if (this.isEnded || this.client?.receiver.isCongested) return;
     this.#heldBy ??= new Set();
     this.#heldBy.add(by);
     this.#pause(pause.receivers);
   }
 
-  letGo(by: Receiver): void {
+  letGo(by: HeldBack): void {
     if (!this.#heldBy?.delete(by)) return;
     if (this.#heldBy.size === 0) this.#resume(pause.receivers);
   }
 
   /** Its own inflight window is over the bound: it must be read, or its acknowledgements never come. */
   congested(): void {
-    for (const receiver of this.#heldBy ?? []) receiver.forget(this);
+    for (const each of this.#heldBy ?? []) each.forget(this);
     this.#heldBy = undefined;
     this.#resume(pause.receivers);
   }

@@ -8,9 +8,10 @@
 import { type BrokerContext, effortPerLook } from './context.ts';
 import { Enqueuing } from './enqueue.ts';
 import { fanOutSliceMs } from './fan-out.ts';
+import type { Publisher } from './held-back.ts';
 import type { Message } from './message.ts';
 import type { ReceiptRow } from './receipts.ts';
-import { extrasOf, type Publisher, type Receiver } from './receiver.ts';
+import { extrasOf, type Receiver } from './receiver.ts';
 import type { Session } from './session.ts';
 import type { SessionQueue } from './session-queue.ts';
 import type { GroupMatch, Match, Route } from './subscriptions.ts';

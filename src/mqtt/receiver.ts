@@ -11,6 +11,7 @@ import type { JournalRecord } from '../journal/record.ts';
 import type { Authority } from './authority.ts';
 import { Confirmations } from './confirmations.ts';
 import { type BrokerContext, effortPerLook } from './context.ts';
+import { HeldBack, type Publisher } from './held-back.ts';
 import { type Awaited, Inflight } from './inflight.ts';
 import {
   atSending,
@@ -29,21 +30,9 @@ import type { ConnectionRates } from './quotas.ts';
 import type { Deliverable, SessionQueue } from './session-queue.ts';
 import type { Match, MatchExtras } from './subscriptions.ts';
 import type { TrafficLog } from './traffic-log.ts';
-import type { Timed } from './wheel.ts';
 
-/** Longest time that one slow receiver holds publishers back. */
-export const holdBackMsMax = 5_000;
 /** iot:Receive decisions remembered per connection; at the bound all are forgotten. */
 export const decisionsPerConnectionMax = 256;
-
-/** A connection that publishes and can be asked to wait. */
-export interface Publisher {
-  /** Stop reading; ignored by one that is itself over its bound. */
-  holdBack(by: Receiver): void;
-  letGo(by: Receiver): void;
-  /** Stop reading until `work` is done; its failure is the server's error. */
-  pauseFor(work: Promise<void>): void;
-}
 
 /** What a receiver is told about its connection. */
 export interface ReceiverPlan {
@@ -98,10 +87,7 @@ export class Receiver implements Sink<Deliverable> {
   #undecidedBytes = 0;
   /** What waits for the session; undefined unless it is persistent. */
   #queue: SessionQueue | undefined;
-  #heldBack: Set<Publisher> | undefined;
-  readonly #patience: Timed = { slot: 0, due: () => this.#giveUpWaiting() };
-  /** Publishers were held back for as long as allowed, in vain. */
-  #stuck = false;
+  readonly #heldBack: HeldBack;
   #dropped = 0;
   #closed = false;
   #roomAwaited: PromiseWithResolvers<void> | undefined;
@@ -111,6 +97,7 @@ export class Receiver implements Sink<Deliverable> {
   constructor(context: BrokerContext, plan: ReceiverPlan) {
     this.#context = context;
     this.#plan = plan;
+    this.#heldBack = new HeldBack(context);
     const { rates, record } = plan;
     this.pace = rates && new Pace(context, { rates, record, resume: () => this.drained() });
     const { sentMax, version, outbox } = plan;
@@ -153,7 +140,7 @@ export class Receiver implements Sink<Deliverable> {
     if (!this.#isAllowed(message.topic, match)) return false;
     if (from !== undefined && this.#hasLongQueue(1 / 2)) {
       this.#plan.congested();
-      if (!this.#stuck) this.#hold(from);
+      this.#heldBack.hold(from);
     }
     return true;
   }
@@ -302,7 +289,7 @@ export class Receiver implements Sink<Deliverable> {
     this.#undecided = undefined;
     this.#inflight.close();
     this.#confirmations?.close();
-    this.#release();
+    this.#heldBack.release();
     this.#reportDropped();
   }
 
@@ -398,12 +385,12 @@ export class Receiver implements Sink<Deliverable> {
     const bound = this.#context.limits.outboundBytesMax;
     if (this.#isTooLarge(encoded.bytes.length)) return false;
     const after = this.#inflight.bytes + keptBytes(encoded);
-    if (after > 2 * bound || (this.#stuck && after > bound)) return this.#drop(encoded.qos);
+    if (after > 2 * bound || (this.#heldBack.isInVain && after > bound)) return this.#drop(encoded.qos);
     this.#context.metrics['PublishOut.Success']++;
     this.#inflight.offer(encoded, awaited);
     if (!this.isCongested) return true;
     this.#plan.congested();
-    if (from !== undefined && !this.#stuck) this.#hold(from);
+    if (from !== undefined) this.#heldBack.hold(from);
     return true;
   }
 
@@ -412,31 +399,6 @@ export class Receiver implements Sink<Deliverable> {
     if (bytes <= this.#plan.packetBytesMax) return false;
     this.#context.metrics['PublishOut.ClientError']++;
     return true;
-  }
-
-  #hold(publisher: Publisher): void {
-    this.#heldBack ??= new Set();
-    if (this.#heldBack.size === 0) this.#context.wheel.schedule(this.#patience, this.#context.now() + holdBackMsMax);
-    this.#heldBack.add(publisher);
-    publisher.holdBack(this);
-  }
-
-  #giveUpWaiting(): void {
-    this.#stuck = true;
-    this.#release();
-  }
-
-  #release(): void {
-    this.#context.wheel.cancel(this.#patience);
-    const publishers = this.#heldBack;
-    this.#heldBack = undefined;
-    for (const publisher of publishers ?? []) publisher.letGo(this);
-  }
-
-  /** Forgets a publisher that is gone or must not wait. */
-  forget(publisher: Publisher): void {
-    this.#heldBack?.delete(publisher);
-    if (this.#heldBack?.size === 0) this.#context.wheel.cancel(this.#patience);
   }
 
   #wake(): void {
@@ -448,8 +410,7 @@ export class Receiver implements Sink<Deliverable> {
     this.#wake();
     const half = this.#context.limits.outboundBytesMax / 2;
     if (this.#inflight.bytes > half || this.#hasLongQueue(1 / 4)) return;
-    this.#stuck = false;
-    if (this.#heldBack !== undefined) this.#release();
+    this.#heldBack.release();
     if (this.#dropped > 0 && this.#plan.outbox.queuedBytes <= half) this.#reportDropped();
   }
 
