@@ -22,6 +22,8 @@ import { openEndpoints } from './features/domains/endpoint.ts';
 import { allFeatures } from './features/index.ts';
 import { allMigrations } from './features/migrations.ts';
 import { createAuthorities } from './features/policies/authority.ts';
+import { openClaimAdmission } from './features/provisioning/claim-admission.ts';
+import { createFleetMetrics } from './features/provisioning/fleet-metrics.ts';
 import { followLogging } from './features/settings/live-logging.ts';
 import { createInvoker } from './functions/invoker.ts';
 import { createEventLogs, droppedLine } from './journal/event-logs.ts';
@@ -35,7 +37,7 @@ import { startMetrics } from './metrics/listener.ts';
 import { nodeFamilies } from './metrics/node-families.ts';
 import { watchProcess } from './metrics/process.ts';
 import { awsFamilies } from './metrics/prometheus.ts';
-import type { Admit } from './mqtt/authority.ts';
+import type { Admission, Admit } from './mqtt/authority.ts';
 import { createBroker, sweepEveryMs } from './mqtt/broker.ts';
 import { deviceIssuance } from './pki/issue.ts';
 import { createKeyPool } from './pki/key-pool.ts';
@@ -78,6 +80,11 @@ export interface FleetNode {
 }
 
 const graceMsDefault = 5000;
+
+/** No account is known to hold the certificate. */
+const isUnknown = (admission: Admission): boolean =>
+  'refusal' in admission &&
+  (admission.refusal === 'DEVICE_CERTIFICATE_NOT_REGISTERED' || admission.refusal === 'SNI_REQUIRED');
 
 const isWildcard = (host: string): boolean => host === '0.0.0.0' || host === '::';
 
@@ -197,11 +204,14 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
   const endpoints = openEndpoints({ domain, names, hostName: hostname(), accountId, region }, accounts);
   const invoker = await openInvoker(config, log).catch(cannotStart);
   opened.add(invoker.close);
+  const fleetMetrics = createFleetMetrics();
   const features = allFeatures({
     issue: deviceIssuance(ownCa.deviceIssuer),
     takeKeyPair: keyPool.take,
     endpoints,
     invokeFunction: invoker.invoke,
+    store,
+    fleetMetrics,
   });
   await migrate(store, allMigrations);
   await accounts.ensure(account)?.catch((cause: Error) => {
@@ -251,8 +261,20 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
     failed: (error) => log.server.error({ err: error }, 'rights could not be read again'),
   });
   opened.add(authorities.close);
-  const admit: Admit = (peer, connect) =>
-    peer.signer ? admitSigner(peer.signer, accounts) : authorities.admit(peer, connect);
+  const claims = openClaimAdmission({
+    db: store.db,
+    now,
+    region,
+    requireSni: config.requireSni,
+    sessionsMax: limits.connectionsMax,
+  });
+  opened.add(claims.close);
+  const admit: Admit = async (peer, connect) => {
+    if (peer.signer) return admitSigner(peer.signer, accounts);
+    const admission = await authorities.admit(peer, connect);
+    if (!isUnknown(admission)) return admission;
+    return (await claims.admit(peer, connect)) ?? admission;
+  };
   // closed after the doors: whoever asks meanwhile learns why the node is not ready
   let closeMetrics = async (): Promise<void> => undefined;
   opened.add(() => closeMetrics());
@@ -359,7 +381,7 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
       families: () => {
         const { connections, sessions, retained } = broker.sizes();
         return [
-          ...awsFamilies({ MQTT: broker.metrics, HTTP: broker.httpMetrics }),
+          ...awsFamilies({ MQTT: { ...broker.metrics, ...fleetMetrics }, HTTP: broker.httpMetrics }),
           ...nodeFamilies({
             version,
             gauges: {
@@ -404,6 +426,7 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
       async advance(ms) {
         offsetMs += ms;
         await authorities.recheck();
+        claims.recheck();
         await logging.idle();
         broker.tick(now());
         await tasks.turn();

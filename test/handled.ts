@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { type Covered, coverage } from '../src/api/operations.ts';
 import type { Handlers } from '../src/feature.ts';
 import { allFeatures } from '../src/features/index.ts';
+import { createFleetMetrics } from '../src/features/provisioning/fleet-metrics.ts';
+import { memoryStore } from './memory-store.ts';
 
 export const handledOperations = (): readonly Covered[] => {
   const unused = () => assert.fail('only names are asked for');
@@ -10,6 +12,8 @@ export const handledOperations = (): readonly Covered[] => {
     issue: unused,
     takeKeyPair: unused,
     invokeFunction: unused,
+    store: memoryStore([]),
+    fleetMetrics: createFleetMetrics(),
     endpoints: {
       defaultAccount: { accountId: '000000000000', region: 'us-east-1' },
       hasOwnDomain: false,

@@ -9,6 +9,7 @@ import { messages } from './messages/feature.ts';
 import { policies } from './policies/feature.ts';
 import { findPolicy } from './policies/policy.ts';
 import { provisioning } from './provisioning/feature.ts';
+import { fleetProvisioning } from './provisioning/fleet.ts';
 import { findTemplateType } from './provisioning/provisioning-template.ts';
 import { settings } from './settings/feature.ts';
 import { tags } from './tags/feature.ts';
@@ -16,7 +17,8 @@ import { things } from './things/feature.ts';
 
 /** What slices need beyond a `Call`. */
 export type FeatureServices = Parameters<typeof certificates>[0] &
-  Parameters<typeof provisioning>[0] & {
+  Parameters<typeof provisioning>[0] &
+  Parameters<typeof fleetProvisioning>[0] & {
     readonly endpoints: Parameters<typeof domains>[0];
   };
 
@@ -35,4 +37,5 @@ export const allFeatures = (services: FeatureServices): readonly Feature[] => [
   policies(),
   settings(),
   provisioning(services),
+  fleetProvisioning(services),
 ];

@@ -7,6 +7,7 @@ import { migrations as accounts } from './accounts/migrations.ts';
 import { migrations as cas } from './cas/migrations.ts';
 import { migrations as certificates } from './certificates/migrations.ts';
 import { migrations as policies } from './policies/migrations.ts';
+import { fleetMigrations as fleet } from './provisioning/fleet.ts';
 import { migrations as provisioning } from './provisioning/migrations.ts';
 import { migrations as settings } from './settings/migrations.ts';
 import { migrations as tags } from './tags/migrations.ts';
@@ -23,5 +24,6 @@ export const allMigrations: readonly Migration[] = [
   ...policies,
   ...settings,
   ...provisioning,
+  ...fleet,
   ...mqtt,
 ];

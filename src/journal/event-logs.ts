@@ -3,7 +3,7 @@
  * The levels are told by whoever reads them from the store (features/settings). Source: spec gateway.md 8.
  */
 import { type AccountRegion, accountKey } from '../aws/arn.ts';
-import { authenticationOf, detailsOf, logTimestamp, topicOf } from './log.ts';
+import { authenticationOf, detailsOf, logTimestamp, provisioningOf, topicOf } from './log.ts';
 import type { EventLogs, LogEntry, LogEventType, LogLevel, LogSubject } from './log-event.ts';
 import type { JournalRecord } from './record.ts';
 import { printableJson } from './stored-record.ts';
@@ -141,7 +141,7 @@ const entryOf = (record: JournalRecord, eventType: LogEventType, protocol: LogEn
     sourcePort: record.sourcePort,
     reason: record.reason,
     details: detailsOf(stored),
-    more: authenticationOf(record),
+    more: { ...authenticationOf(record), ...provisioningOf(record) },
   };
 };
 

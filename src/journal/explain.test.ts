@@ -96,6 +96,16 @@ const reasons: Readonly<Record<Reason, [sentence: RegExp, command: string | unde
   CONNECT_PACKET_TIMEOUT: [/no CONNECT/, undefined],
   DUPLICATE_CLIENT_ID: [/same client id/, undefined],
   CERTIFICATE_NO_LONGER_ACTIVE: [/ab12cd34 is no longer ACTIVE/, 'aws iot update-certificate'],
+  PAYLOAD_INVALID: [/"dev1" sent a request .* cannot be read/, undefined],
+  CSR_INVALID: [/signing request that cannot be used/, 'test ! -e device.key && openssl req -new'],
+  OWNERSHIP_TOKEN_INVALID: [/"dev1" asked for its thing .*ownership token/, undefined],
+  TEMPLATE_NOT_FOUND: [/does not exist in this account/, 'aws iot list-provisioning-templates'],
+  TEMPLATE_UNUSABLE: [/cannot be used/, undefined],
+  PARAMETERS_INVALID: [/^The provisioning template .*parameters of the client "dev1"/, undefined],
+  PROVISIONING_HOOK_REFUSED: [/did not let the client "dev1" be provisioned/, undefined],
+  RESOURCE_CONFLICT: [/something that exists is different/, undefined],
+  RESOURCE_REGISTRATION_FAILURE: [/was not provisioned/, undefined],
+  PROVISIONING_CLAIM_EXPIRED: [/claim of a trusted user/, undefined],
   REPLY_NOT_SUBSCRIBED: [/"dev1" asked .* without a subscription/, undefined],
   SLOW_CONSUMER: [/too slowly/, undefined],
   NOT_AUTHENTICATED: [
@@ -344,7 +354,10 @@ const hostile = [
 const runHarmlessly = (lines: readonly string[]): string[] => {
   const folder = mkdtempSync(join(tmpdir(), 'fleetgate-'));
   try {
-    writeFileSync(join(folder, 'script'), `aws() { :; }; curl() { :; }; fleetgate() { :; }\n${lines.join('\n')}\n`);
+    writeFileSync(
+      join(folder, 'script'),
+      `aws() { :; }; curl() { :; }; openssl() { :; }; fleetgate() { :; }\n${lines.join('\n')}\n`,
+    );
     execFileSync('sh', ['script'], { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
     return readdirSync(folder).filter((name) => name !== 'script' && name !== 'device-ab12cd34.pem');
   } finally {
@@ -387,7 +400,10 @@ test('whatever a record holds, its explanation can be printed and every command 
           clientId,
           resource,
           statements: [],
-          facts: { thingName: clientId, endpoint: resource },
+          facts: {
+            ...{ thingName: clientId, endpoint: resource, topic: resource, provisioningTemplateName: clientId },
+            parameterNames: resource,
+          },
         });
         for (const line of [explanation.sentence, explanation.cure, ...explanation.commands])
           assert.ok(!unprintable.test(line));

@@ -26,6 +26,7 @@ import {
 } from './cure-lines.ts';
 import { explainHttps } from './explain-https.ts';
 import { explainAbsent, explainLimit, explainRate, explainRule } from './explain-mqtt.ts';
+import { explainProvisioning } from './explain-provisioning.ts';
 import { script } from './shell.ts';
 import type { StoredRecord } from './stored-record.ts';
 
@@ -290,6 +291,17 @@ export const explain = (record: StoredRecord, surroundings: Surroundings): Expla
         `${client(record)} was disconnected because a new connection used the same client id.`,
         'Give every device a client id of its own.',
       );
+    case 'PAYLOAD_INVALID':
+    case 'CSR_INVALID':
+    case 'OWNERSHIP_TOKEN_INVALID':
+    case 'TEMPLATE_NOT_FOUND':
+    case 'TEMPLATE_UNUSABLE':
+    case 'PARAMETERS_INVALID':
+    case 'PROVISIONING_HOOK_REFUSED':
+    case 'RESOURCE_CONFLICT':
+    case 'RESOURCE_REGISTRATION_FAILURE':
+    case 'PROVISIONING_CLAIM_EXPIRED':
+      return explainProvisioning(record.reason, record);
     case 'REPLY_NOT_SUBSCRIBED':
       return told(
         `${client(record)} asked on a reserved topic without a subscription to the reply's topic${topicFact(record)}, so nobody got the reply.`,

@@ -14,10 +14,12 @@ export type LogEventType =
   | 'DeleteConnection'
   | 'Disconnect'
   | 'GetConnection'
+  | 'GetDeviceCredentials'
   | 'GetRetainedMessage'
   | 'ListRetainedMessage' // AWS's singular
   | 'ListSubscriptions'
   | 'Ping'
+  | 'ProvisionDevice'
   | 'Publish-In'
   | 'Publish-Out'
   | 'Queued'

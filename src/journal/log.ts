@@ -58,6 +58,15 @@ export const authenticationOf = ({ eventType, reason, tls }: JournalRecord): Rea
       }
     : {};
 
+/** What only events of fleet provisioning have. */
+export const provisioningOf = ({ eventType, facts = {} }: JournalRecord): Readonly<Record<string, unknown>> =>
+  eventType === 'GetDeviceCredentials' || eventType === 'ProvisionDevice'
+    ? {
+        deviceCertificateId: facts['deviceCertificateId'],
+        provisioningTemplateName: facts['provisioningTemplateName'],
+      }
+    : {};
+
 /** The fields of one log event. */
 export const logEvent = (record: StoredRecord): Readonly<Record<string, unknown>> => ({
   timestamp: logTimestamp(record.atMs),
@@ -67,7 +76,8 @@ export const logEvent = (record: StoredRecord): Readonly<Record<string, unknown>
   eventType: record.eventType,
   protocol: record.protocol ?? 'MQTT',
   ...authenticationOf(record),
-  topicName: topicOf(record),
+  ...provisioningOf(record),
+  topicName: topicOf(record) ?? record.facts?.['topic'],
   clientId: record.clientId,
   principalId: record.certificateId,
   sourceIp: record.sourceIp,

@@ -19,7 +19,10 @@ export type EventType =
   | 'DeleteConnection'
   | 'GetConnection'
   | 'ListSubscriptions'
-  | 'SendDirectMessage';
+  | 'SendDirectMessage'
+  // fleet provisioning: a certificate was asked for, and a thing
+  | 'GetDeviceCredentials'
+  | 'ProvisionDevice';
 
 /**
  * The first cause of a refusal. Upper-case names with an AWS equal are AWS's own (gateway.md 8); the rest say more precisely what AWS would
@@ -66,6 +69,17 @@ export type Reason =
   // operations of the data plane
   | 'CLIENT_NOT_CONNECTED' // asked about, or a message sent to, a client id that nobody holds; `detail` says whether a session is kept
   | 'CONFIRMATION_TIMEOUT' // a direct message was sent, and no PUBACK came in time
+  // fleet provisioning; `detail` says what exactly, without any value of a parameter
+  | 'PAYLOAD_INVALID'
+  | 'CSR_INVALID'
+  | 'OWNERSHIP_TOKEN_INVALID' // `detail`: missing, unknown, of another claim, used, expired, of a certificate that was deleted
+  | 'TEMPLATE_NOT_FOUND'
+  | 'TEMPLATE_UNUSABLE' // disabled, of another type, or its default version cannot be carried out
+  | 'PARAMETERS_INVALID'
+  | 'PROVISIONING_HOOK_REFUSED'
+  | 'RESOURCE_CONFLICT'
+  | 'RESOURCE_REGISTRATION_FAILURE'
+  | 'PROVISIONING_CLAIM_EXPIRED' // the claim of a trusted user, or the five minutes of its session
   | 'INTERNAL_SERVER_ERROR';
 
 /** One certificate of the chain that the peer sent. */

@@ -35,6 +35,8 @@ export interface IssueRequest {
   /** DER of the subject; `CN=AWS IoT Certificate` when absent. */
   readonly subjectDer?: Uint8Array;
   readonly nowMs: number;
+  /** When it ends, cut to whole seconds; default `deviceNotAfterMs`. */
+  readonly notAfterMs?: number;
 }
 
 export interface IssuedCertificate {
@@ -50,13 +52,14 @@ export type IssueDeviceCertificate = (request: IssueRequest) => Promise<IssuedCe
 /** Issues device certificates in the name of `issuer`. One RSA signature each, on the thread pool. */
 export const deviceIssuance =
   (issuer: Issuer): IssueDeviceCertificate =>
-  async ({ publicKeyDer, subjectDer = defaultSubjectDer, nowMs }) => {
+  async ({ publicKeyDer, subjectDer = defaultSubjectDer, nowMs, notAfterMs: asked = deviceNotAfterMs }) => {
     const notBeforeMs = Math.floor((nowMs - backdatedMs) / 1000) * 1000;
+    const notAfterMs = Math.floor(asked / 1000) * 1000;
     const der = await buildCertificate(issuer, {
       subjectDer,
       publicKeyDer,
       notBeforeMs,
-      notAfterMs: deviceNotAfterMs,
+      notAfterMs,
       extensions: [
         authorityKeyIdentifier(issuer.keyIdentifier),
         subjectKeyIdentifier(keyIdentifierOf(publicKeyDer)),
@@ -68,6 +71,6 @@ export const deviceIssuance =
       certificateId: fingerprint(der),
       pem: toPem('CERTIFICATE', der),
       notBeforeMs,
-      notAfterMs: deviceNotAfterMs,
+      notAfterMs,
     };
   };

@@ -623,6 +623,21 @@ const provisioning = async ({ json, folder, node, noted }: World): Promise<void>
   assert.deepEqual(await json(older), {
     versions: [{ versionId: 1, isDefaultVersion: false, creationDate: dates.creationDate }],
   });
+  const claim = await json(new iot.CreateProvisioningClaimCommand({ templateName }));
+  const ofClaim = await factsOf(folder, String(claim['certificatePem']), 'claim.pem');
+  const { PrivateKey: claimKey } = claim['keyPair'] as { PrivateKey: string };
+  await put(folder, 'claim.key', claimKey);
+  assert.deepEqual(claim, {
+    certificateId: ofClaim.certificateId,
+    certificatePem: ofClaim.certificatePem,
+    keyPair: {
+      PublicKey: ofClaim.publicKey,
+      PrivateKey: await ask(folder, 'openssl rsa -in claim.key -traditional 2>/dev/null'),
+    },
+    expiration: claim['expiration'],
+  });
+  noted(Math.round(Number(claim['expiration']) * 1000 - 300_000) / 1000);
+  assert.equal(Math.floor(Number(claim['expiration'])), ofClaim.validity.notAfter);
   const change = { enabled: false, removePreProvisioningHook: true, defaultVersionId: 1 };
   assert.deepEqual(await json(new iot.UpdateProvisioningTemplateCommand({ templateName, ...change })), {});
   const removal = new iot.DeleteProvisioningTemplateVersionCommand({ templateName, versionId: 2 });

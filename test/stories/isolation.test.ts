@@ -15,6 +15,7 @@ import {
   CreateKeysAndCertificateCommand,
   CreatePolicyCommand,
   CreatePolicyVersionCommand,
+  CreateProvisioningClaimCommand,
   CreateProvisioningTemplateCommand,
   CreateProvisioningTemplateVersionCommand,
   CreateThingCommand,
@@ -96,9 +97,11 @@ import { coverage, operations } from '../../src/api/operations.ts';
 import { type AccountRegion, iotArn, parseArn } from '../../src/aws/arn.ts';
 import type { Handlers } from '../../src/feature.ts';
 import { allFeatures } from '../../src/features/index.ts';
+import { createFleetMetrics } from '../../src/features/provisioning/fleet-metrics.ts';
 import { authorities } from '../ca.ts';
 import { connectDevice, type Device } from '../device.ts';
 import { type Booted, bash, bootNode, certificateIdOf, type Identity } from '../harness.ts';
+import { memoryStore } from '../memory-store.ts';
 import { queryStore, storeTables } from '../stores.ts';
 
 /** What operations name. */
@@ -217,6 +220,7 @@ const table: readonly Row[] = [
   {
     answer: missing,
     asks: ({ templateName }) => [
+      new CreateProvisioningClaimCommand({ templateName }),
       new DescribeProvisioningTemplateCommand({ templateName }),
       new DescribeProvisioningTemplateVersionCommand({ templateName, versionId: 1 }),
       new ListProvisioningTemplateVersionsCommand({ templateName }),
@@ -461,6 +465,8 @@ const handled = (): readonly string[] => {
     issue: unused,
     takeKeyPair: unused,
     invokeFunction: unused,
+    store: memoryStore([]),
+    fleetMetrics: createFleetMetrics(),
     endpoints: { defaultAccount: owner, hasOwnDomain: false, isPlainName: unused, hostNames: unused, resolve: unused },
   });
   return features.flatMap(({ operations: handlers = {} }) =>
@@ -559,6 +565,7 @@ const furnish = async (iot: IoTClient, who: AccountRegion, names: Names, second:
       new CreateThingCommand({ thingName, attributePayload: { attributes: { serial: 'known-to-its-owner-alone' } } }),
     );
   }
+  await iot.send(new CreateProvisioningClaimCommand({ templateName: names.templateName }));
   const { policyName, thingName } = names;
   const policyDocument = documentText('KnownToItsOwnerAlone2');
   await iot.send(new CreatePolicyVersionCommand({ policyName, policyDocument, setAsDefault: true }));
@@ -628,6 +635,8 @@ const setUp = async (t: TestContext) => {
   const asleep = await connectAs(booted, owner, identities['hidden'], { name: hidden.thingName, clean: false });
   await asleep.client.endAsync();
   const knownDevice = await connectAs(booted, owner, identities['known'], { name: known.thingName });
+  // leaves an ownership token
+  await knownDevice.client.publishAsync('$aws/certificates/create/json', '{}', { qos: 1 });
   // waits for the one that is away
   await knownDevice.client.publishAsync(hidden.thingName, 'known-to-its-owner-alone', { qos: 1 });
   const endpoint = await ownerClient.send(new DescribeEndpointCommand({ endpointType: 'iot:Data-ATS' }));

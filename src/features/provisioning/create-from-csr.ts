@@ -1,0 +1,33 @@
+/** CreateCertificateFromCsr over MQTT: the device keeps its key. Source: spec provisioning.md 4.2. */
+import { CsrProblem, type ParsedCsr, parseCsr } from '../../pki/csr.ts';
+import type { FleetWork } from './fleet-topics.ts';
+import { type IssuingToClaims, issueToClaim } from './issue-to-claim.ts';
+import { textMember } from './payload.ts';
+import { ProvisioningFault } from './provisioning-fault.ts';
+
+const readCsr = (text: string): ParsedCsr => {
+  try {
+    return parseCsr(text);
+  } catch (cause) {
+    if (!(cause instanceof CsrProblem)) throw cause;
+    throw new ProvisioningFault('InvalidCertificateSigningRequest', cause.message, { cause });
+  }
+};
+
+export const createFromCsr =
+  (services: IssuingToClaims): FleetWork =>
+  async (attempt) => {
+    const { call, members } = attempt;
+    const csr = textMember(members, 'certificateSigningRequest');
+    if (csr === undefined || csr === '') {
+      throw new ProvisioningFault('InvalidCertificateSigningRequest', 'certificateSigningRequest is missing.');
+    }
+    const { publicKeyDer, subjectDer } = readCsr(csr);
+    await services.unclaimed.add(call.db, call.account, call.now());
+    const { certificateOwnershipToken, certificateId, certificatePem } = await issueToClaim(
+      services,
+      { publicKeyDer, subjectDer },
+      attempt,
+    );
+    return { certificateOwnershipToken, certificateId, certificatePem };
+  };

@@ -1,0 +1,114 @@
+/**
+ * RegisterThing over MQTT: the ownership token around what `register-thing.ts` does. A token serves once; the request that spent it may be repeated within its
+ * hour, byte for byte in meaning, and is answered the same without any of it being done again. Source: spec provisioning.md 4.3, 4.5.
+ */
+import { hash } from 'node:crypto';
+import { findCertificate } from '../certificates/certificate.ts';
+import type { Attempt, FleetWork } from './fleet-topics.ts';
+import {
+  findOwnershipToken,
+  keepTokenAnswer,
+  type OwnershipToken,
+  presentToken,
+  spendOwnershipToken,
+  tokenFault,
+} from './ownership-token.ts';
+import { parametersOf, type ReplyMembers, textMember } from './payload.ts';
+import type { InvokeFunction } from './pre-provisioning-hook.ts';
+import type { Provisioned } from './provision.ts';
+import { ProvisioningFault } from './provisioning-fault.ts';
+import { registerThing, type TokenCertificate } from './register-thing.ts';
+
+export interface ProvisionServices {
+  readonly invokeFunction: InvokeFunction;
+}
+
+const answerOf = ({ deviceConfiguration, thingName }: Provisioned): ReplyMembers => ({
+  deviceConfiguration,
+  ...(thingName !== undefined && { thingName }),
+});
+
+/** Same token, claim, template and parameters, in whatever format and order. The token in it keeps parameters from being guessed by their hash. */
+const hashOf = (
+  token: string,
+  { request }: Attempt,
+  templateName: string,
+  parameters: Readonly<Record<string, string>>,
+): string => {
+  const sorted = Object.entries(parameters).sort(([a], [b]) => (a < b ? -1 : 1));
+  return hash('sha256', JSON.stringify([token, request.authority.principalId, templateName, sorted]), 'hex');
+};
+
+/** What was answered to the same request; undefined when this is another. */
+const repeated = (token: OwnershipToken | undefined, requestHash: string, nowMs: number): ReplyMembers | undefined =>
+  token?.spent?.requestHash === requestHash && token.expiresAtMs > nowMs
+    ? // written by this file only, from a value of this type
+      (JSON.parse(token.spent.answer) as ReplyMembers)
+    : undefined;
+
+/** Faults: ProvisioningFault (InvalidCertificateOwnershipToken). */
+const certificateOf = async (
+  token: OwnershipToken | undefined,
+  { request, call, facts }: Attempt,
+): Promise<TokenCertificate> => {
+  if (token === undefined) throw tokenFault('unknown');
+  if (token.principalId !== request.authority.principalId) throw tokenFault('of another claim');
+  facts['deviceCertificateId'] = token.certificateId;
+  if (token.spent !== undefined) throw tokenFault('used');
+  if (token.expiresAtMs <= call.now()) throw tokenFault('expired');
+  const certificate = await findCertificate(call.db, call.account, token.certificateId);
+  if (certificate === undefined) throw tokenFault('of a certificate that was deleted');
+  return { certificateId: certificate.certificateId, certificatePem: certificate.pem };
+};
+
+export const provisionOverMqtt =
+  ({ invokeFunction }: ProvisionServices): FleetWork =>
+  async (attempt) => {
+    const { members, request, call, facts } = attempt;
+    const { account, db, now } = call;
+    const templateName = request.labels['templateName'] ?? '';
+    facts['provisioningTemplateName'] = templateName;
+    const token = presentToken(textMember(members, 'certificateOwnershipToken'));
+    const parameters = parametersOf(members);
+    facts['parameterNames'] = Object.keys(parameters).join(' ');
+
+    const requestHash = hashOf(token, attempt, templateName, parameters);
+    const again = async (): Promise<ReplyMembers | undefined> =>
+      repeated(await findOwnershipToken(db, account, token), requestHash, now());
+    const earlier = await again();
+    if (earlier !== undefined) {
+      facts['repeated'] = 'true';
+      return earlier;
+    }
+    const { write, newId, changed } = call;
+    try {
+      const provisioned = await registerThing(
+        { account, db, now, write, newId, changed, invokeFunction },
+        {
+          templateName,
+          parameters,
+          claimCertificateId: request.certificateId ?? request.authority.principalId,
+          clientId: request.clientId,
+          async findTokenCertificate({ record }) {
+            facts['templateVersion'] = String(record.defaultVersion);
+            return certificateOf(await findOwnershipToken(db, account, token), attempt);
+          },
+          async spendToken(unit) {
+            // it may have been spent, or have expired, while the hook was asked
+            if (!(await spendOwnershipToken(unit, account, token, { requestHash, nowMs: now() })))
+              throw tokenFault('used');
+          },
+          keepAnswer: (unit, outcome) => keepTokenAnswer(unit, account, token, JSON.stringify(answerOf(outcome))),
+        },
+      );
+      if (provisioned.thingName !== undefined) facts['thingName'] = provisioned.thingName;
+      return answerOf(provisioned);
+    } catch (cause) {
+      if (!(cause instanceof ProvisioningFault) || cause.errorCode !== 'InvalidCertificateOwnershipToken') throw cause;
+      // the same request was under way on another connection, and has been first
+      const first = await again();
+      if (first === undefined) throw cause;
+      facts['repeated'] = 'true';
+      return first;
+    }
+  };
