@@ -9,6 +9,7 @@ import { join, resolve } from 'node:path';
 import type { ApiLogEntry } from './api/dispatch.ts';
 import { startApi } from './api/server.ts';
 import type { AccountRegion } from './aws/arn.ts';
+import { noteChange } from './bus/changes.ts';
 import { localBus } from './bus/local.ts';
 import { type CallServices, makeCall, makeRequestCall } from './call.ts';
 import { type Config, type RootKey, version } from './config.ts';
@@ -23,6 +24,7 @@ import { allFeatures } from './features/index.ts';
 import { allMigrations } from './features/migrations.ts';
 import { createAuthorities } from './features/policies/authority.ts';
 import { openClaimAdmission } from './features/provisioning/claim-admission.ts';
+import { createFirstConnects } from './features/provisioning/first-connect.ts';
 import { createFleetMetrics } from './features/provisioning/fleet-metrics.ts';
 import { followLogging } from './features/settings/live-logging.ts';
 import { createInvoker } from './functions/invoker.ts';
@@ -251,6 +253,18 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
     journal.record(attempt);
     logs.attempt(attempt);
   };
+  const firstConnects = createFirstConnects({
+    db: store.db,
+    write: store.write,
+    now,
+    newId: randomUUID,
+    changed: (owner, kind, id) => noteChange(bus, { account: owner, kind, id }),
+    region,
+    publish: (owner, event) => broker.publish(owner, event),
+    record,
+    trouble: (error) => log.server.error({ err: error }, 'a device was not provisioned by a fault of the server'),
+  });
+  opened.add(firstConnects.close);
   const authorities = createAuthorities({
     db: store.db,
     bus,
@@ -258,6 +272,7 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
     region,
     requireSni: config.requireSni,
     connectionsMax: limits.connectionsMax,
+    firstConnect: firstConnects.firstConnect,
     failed: (error) => log.server.error({ err: error }, 'rights could not be read again'),
   });
   opened.add(authorities.close);
@@ -381,7 +396,10 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
       families: () => {
         const { connections, sessions, retained } = broker.sizes();
         return [
-          ...awsFamilies({ MQTT: { ...broker.metrics, ...fleetMetrics }, HTTP: broker.httpMetrics }),
+          ...awsFamilies({
+            MQTT: { ...broker.metrics, ...fleetMetrics, ...firstConnects.metrics },
+            HTTP: broker.httpMetrics,
+          }),
           ...nodeFamilies({
             version,
             gauges: {

@@ -28,7 +28,8 @@ type Line = string | undefined;
 /** How sentences show a certificate: the first digits of its id, enough for `fleetgate explain`. */
 export const shortId = (certificateId: string): string => certificateId.slice(0, 8);
 
-const certificateIdShape = /^[0-9a-f]{64}$/;
+/** Of certificates, and of CAs. */
+export const certificateIdShape = /^[0-9a-f]{64}$/;
 
 /** The certificateId, if commands may be built from it. */
 export const certificateIdOf = (record: StoredRecord): string | undefined =>

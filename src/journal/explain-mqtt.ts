@@ -70,6 +70,7 @@ const rates: Readonly<Record<string, string>> = {
   bytesPerSecondMax: 'sent more than 512 KiB per second, and was read more slowly',
   connectIntervalMs: 'connected more than once per second',
   retainIntervalMs: 'replaced one retained message more than once per second, and the excess was discarded',
+  verificationsPerSecondMax: 'came with one of too many unknown certificates at once, and its own was not looked into',
   publishesOutPerSecondMax: 'was sent more than 100 messages per second, and the excess waited or was dropped',
 };
 
@@ -94,7 +95,9 @@ export const explainLimit = (record: StoredRecord): Explanation => {
 export const explainRate = (record: StoredRecord): Explanation =>
   told(
     `${client(record)} ${rates[record.detail ?? ''] ?? `went over a limit per unit of time${named(record)}`}.`,
-    'Let the client be slower, or run the server without --rate-quotas aws, as it runs by default.',
+    record.detail === 'verificationsPerSecondMax'
+      ? 'Let the device connect again, as it will by itself: the bound is of its source and of this node.'
+      : 'Let the client be slower, or run the server without --rate-quotas aws, as it runs by default.',
   );
 
 /** What AWS refuses as well, apart from what is merely not built. */

@@ -24,6 +24,7 @@ import {
   shortId,
   successorIdentity,
 } from './cure-lines.ts';
+import { explainFirstConnect, explainPending, explainProvisioned } from './explain-first-connect.ts';
 import { explainHttps } from './explain-https.ts';
 import { explainAbsent, explainLimit, explainRate, explainRule } from './explain-mqtt.ts';
 import { explainProvisioning } from './explain-provisioning.ts';
@@ -116,6 +117,8 @@ const explainNotActive = (record: StoredRecord, status: string, closed: boolean)
   const sentence = closed
     ? `${client(record)} was disconnected because ${shownCertificate(record)} is no longer ACTIVE in ${where(record)}.`
     : `${client(record)} showed ${shownCertificate(record)}, which is registered in ${where(record)}, but ${status}.`;
+  const pending = closed || status !== 'PENDING_ACTIVATION' ? undefined : explainPending(record, sentence.slice(0, -1));
+  if (pending) return pending;
   if (status === 'PENDING_TRANSFER') {
     return told(sentence, 'Accept, reject or cancel the transfer; until then no account can use the certificate.');
   }
@@ -160,6 +163,9 @@ const explainServerName = (record: StoredRecord): Explanation => {
 
 const explainSuccess = (record: StoredRecord): string => {
   if (record.eventType === 'Connect') return `${client(record)} was let in.`;
+  if (record.eventType === 'ProvisionDevice' && record.facts?.['caCertificateId'] !== undefined) {
+    return explainProvisioned(record);
+  }
   return record.eventType === 'Disconnect'
     ? `${client(record)} is no longer connected${detail(record)}.`
     : `${client(record)} was allowed ${record.action ?? record.eventType}${detail(record)}.`;
@@ -172,7 +178,7 @@ const explainNoServerName = (record: StoredRecord): Explanation => {
   const why =
     record.certificateId === undefined
       ? ', and this server requires one'
-      : ', and its certificate does not tell one account by itself, as one registered without its CA never does';
+      : ', and its certificate does not tell one account by itself, as one registered without its CA, or under a CA in SNI_ONLY mode, never does';
   return told(
     `The client named ${named}${why}.`,
     'Connect by host name instead of by address, with a client that sends SNI; the name is printed by:',
@@ -236,6 +242,14 @@ export const explain = (record: StoredRecord, surroundings: Surroundings): Expla
       return explainDates(record, surroundings, true);
     case 'DEVICE_CERTIFICATE_NOT_YET_VALID':
       return explainDates(record, surroundings, false);
+    case 'DEVICE_CERTIFICATE_INVALID':
+    case 'CA_CERTIFICATE_INACTIVE':
+    case 'AUTO_REGISTRATION_DISABLED':
+    case 'CA_SIGNATURE_MISMATCH':
+    case 'JUST_IN_TIME_PROVISIONING_FAILED': {
+      const shown = `${client(record)} showed ${shownCertificate(record)}${subjectOf(record)}`;
+      return explainFirstConnect(record.reason, record, { shown, where: where(record) });
+    }
     case 'CERTIFICATE_NO_LONGER_ACTIVE':
       return explainNotActive(record, record.facts?.['certificateStatus'] ?? '', true);
     case 'CONNECTION_LIMIT':

@@ -44,6 +44,12 @@ export type Reason =
   | 'DEVICE_CERTIFICATE_PENDING'
   | 'DEVICE_CERTIFICATE_EXPIRED'
   | 'DEVICE_CERTIFICATE_NOT_YET_VALID'
+  // of a certificate that nobody has registered, although CAs with its issuer's name are
+  | 'DEVICE_CERTIFICATE_INVALID' // its CA would register it, but for what `detail` says
+  | 'CA_CERTIFICATE_INACTIVE' // the CA that signed it is
+  | 'AUTO_REGISTRATION_DISABLED' // of the CA that signed it
+  | 'CA_SIGNATURE_MISMATCH' // none of those CAs signed it
+  | 'JUST_IN_TIME_PROVISIONING_FAILED' // the template of its CA could not be carried out; `detail` says why, without any value
   | 'CONNECTION_LIMIT'
   // HTTPS and WebSocket
   | 'NOT_AUTHENTICATED' // neither a certificate nor a signature

@@ -87,6 +87,8 @@ export type Admission =
       readonly refusal: Reason;
       /** Whose journal the refusal belongs to; undefined = the operator's. */
       readonly account: AccountRegion | undefined;
+      /** What exactly, where the reason alone does not say it. */
+      readonly detail?: string;
       readonly facts?: Readonly<Record<string, string>>;
     };
 

@@ -19,6 +19,18 @@ import type { ConnectionThings } from '../things/thing-principal.ts';
 import { connectionContext, withThing } from './connection-context.ts';
 import { type Connection, createLivePrincipals, type LivePrincipals } from './live-principals.ts';
 
+export type Refused = Extract<Admission, { readonly refusal: Reason }>;
+
+/**
+ * Asked at a CONNECT whose certificate the account does not hold, or holds PENDING_ACTIVATION: what else is done about such a device, which is refused in any case.
+ * `account` is undefined where a connection without SNI has no single holder of its certificate. Undefined: nothing, the refusal is the ordinary one.
+ */
+export type FirstConnect = (
+  peer: Peer,
+  account: AccountRegion | undefined,
+  clientId: string,
+) => Promise<Refused | undefined>;
+
 export interface AuthoritiesOptions {
   readonly db: Db;
   readonly bus: Bus;
@@ -34,6 +46,8 @@ export interface AuthoritiesOptions {
   readonly policySetsMax?: number;
   /** Between two rounds of re-reading, by real time; also the age beyond which an admission reads anew. Default 1000. */
   readonly recheckMs?: number;
+  /** Default: nothing is done about unknown devices. */
+  readonly firstConnect?: FirstConnect;
   /** Told of a reading of the store that failed in the background; it is tried again. */
   readonly failed?: (cause: unknown) => void;
 }
@@ -91,14 +105,31 @@ export const createAuthorities = (options: AuthoritiesOptions): Authorities => {
     return others.length === 0 ? only?.account : undefined;
   };
 
-  const refusal = async (connection: Connection, der: Uint8Array): Promise<Admission | undefined> => {
+  /** HTTPS has no CONNECT packet, and brings nobody in (design 6). */
+  const asFirst = async (
+    peer: Peer,
+    { clientId }: ConnectFacts,
+    account: AccountRegion | undefined,
+  ): Promise<Refused | undefined> =>
+    clientId === undefined ? undefined : options.firstConnect?.(peer, account, clientId);
+
+  const refusal = async (
+    connection: Connection,
+    der: Uint8Array,
+    ask: (account: AccountRegion) => Promise<Refused | undefined>,
+  ): Promise<Refused | undefined> => {
     const { account, certificateId, standing } = connection.principal;
     const certificateArn = iotArn(account, 'cert', certificateId);
     if (!standing) {
-      return { refusal: 'DEVICE_CERTIFICATE_NOT_REGISTERED', account, facts: await twinFacts(account, der) };
+      const first = await ask(account);
+      return first ?? { refusal: 'DEVICE_CERTIFICATE_NOT_REGISTERED', account, facts: await twinFacts(account, der) };
     }
     const facts = { certificateArn, certificateStatus: standing.status, ...registryFacts(connection) };
-    if (standing.status !== 'ACTIVE') return { refusal: refusalOf[standing.status], account, facts };
+    if (standing.status !== 'ACTIVE') {
+      const first = standing.status === 'PENDING_ACTIVATION' ? await ask(account) : undefined;
+      if (first) return { ...first, facts: { ...facts, ...first.facts } };
+      return { refusal: refusalOf[standing.status], account, facts };
+    }
     const nowMs = now();
     if (nowMs < standing.notBeforeMs) return { refusal: 'DEVICE_CERTIFICATE_NOT_YET_VALID', account, facts };
     if (nowMs > standing.notAfterMs) return { refusal: 'DEVICE_CERTIFICATE_EXPIRED', account, facts };
@@ -110,12 +141,14 @@ export const createAuthorities = (options: AuthoritiesOptions): Authorities => {
     const { certificateId, der } = peer.certificate;
     const account = await accountOf(peer, certificateId);
     if (!account) {
-      return { refusal: peer.serverName === undefined ? 'SNI_REQUIRED' : 'SNI_MISUSED', account: undefined };
+      if (peer.serverName !== undefined) return { refusal: 'SNI_MISUSED', account: undefined };
+      const first = options.requireSni ? undefined : await asFirst(peer, connect, undefined);
+      return first ?? { refusal: 'SNI_REQUIRED', account: undefined };
     }
     const connection = await live.enter(account, certificateId, connect.clientId ?? '');
     if (!connection) return { refusal: 'CONNECTION_LIMIT', account };
     try {
-      const refused = await refusal(connection, der);
+      const refused = await refusal(connection, der, (holder) => asFirst(peer, connect, holder));
       if (refused) live.leave(connection);
       return refused ?? { authority: authorityOf({ connection, live, peer, connect, now }) };
     } catch (cause) {
