@@ -22,6 +22,7 @@ const needed: readonly (readonly [program: string, debianPackage: string])[] = [
   ['softhsm2-util', 'softhsm2'],
   ['pkcs11-tool', 'opensc'],
   ['/usr/lib/*/engines-3/pkcs11.so', 'libengine-pkcs11-openssl'],
+  ['/usr/lib/*/libnss_wrapper.so', 'libnss-wrapper'],
 ];
 
 const present = (program: string): boolean =>
