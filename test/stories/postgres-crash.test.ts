@@ -164,7 +164,8 @@ test('kill -9 of PostgreSQL under load: no acknowledged write is lost, and servi
     if (killsLeft % 2 === 0) {
       await postgres.kill();
       await until(() => refusals >= refusedUntil);
-      assert.equal(await isReady(), false, 'not ready while its store is gone');
+      // a commit that came through just before may be the last that the store has heard
+      while (await isReady()) await new Promise(setImmediate);
       await device.client.publishAsync('talk', `without a store ${killsLeft}`);
       await device.until(`talk without a store ${killsLeft}`);
       await postgres.restart();
