@@ -11,6 +11,7 @@ export const targets: Readonly<Record<string, OpenTarget>> = {
   csr: async () => (await import('./targets/csr.ts')).default(),
   issued: async () => (await import('./targets/issued.ts')).default(),
   policy: async () => (await import('./targets/policy.ts')).default(),
+  'fleet-payload': async () => (await import('./targets/fleet-payload.ts')).default(),
   template: async () => (await import('./targets/template.ts')).default(),
   marker: async () => (await import('./targets/marker.ts')).default(),
   arn: async () => (await import('./targets/arn.ts')).default(),
