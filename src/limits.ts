@@ -63,6 +63,8 @@ export interface Limits {
   readonly outboundBytesMax: number;
   /** The same, and messages that wait or are unacknowledged, of all connections together (mqtt/outbound.ts); beyond it the slowest are closed. */
   readonly outboundBytesPerNodeMax: number;
+  /** Packets whose end has not arrived, of all connections together (mqtt/packets/gathering.ts); one that needs more is closed. */
+  readonly partialPacketBytesPerNodeMax: number;
   /** Connections of this node; one more is closed before its handshake. */
   readonly connectionsMax: number;
   /** TLS handshakes under way at once; further ones wait, `connectionsMax` bounds how many. */
@@ -138,6 +140,7 @@ export const awsLimits: Limits = Object.freeze({
   topicAliasMax: 8,
   outboundBytesMax: 1_048_576,
   outboundBytesPerNodeMax: 536_870_912,
+  partialPacketBytesPerNodeMax: 268_435_456,
   connectionsMax: 100_000,
   handshakesMax: 64,
   clientHelloBytesMax: 65_536,

@@ -54,6 +54,7 @@ const limits: Readonly<Record<string, string>> = {
   shareNameCharsMax: 'the characters of the name of a shared subscription, 128',
   payloadBytesMax: 'the bytes of a payload, 131072 on AWS IoT Core',
   packetBytesMax: 'the bytes of a packet, 149504 on AWS IoT Core',
+  partialPacketBytesPerNodeMax: 'the bytes of packets whose end has not arrived, of all clients of the server together',
   filtersPerSubscribeMax: 'the filters of one SUBSCRIBE, 8 on AWS IoT Core',
   subscriptionsPerConnectionMax: 'the subscriptions of one connection, 50 on AWS IoT Core',
   inflightMax: 'the messages without acknowledgement, 100 on AWS IoT Core',

@@ -27,6 +27,7 @@ import { Turn } from './outbox.ts';
 import { packetType } from './packets/codes.ts';
 import type { ConnectWill } from './packets/connect.ts';
 import { disconnected } from './packets/disconnect.ts';
+import { Gathering } from './packets/gathering.ts';
 import { pingreq } from './packets/pingreq.ts';
 import { puback } from './packets/puback.ts';
 import { pubcomp } from './packets/pubcomp.ts';
@@ -177,6 +178,7 @@ export const createBroker = ({
     fanOuts: new FanOutLine(),
     requestTopics: new RequestTopics(requestTopics),
     requestLine: new RequestLine(),
+    gathering: new Gathering(options.limits.partialPacketBytesPerNodeMax),
     outbound: new Outbound(options.limits.outboundBytesPerNodeMax, () => [...connections, ...lingering]),
   };
   const scopes = new Map<string, Scope>();

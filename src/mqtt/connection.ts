@@ -89,7 +89,8 @@ export class Connection implements Publisher, Holding {
     this.#socket = wire.socket;
     this.#rules = rules;
     this.#onEnd = onEnd;
-    this.reader = new PacketReader(context.limits.packetBytesMax, context.limits.dialect.qosMax);
+    const { packetBytesMax, dialect } = context.limits;
+    this.reader = new PacketReader(packetBytesMax, dialect.qosMax, context.gathering);
     this.outbox = new Outbox(wire.socket, context.turn, () => this.#drained(), context.outbound.change);
     this.#lastPacketMs = context.now();
     context.wheel.schedule(this.#silence, this.#lastPacketMs + context.limits.connectPacketMs);
@@ -189,6 +190,7 @@ export class Connection implements Publisher, Holding {
       else this.reply((reason) => disconnect(reasonCode, reason), text);
     }
     this.outbox.end();
+    this.reader.discard();
     if (this.#delay !== undefined) this.context.wheel.cancel(this.#delay);
     for (const each of this.#heldBy ?? []) each.forget(this);
     this.#heldBy = undefined;

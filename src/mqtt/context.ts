@@ -9,6 +9,7 @@ import type { FanOutLine } from './fan-out.ts';
 import type { Metrics } from './metrics.ts';
 import type { Outbound } from './outbound.ts';
 import type { Turn } from './outbox.ts';
+import type { Gathering } from './packets/gathering.ts';
 import type { Quotas } from './quotas.ts';
 import type { ReadSlices } from './read-slices.ts';
 import type { RequestLine } from './request-line.ts';
@@ -63,6 +64,7 @@ export interface BrokerContext {
   readonly slices: ReadSlices;
   readonly fanOuts: FanOutLine;
   readonly outbound: Outbound;
+  readonly gathering: Gathering;
   /** Reserved topics on which clients ask. */
   readonly requestTopics: RequestTopics;
   readonly requestLine: RequestLine;

@@ -7,6 +7,7 @@ import { expiresAt, Message, messageExpirySecondsMax } from '../message.ts';
 import { readAcknowledgement, receiptCodes, releaseCodes } from './acknowledgement.ts';
 import { PacketFault } from './codes.ts';
 import { readConnect } from './connect.ts';
+import { Gathering } from './gathering.ts';
 import { readPublish } from './publish-view.ts';
 import { PacketReader } from './reader.ts';
 import * as writer from './writer.ts';
@@ -432,4 +433,34 @@ test('Message Expiry is bounded as spec gateway.md 5.7 says', () => {
   assert.equal(expiresAt(undefined, 1000), Infinity);
   assert.equal(expiresAt(0, 1000), 2000);
   assert.equal(expiresAt(0xffff_ffff, 0), messageExpirySecondsMax * 1000);
+});
+
+test('packets whose end has not arrived share one bound, of which those who are not connected get half (Limits.partialPacketBytesPerNodeMax)', () => {
+  const gathering = new Gathering(4096);
+  const publish = Buffer.concat([Buffer.of(0x30, 0x80, 0x10), Buffer.alloc(2048)]);
+  const connect = Buffer.concat([Buffer.of(0x10, 0x80, 0x20), Buffer.alloc(4096)]);
+  const make = (version: 0 | 4) => {
+    const reader = new PacketReader(sizeMax, 1, gathering);
+    reader.version = version;
+    return reader;
+  };
+  const feed = (reader: PacketReader, bytes: Buffer): number =>
+    codeOf(() => {
+      reader.push(bytes);
+      while (reader.next());
+    });
+
+  const stranger = make(0);
+  assert.equal(feed(stranger, connect.subarray(0, 1500)), 0);
+  assert.equal(gathering.bytes, 1500);
+  assert.equal(feed(make(0), connect.subarray(0, 1000)), 0x97, 'the second stranger finds their half taken');
+  const client = make(4);
+  assert.equal(feed(client, publish.subarray(0, 2000)), 0, 'a client does not');
+  assert.equal(gathering.bytes, 3500);
+
+  assert.equal(feed(client, publish.subarray(2000)), 0);
+  assert.equal(gathering.bytes, 1500, 'a packet that is whole is not held');
+  stranger.discard();
+  stranger.discard();
+  assert.equal(gathering.bytes, 0, 'nor is what a lost connection had sent');
 });

@@ -5,6 +5,7 @@
  * Source: MQTT 5.0 2.1, MQTT 3.1.1 2.2.
  */
 import { code, malformed, PacketFault, packetType, protocolError } from './codes.ts';
+import type { Gathering } from './gathering.ts';
 
 const nothing = Buffer.alloc(0);
 /** Smallest allocation for a packet that is split over chunks. */
@@ -62,9 +63,12 @@ export class PacketReader {
   /** The beginning of a packet whose end has not arrived. */
   #gathered: Buffer | undefined;
   #gatheredBytes = 0;
+  /** Shared by all connections of a node. */
+  readonly #gathering: Gathering | undefined;
 
-  constructor(packetBytesMax: number, qosMax: 1 | 2) {
+  constructor(packetBytesMax: number, qosMax: 1 | 2, gathering?: Gathering) {
     this.#packetBytesMax = packetBytesMax;
+    this.#gathering = gathering;
     this.#faults = faultsByQosMax[qosMax];
   }
 
@@ -128,8 +132,9 @@ export class PacketReader {
   /** Copies the beginning of a packet out of the chunk: a view would pin the whole chunk until the rest arrives. */
   #keep(start: number): false {
     const bytes = this.#chunk.length - start;
-    this.#gathered = Buffer.allocUnsafeSlow(Math.max(bytes, gatherBytesMin));
-    this.#chunk.copy(this.#gathered, 0, start);
+    const gathered = this.#allocate(Math.max(bytes, gatherBytesMin), 0);
+    this.#gathered = gathered;
+    this.#chunk.copy(gathered, 0, start);
     this.#gatheredBytes = bytes;
     this.#chunk = this.buffer = nothing;
     this.#at = 0;
@@ -149,7 +154,7 @@ export class PacketReader {
     this.#gatheredBytes += bytes;
     this.#at += bytes;
     if (this.#gatheredBytes < this.end) return this.#wait();
-    this.#gathered = undefined;
+    this.discard();
     this.buffer = whole;
     this.start = 0;
     this.bodyStart = bodyStart;
@@ -162,10 +167,25 @@ export class PacketReader {
     return false;
   }
 
+  /** Memory for a packet that is gathered, in place of `before` bytes of it. */
+  #allocate(bytes: number, before: number): Buffer {
+    if (this.#gathering?.take(bytes - before, this.version !== 0) === false) {
+      throw new PacketFault(code.quotaExceeded, 'partialPacketBytesPerNodeMax', 'LIMIT_EXCEEDED');
+    }
+    return Buffer.allocUnsafeSlow(bytes);
+  }
+
+  /** Forgets the packet whose end has not arrived: it is whole, or its connection is over. */
+  discard(): void {
+    if (this.#gathered === undefined) return;
+    this.#gathering?.giveBack(this.#gathered.length);
+    this.#gathered = undefined;
+  }
+
   /** The gathering buffer with room for `bytes`: at least doubled, never beyond the packet. */
   #room(gathered: Buffer, bytes: number): Buffer {
     if (bytes <= gathered.length) return gathered;
-    const larger = Buffer.allocUnsafeSlow(Math.min(this.end, Math.max(bytes, gathered.length * 2)));
+    const larger = this.#allocate(Math.min(this.end, Math.max(bytes, gathered.length * 2)), gathered.length);
     gathered.copy(larger, 0, 0, this.#gatheredBytes);
     this.#gathered = larger;
     return larger;
