@@ -395,6 +395,7 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
       health,
       families: () => {
         const { connections, sessions, retained } = broker.sizes();
+        const keys = keyPool.sizes();
         return [
           ...awsFamilies({
             MQTT: { ...broker.metrics, ...fleetMetrics, ...firstConnects.metrics },
@@ -408,6 +409,8 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
               connections: { help: 'MQTT connections, those being admitted among them.', value: connections },
               sessions: { help: 'MQTT sessions, with and without a connection.', value: sessions },
               retained_messages: { help: 'Retained messages, as last counted.', value: retained },
+              key_pairs: { help: 'Key pairs in stock for certificates with keys of the service.', value: keys.stock },
+              key_pair_waiters: { help: 'Requests that wait for a key pair.', value: keys.waiting },
             },
             counters: {
               journal_dropped_records: { help: 'Records that the journal gave up.', value: journal.dropped },

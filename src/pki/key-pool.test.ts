@@ -50,6 +50,7 @@ test('nothing is made before the first take or warm; then the stock fills up to 
   await setImmediate();
   await setImmediate();
   assert.equal(running.length, 0);
+  assert.deepEqual(pool.sizes(), { stock: 2, waiting: 0 });
   assert.equal((await pool.take()).publicKeyPem, 'public 1');
   await until(() => running.length === 1);
 });
@@ -60,6 +61,7 @@ test('waiters are served in order, with a bound on generations at once, and one 
   t.after(() => pool.close());
   const taken = [pool.take(), pool.take(), pool.take()];
   await assert.rejects(pool.take(), KeyPoolExhausted);
+  assert.deepEqual(pool.sizes(), { stock: 0, waiting: 3 });
   assert.equal(running.length, keysInFlightMax);
   for (const expected of ['public 1', 'public 2', 'public 3']) {
     finish();

@@ -31,6 +31,8 @@ export interface KeyPool {
   take(): Promise<KeyPair>;
   /** Starts to fill the stock. */
   warm(): void;
+  /** Pairs in stock, and callers that wait for one. */
+  sizes(): { readonly stock: number; readonly waiting: number };
   /** Forgets the stock and rejects whoever waits. */
   close(): void;
 }
@@ -107,6 +109,7 @@ export const createKeyPool = (options: KeyPoolOptions = {}): KeyPool => {
       return taken;
     },
     warm: advance,
+    sizes: () => ({ stock: stock.length, waiting: waiters.length }),
     close() {
       closed = true;
       clearTimeout(pause);
