@@ -1,11 +1,14 @@
 /**
- * `npm run soak [-- minutes]`: the crash test of the gateway with 200 kills (test/crash; over PostgreSQL with FLEETGATE_TEST_STORE=postgres), then hostile
+ * `npm run soak [-- minutes]`: the crash test of the gateway with 200 kills (test/crash; over PostgreSQL with FLEETGATE_TEST_STORE=postgres), that of claim
+ * provisioning with 20 and a fleet of 10,000 devices, then hostile
  * input for as long as asked, 10 minutes without a number: rounds of a campaign on each target, with new seeds, guided by the code that is reached,
  * and of attacks on a server of its own with healthy clients beside them. Seeds, executions, findings and peak memory are printed; the input of a finding is
- * written to a file, so that it can become a fixture; the exit code is 1 when there is one. `--crash N`: N kills and nothing else; `--no-crash`: none.
+ * written to a file, so that it can become a fixture; the exit code is 1 when there is one. `--crash N`: N kills and nothing else;
+ * `--provisioning N`: N kills of provisioning and its fleet, and nothing else; `--no-crash`: none of these.
  */
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
+import { provisioningKillsDefault, provisioningLong } from './crash/provisioning-soak.ts';
 import { crashLong, killsDefault } from './crash/soak.ts';
 import { told } from './fuzz/findings.ts';
 import { attacks } from './fuzz/hostile/attacker.ts';
@@ -20,20 +23,30 @@ const { values, positionals } = parseArgs({
     target: { type: 'string', multiple: true },
     'no-siege': { type: 'boolean', default: false },
     crash: { type: 'string' },
+    provisioning: { type: 'string' },
     'no-crash': { type: 'boolean', default: false },
   },
 });
 const minutes = Number(positionals[0] ?? 10);
 const kills = Number(values.crash ?? killsDefault);
-if (!(minutes > 0 && minutes <= 24 * 60) || !(Number.isInteger(kills) && kills > 0)) {
-  console.error('Usage: npm run soak [-- MINUTES [--target NAME]... [--no-siege] [--no-crash] | -- --crash KILLS]');
+const provisioningKills = Number(values.provisioning ?? provisioningKillsDefault);
+const areCounts = [kills, provisioningKills].every((count) => Number.isInteger(count) && count > 0);
+if (!(minutes > 0 && minutes <= 24 * 60) || !areCounts) {
+  console.error(
+    'Usage: npm run soak [-- MINUTES [--target NAME]... [--no-siege] [--no-crash] | -- --crash KILLS | -- --provisioning KILLS]',
+  );
   process.exit(2);
 }
 const names = Object.keys(targets).filter((name) => values.target?.includes(name) ?? true);
 
 ensurePrograms();
-const crashFindings = values['no-crash'] ? [] : await crashLong(kills);
-if (values.crash !== undefined) process.exit(crashFindings.length > 0 ? 1 : 0);
+const crashFindings: string[] = [];
+const isChosen = (option: 'crash' | 'provisioning'): boolean =>
+  values[option] !== undefined ||
+  (!values['no-crash'] && values.crash === undefined && values.provisioning === undefined);
+if (isChosen('crash')) crashFindings.push(...(await crashLong(kills)));
+if (isChosen('provisioning')) crashFindings.push(...(await provisioningLong(provisioningKills)));
+if (values.crash !== undefined || values.provisioning !== undefined) process.exit(crashFindings.length > 0 ? 1 : 0);
 const endMs = performance.now() + minutes * 60_000;
 const left = (): number => endMs - performance.now();
 /** Of a round: what each target gets, and each attack. */
