@@ -19,6 +19,7 @@ import { policies } from '../policies/feature.ts';
 import { insertPolicyAttachment } from '../policies/policy-attachment.ts';
 import { tags } from '../tags/feature.ts';
 import { things } from '../things/feature.ts';
+import { listThings } from '../things/list-things.ts';
 import { openClaimAdmission } from './claim-admission.ts';
 import { createProvisioningClaim } from './create-claim.ts';
 import { createProvisioningTemplate } from './create-template.ts';
@@ -130,12 +131,12 @@ const template = (
   );
 
 const refused = ({ outcome, members }: FleetReply): unknown[] => [outcome, members['statusCode'], members['errorCode']];
+const hook = { preProvisioningHook: { targetArn: 'arn:aws:lambda:us-east-1:000000000000:function:hook' } };
 const invalidToken = ['rejected', 400, 'InvalidCertificateOwnershipToken'];
 const request = (certificateOwnershipToken: string, SerialNumber = '1') => ({
   certificateOwnershipToken,
   parameters: { SerialNumber },
 });
-const hook = { preProvisioningHook: { targetArn: 'arn:aws:lambda:us-east-1:000000000000:function:hook' } };
 const count = async (call: Call, table: 'ownership_tokens' | 'certificates' | 'provisioning_claims'): Promise<number> =>
   (await call.db.selectFrom(table).select('certificate_id').execute()).length;
 
@@ -168,6 +169,49 @@ test('the hook takes the rest of the hour: nothing is provisioned, as the sweepe
   advance(ownershipTokenLifetimeMs - 1);
   assert.deepEqual(refused(await ask(provisionTopic('hooked'), request(certificateOwnershipToken))), invalidToken);
   assert.equal(await findCertificate(call.db, testAccount, certificateId), undefined);
+});
+
+/** Asks with one token twice at once: both have passed the look at the token before either goes on. */
+const race = async (t: TestContext, serials: readonly string[]) => {
+  const waiting: (() => void)[] = [];
+  const scene = await start(t, {
+    async invokeFunction() {
+      await new Promise<void>((resolve) => {
+        waiting.push(resolve);
+        if (waiting.length === serials.length) for (const go of waiting) go();
+      });
+      return { allowProvisioning: true };
+    },
+  });
+  await template(scene.call, 'hooked', hook);
+  const { certificateId, certificateOwnershipToken } = await scene.create();
+  const replies = await Promise.all(
+    serials.map((serial) => scene.ask(provisionTopic('hooked'), request(certificateOwnershipToken, serial))),
+  );
+  const { things: made } = await listThings({}, scene.call);
+  const certificate = await findCertificate(scene.call.db, testAccount, certificateId);
+  return { replies, things: made?.map(({ thingName }) => thingName), certificate, metrics: scene.metrics };
+};
+
+test('two different requests with one token at once: one is carried out, the other is refused and leaves nothing', async (t) => {
+  const { replies, things: made, metrics } = await race(t, ['1', '2']);
+  const accepted = replies.filter(({ outcome }) => outcome === 'accepted');
+  assert.deepEqual(
+    accepted.map(({ members }) => members['thingName']),
+    made,
+  );
+  assert.deepEqual(
+    [accepted.length, metrics.ApproximateNumberOfThingsRegistered, metrics.RegisterThingFailed],
+    [1, 1, 1],
+  );
+  assert.deepEqual(refused(replies.find(({ outcome }) => outcome === 'rejected') ?? assert.fail()), invalidToken);
+});
+
+test('the same request twice at once is carried out once, and answered twice', async (t) => {
+  const { replies, things: made, certificate, metrics } = await race(t, ['1', '1']);
+  for (const { members } of replies) assert.deepEqual(members, { deviceConfiguration: {}, thingName: 'fleet-1' });
+  assert.deepEqual([made, certificate?.customerVersion], [['fleet-1'], 2]);
+  assert.equal(metrics.ApproximateNumberOfThingsRegistered, 1);
 });
 
 test('a token whose certificate was deleted by hand is refused', async (t) => {
