@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { type Covered, coverage } from '../src/api/operations.ts';
 import type { Handlers } from '../src/feature.ts';
+import { createFleetMetrics } from '../src/features/fleet/fleet-metrics.ts';
 import { allFeatures } from '../src/features/index.ts';
-import { createFleetMetrics } from '../src/features/provisioning/fleet-metrics.ts';
 import { memoryStore } from './memory-store.ts';
 
 export const handledOperations = (): readonly Covered[] => {

@@ -102,6 +102,8 @@ const slices = [
   'policies',
   'settings',
   'provisioning',
+  'fleet',
+  'just-in-time',
 ];
 
 interface Import {

@@ -3,7 +3,7 @@
  * format. Rules: spec provisioning.md 4.2; RFC 8949.
  */
 import { readCbor, writeCbor } from '../../../src/aws/cbor.ts';
-import { parametersOf, readPayload, requestBytesMax, textMember } from '../../../src/features/provisioning/payload.ts';
+import { parametersOf, readPayload, requestBytesMax, textMember } from '../../../src/features/fleet/payload.ts';
 import { ProvisioningFault } from '../../../src/features/provisioning/provisioning-fault.ts';
 import { hold, type Target } from '../target.ts';
 

@@ -1,9 +1,9 @@
 /** CreateCertificateFromCsr over MQTT: the device keeps its key. Source: spec provisioning.md 4.2. */
 import { CsrProblem, type ParsedCsr, parseCsr } from '../../pki/csr.ts';
+import { ProvisioningFault } from '../provisioning/provisioning-fault.ts';
 import type { FleetWork } from './fleet-topics.ts';
 import { type IssuingToClaims, issueToClaim } from './issue-to-claim.ts';
 import { textMember } from './payload.ts';
-import { ProvisioningFault } from './provisioning-fault.ts';
 
 const readCsr = (text: string): ParsedCsr => {
   try {

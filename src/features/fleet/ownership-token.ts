@@ -7,7 +7,7 @@ import { hash, randomBytes } from 'node:crypto';
 import type { AccountRegion } from '../../aws/arn.ts';
 import type { Migration } from '../../store/migrate.ts';
 import type { Db } from '../../store/store.ts';
-import { ProvisioningFault } from './provisioning-fault.ts';
+import { ProvisioningFault } from '../provisioning/provisioning-fault.ts';
 
 interface OwnershipTokensTable {
   account_id: string;

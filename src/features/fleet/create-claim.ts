@@ -5,8 +5,8 @@ import type { Handler } from '../../feature.ts';
 import type { IssueDeviceCertificate } from '../../pki/issue.ts';
 import { type KeyPair, KeyPoolExhausted } from '../../pki/key-pool.ts';
 import { firstPemBlock } from '../../pki/pem.ts';
+import { getTemplate } from '../provisioning/provisioning-template.ts';
 import { claimLifetimeMs, claimsPerAccountMax, countClaims, insertClaim } from './provisioning-claim.ts';
-import { getTemplate } from './provisioning-template.ts';
 
 export interface ClaimServices {
   readonly issue: IssueDeviceCertificate;

@@ -5,6 +5,7 @@
 import type { Call, ReservedTopic } from '../../feature.ts';
 import type { EventType, Reason } from '../../journal/record.ts';
 import type { ClientRequest, RequestReply } from '../../mqtt/requests.ts';
+import { type ProvisioningErrorCode, ProvisioningFault } from '../provisioning/provisioning-fault.ts';
 import type { FleetMetrics } from './fleet-metrics.ts';
 import {
   formatOf,
@@ -14,7 +15,6 @@ import {
   readPayload,
   writePayload,
 } from './payload.ts';
-import { type ProvisioningErrorCode, ProvisioningFault } from './provisioning-fault.ts';
 
 /** One request on a topic of fleet provisioning. */
 export interface Attempt {

@@ -4,6 +4,10 @@
  */
 import { hash } from 'node:crypto';
 import { findCertificate } from '../certificates/certificate.ts';
+import type { InvokeFunction } from '../provisioning/pre-provisioning-hook.ts';
+import type { Provisioned } from '../provisioning/provision.ts';
+import { ProvisioningFault } from '../provisioning/provisioning-fault.ts';
+import { registerThing, type TokenCertificate } from '../provisioning/register-thing.ts';
 import type { Attempt, FleetWork } from './fleet-topics.ts';
 import {
   findOwnershipToken,
@@ -14,10 +18,6 @@ import {
   tokenFault,
 } from './ownership-token.ts';
 import { parametersOf, type ReplyMembers, textMember } from './payload.ts';
-import type { InvokeFunction } from './pre-provisioning-hook.ts';
-import type { Provisioned } from './provision.ts';
-import { ProvisioningFault } from './provisioning-fault.ts';
-import { registerThing, type TokenCertificate } from './register-thing.ts';
 
 export interface ProvisionServices {
   readonly invokeFunction: InvokeFunction;

@@ -2,9 +2,9 @@
 import { strict as assert } from 'node:assert';
 import { type KeyPair, KeyPoolExhausted } from '../../pki/key-pool.ts';
 import { firstPemBlock } from '../../pki/pem.ts';
+import { ProvisioningFault } from '../provisioning/provisioning-fault.ts';
 import type { FleetWork } from './fleet-topics.ts';
 import { type IssuingToClaims, issueToClaim } from './issue-to-claim.ts';
-import { ProvisioningFault } from './provisioning-fault.ts';
 
 export interface KeyServices extends IssuingToClaims {
   readonly takeKeyPair: () => Promise<KeyPair>;

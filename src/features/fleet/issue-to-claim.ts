@@ -7,6 +7,7 @@ import { type AccountRegion, accountKey } from '../../aws/arn.ts';
 import type { IssueDeviceCertificate } from '../../pki/issue.ts';
 import type { Db } from '../../store/store.ts';
 import { insertCertificate } from '../certificates/certificate.ts';
+import { ProvisioningFault } from '../provisioning/provisioning-fault.ts';
 import type { Attempt } from './fleet-topics.ts';
 import {
   countUnspentTokens,
@@ -14,7 +15,6 @@ import {
   newOwnershipToken,
   ownershipTokenLifetimeMs,
 } from './ownership-token.ts';
-import { ProvisioningFault } from './provisioning-fault.ts';
 
 /** Certificates of one account and region that wait for their RegisterThing; what would be more is throttled. */
 export const unclaimedCertificatesMax = 100_000;

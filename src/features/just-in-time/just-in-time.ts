@@ -9,9 +9,9 @@ import type { Store } from '../../store/store.ts';
 import { parseTemplate, type Template } from '../../templates/template.ts';
 import { type CaCertificate, findCaCertificate, type RegistrationConfig } from '../cas/ca-certificate.ts';
 import { findCertificate } from '../certificates/certificate.ts';
-import { type Provisioned, provision } from './provision.ts';
-import { withTemplate } from './provisioning-fault.ts';
-import { loadTemplate, prepareForCertificate } from './register-thing.ts';
+import { type Provisioned, provision } from '../provisioning/provision.ts';
+import { withTemplate } from '../provisioning/provisioning-fault.ts';
+import { loadTemplate, prepareForCertificate } from '../provisioning/register-thing.ts';
 import { parametersOfSubject } from './subject-parameters.ts';
 
 export interface JustInTimeServices extends Pick<Store, 'db' | 'write'> {

@@ -1,7 +1,7 @@
 /** Payloads of the fleet provisioning topics, in the two formats they have. Source: spec provisioning.md 4.1, 4.2. */
 import { CborProblem, type CborValue, readCbor, writeCbor } from '../../aws/cbor.ts';
 import { checkKeys } from '../../aws/json-keys.ts';
-import { ProvisioningFault } from './provisioning-fault.ts';
+import { ProvisioningFault } from '../provisioning/provisioning-fault.ts';
 
 export type PayloadFormat = 'json' | 'cbor';
 

@@ -6,12 +6,9 @@ import { createKeys } from './create-keys.ts';
 import type { FleetMetrics } from './fleet-metrics.ts';
 import { fleetTopic } from './fleet-topics.ts';
 import { Unclaimed } from './issue-to-claim.ts';
-import { ownershipTokenMigration } from './ownership-token.ts';
+import { migrations } from './migrations.ts';
 import { type ProvisionServices, provisionOverMqtt } from './provision-topic.ts';
-import { provisioningClaimMigration } from './provisioning-claim.ts';
 import { sweepTask } from './sweep.ts';
-
-export const fleetMigrations = [ownershipTokenMigration, provisioningClaimMigration];
 
 export interface FleetServices extends ClaimServices, ProvisionServices {
   readonly store: Pick<Store, 'db' | 'write'>;
@@ -26,7 +23,7 @@ export const fleetProvisioning = ({ unclaimedMax, fleetMetrics, store, ...servic
   const registered = provisionOverMqtt(services);
   return {
     name: 'fleet-provisioning',
-    migrations: fleetMigrations,
+    migrations,
     operations: { iot: { CreateProvisioningClaim: createProvisioningClaim(services) } },
     topics: [
       fleetTopic(

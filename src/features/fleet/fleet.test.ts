@@ -17,19 +17,19 @@ import { migrations as certificates } from '../certificates/migrations.ts';
 import { createPolicy } from '../policies/create-policy.ts';
 import { policies } from '../policies/feature.ts';
 import { insertPolicyAttachment } from '../policies/policy-attachment.ts';
+import { createProvisioningTemplate } from '../provisioning/create-template.ts';
+import { migrations } from '../provisioning/migrations.ts';
+import { updateProvisioningTemplate } from '../provisioning/update-template.ts';
 import { tags } from '../tags/feature.ts';
 import { things } from '../things/feature.ts';
 import { listThings } from '../things/list-things.ts';
 import { openClaimAdmission } from './claim-admission.ts';
 import { createProvisioningClaim } from './create-claim.ts';
-import { createProvisioningTemplate } from './create-template.ts';
-import { type FleetServices, fleetProvisioning } from './fleet.ts';
+import { type FleetServices, fleetProvisioning } from './feature.ts';
 import { createFleetMetrics } from './fleet-metrics.ts';
-import { migrations } from './migrations.ts';
 import { ownershipTokenLifetimeMs } from './ownership-token.ts';
 import { claimsPerAccountMax } from './provisioning-claim.ts';
 import { sweepUnclaimed } from './sweep.ts';
-import { updateProvisioningTemplate } from './update-template.ts';
 
 const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const keyPair: KeyPair = {

@@ -1,0 +1,5 @@
+import type { Migration } from '../../store/migrate.ts';
+import { ownershipTokenMigration } from './ownership-token.ts';
+import { provisioningClaimMigration } from './provisioning-claim.ts';
+
+export const migrations: readonly Migration[] = [ownershipTokenMigration, provisioningClaimMigration];
