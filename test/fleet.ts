@@ -1,4 +1,5 @@
 /** Devices that are provisioned as a fleet: MQTT.js with a claim certificate, one request at a time, and what a policy and a template for that look like. */
+import { cbor } from '@smithy/core/cbor';
 import mqtt from 'mqtt';
 import type { FleetNode } from '../src/index.ts';
 import { within } from './within.ts';
@@ -12,7 +13,7 @@ export interface KeyedCertificate {
 export interface FleetReply {
   readonly outcome: 'accepted' | 'rejected';
   readonly payload: Buffer;
-  /** The payload as JSON, if it is that. */
+  /** The payload as JSON or CBOR, as its topic says, if it is that. */
   readonly members: Readonly<Record<string, unknown>>;
 }
 
@@ -20,7 +21,7 @@ export interface FleetDevice {
   readonly client: mqtt.MqttClient;
   /** `topic` of every message so far. */
   readonly received: readonly string[];
-  /** Subscribes to both replies, asks, and resolves with the reply. */
+  /** Subscribes to both replies, asks in the format of the topic, and resolves with the reply. */
   request(topic: string, payload?: unknown): Promise<FleetReply>;
   /** Resolves when the socket is closed. */
   closed(): Promise<void>;
@@ -29,12 +30,24 @@ export interface FleetDevice {
 
 export const createTopic = '$aws/certificates/create/json';
 export const csrTopic = '$aws/certificates/create-from-csr/json';
-export const provisionTopic = (templateName: string, format = 'json'): string =>
+export const provisionTopic = (templateName: string, format: Format = 'json'): string =>
   `$aws/provisioning-templates/${templateName}/provision/${format}`;
 
-const membersOf = (payload: Buffer): Readonly<Record<string, unknown>> => {
+export const formats = ['json', 'cbor'] as const;
+export type Format = (typeof formats)[number];
+/** The same topic in another format. */
+export const topicIn = (format: Format, topic: string): string => topic.replace(/json$/, format);
+
+const isCbor = (topic: string): boolean => topic.split('/').includes('cbor');
+
+const bytesOf = (topic: string, payload: unknown): Buffer => {
+  if (Buffer.isBuffer(payload)) return payload;
+  return isCbor(topic) ? Buffer.from(cbor.serialize(payload)) : Buffer.from(JSON.stringify(payload));
+};
+
+const membersOf = (topic: string, payload: Buffer): Readonly<Record<string, unknown>> => {
   try {
-    return JSON.parse(payload.toString());
+    return isCbor(topic) ? cbor.deserialize(payload) : JSON.parse(payload.toString());
   } catch {
     return {};
   }
@@ -76,15 +89,14 @@ export const connectFleetDevice = async (
           resolve({
             outcome: on.endsWith('accepted') ? 'accepted' : 'rejected',
             payload: bytes,
-            members: membersOf(bytes),
+            members: membersOf(on, bytes),
           });
         };
         client.on('message', hear);
         void closed.then(() => reject(new Error(`${clientId} was closed before the reply on ${topic}`)));
       });
-      const bytes = Buffer.isBuffer(payload) ? payload : JSON.stringify(payload);
       const [, answered] = await Promise.all([
-        client.publishAsync(topic, bytes, { qos: 1 }),
+        client.publishAsync(topic, bytesOf(topic, payload), { qos: 1 }),
         within(reply, `the reply on ${topic}`),
       ]);
       return answered;

@@ -6,9 +6,21 @@ import assert from 'node:assert/strict';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
 import { CreatePolicyCommand, DescribeCertificateCommand, ListCertificatesCommand } from '@aws-sdk/client-iot';
-import { readCbor, writeCbor } from '../../src/aws/cbor.ts';
-import { claimPolicy, connectFleetDevice, createTopic, csrTopic, fleetTemplate, provisionTopic } from '../fleet.ts';
+import { cbor } from '@smithy/core/cbor';
+import {
+  claimPolicy,
+  connectFleetDevice,
+  createTopic,
+  csrTopic,
+  fleetTemplate,
+  formats,
+  provisionTopic,
+  topicIn,
+} from '../fleet.ts';
 import { issued, newCsr, openScene, refused } from '../fleet-scene.ts';
+
+/** What CreateKeysAndCertificate answers, and CreateCertificateFromCsr without the key. */
+const withKey = ['certificateId', 'certificateOwnershipToken', 'certificatePem', 'privateKey'];
 
 test('certificates by claim', async (t) => {
   const scene = await openScene(t);
@@ -18,62 +30,62 @@ test('certificates by claim', async (t) => {
   const statusOf = async (certificateId: string): Promise<string | undefined> =>
     (await iot.send(new DescribeCertificateCommand({ certificateId }))).certificateDescription?.status;
 
+  for (const format of formats) {
+    await t.test(
+      `provisioning.md check 16: {} on create/${format}: four members, PENDING_ACTIVATION, and the certificate cannot connect`,
+      async () => {
+        const asking = await device(`check16-${format}`);
+        const reply = await asking.request(topicIn(format, createTopic), {});
+        assert.deepEqual(Object.keys(reply.members).sort(), withKey);
+        const made = issued(reply);
+        assert.equal(await statusOf(made.certificateId), 'PENDING_ACTIVATION');
+        assert.match(made.privateKey, /^-----BEGIN RSA PRIVATE KEY-----\n/);
+        assert.match(made.certificateOwnershipToken, /^[A-Za-z0-9_-]{32,500}$/);
+        const certificate = new X509Certificate(made.certificatePem);
+        assert.equal(certificate.validTo, 'Dec 31 23:59:59 2049 GMT');
+        assert.ok(made.privateKey.length < 2048 && certificate.checkPrivateKey(createPrivateKey(made.privateKey)));
+        const clientId = `check16-${format}-early`;
+        await assert.rejects(connectFleetDevice(node, made, { clientId }));
+        assert.equal((await refusal(clientId)).reason, 'DEVICE_CERTIFICATE_PENDING');
+      },
+    );
+  }
+
   await t.test(
-    '16. {} on create/json: four members, PENDING_ACTIVATION, and the certificate cannot connect',
+    'provisioning.md check 17: an empty payload on create/cbor: a CBOR map with the same keys; also on create/json',
     async () => {
-      const asking = await device('check16');
-      const reply = await asking.request(createTopic, {});
-      assert.deepEqual(Object.keys(reply.members).sort(), [
-        'certificateId',
-        'certificateOwnershipToken',
-        'certificatePem',
-        'privateKey',
-      ]);
-      const made = issued(reply);
-      assert.equal(await statusOf(made.certificateId), 'PENDING_ACTIVATION');
-      assert.match(made.privateKey, /^-----BEGIN RSA PRIVATE KEY-----\n/);
-      assert.match(made.certificateOwnershipToken, /^[A-Za-z0-9_-]{32,500}$/);
-      const certificate = new X509Certificate(made.certificatePem);
-      assert.equal(certificate.validTo, 'Dec 31 23:59:59 2049 GMT');
-      assert.ok(made.privateKey.length < 2048 && certificate.checkPrivateKey(createPrivateKey(made.privateKey)));
-      await assert.rejects(connectFleetDevice(node, made, { clientId: 'check16-early' }));
-      assert.equal((await refusal('check16-early')).reason, 'DEVICE_CERTIFICATE_PENDING');
+      const asking = await device('check17', claim, 5);
+      for (const format of formats) {
+        const { outcome, payload, members } = await asking.request(topicIn(format, createTopic), Buffer.alloc(0));
+        assert.equal(outcome, 'accepted');
+        assert.deepEqual(Object.keys(members).sort(), withKey);
+        // definite lengths: a map of four
+        if (format === 'cbor') assert.equal(payload[0], 0xa4);
+      }
+      const bad = await asking.request(topicIn('cbor', createTopic), Buffer.from('{}'));
+      assert.deepEqual(refused(bad), [400, 'InvalidPayload']);
     },
   );
 
-  await t.test('17. an empty payload on create/cbor: a CBOR map with the same keys', async () => {
-    const asking = await device('check17', claim, 5);
-    const { outcome, payload } = await asking.request('$aws/certificates/create/cbor', Buffer.alloc(0));
-    assert.equal(outcome, 'accepted');
-    const members = readCbor(payload) as Record<string, unknown>;
-    const keys = ['certificateId', 'certificateOwnershipToken', 'certificatePem', 'privateKey'];
-    assert.deepEqual(Object.keys(members).sort(), keys);
-
-    const bad = await asking.request('$aws/certificates/create/cbor', Buffer.from('{}'));
-    const refusal = readCbor(bad.payload) as Record<string, unknown>;
-    assert.deepEqual([bad.outcome, refusal['statusCode'], refusal['errorCode']], ['rejected', 400, 'InvalidPayload']);
-
-    // and the whole way in CBOR, with lengths that are indefinite
-    const parameters = Buffer.concat([
-      Buffer.from('bf7f', 'hex'),
-      ...['Serial', 'Number'].map((part) => writeCbor(part)),
-      Buffer.of(0xff),
-      writeCbor('cbor'),
-      Buffer.of(0xff),
-    ]);
-    const request = Buffer.concat([
-      Buffer.of(0xa2),
-      writeCbor('certificateOwnershipToken'),
-      writeCbor(String(members['certificateOwnershipToken'])),
-      writeCbor('parameters'),
-      parameters,
-    ]);
-    const born = await asking.request(provisionTopic('fleet', 'cbor'), request);
-    assert.deepEqual(readCbor(born.payload), { deviceConfiguration: {}, thingName: 'fleet-cbor' });
+  await t.test('a request in CBOR with lengths that are indefinite is understood', async () => {
+    const asking = await device('indefinite');
+    const made = issued(await asking.request(topicIn('cbor', createTopic)));
+    const text = (characters: string): Uint8Array => cbor.serialize(characters);
+    const parameters = [Buffer.from('bf7f', 'hex'), text('Serial'), text('Number'), Buffer.of(0xff), text('cbor')];
+    const born = await asking.request(
+      provisionTopic('fleet', 'cbor'),
+      Buffer.concat([
+        Buffer.of(0xa2),
+        ...['certificateOwnershipToken', made.certificateOwnershipToken, 'parameters'].map(text),
+        ...parameters,
+        Buffer.of(0xff),
+      ]),
+    );
+    assert.deepEqual(born.members, { deviceConfiguration: {}, thingName: 'fleet-cbor' });
   });
 
   await t.test(
-    '18. two claim sessions subscribed to one topic: only the one that asked receives, whoever they are',
+    'provisioning.md check 18: two sessions of one claim on the same accepted topic: only the one that asked receives',
     async () => {
       const other = await newClaim();
       const [asking, twin, stranger] = [
@@ -81,75 +93,87 @@ test('certificates by claim', async (t) => {
         await device('check18b'),
         await device('check18c', other, 5),
       ];
-      for (const listening of [twin, stranger]) {
-        await listening.client.subscribeAsync(['$aws/certificates/create/json/+', `${createTopic}/accepted`], {
-          qos: 1,
-        });
-      }
-      issued(await asking.request(createTopic));
-      // what was sent before the answer to this has come with it
-      for (const listening of [twin, stranger]) {
-        await listening.client.unsubscribeAsync(`${createTopic}/accepted`);
-        assert.deepEqual(listening.received, []);
+      for (const format of formats) {
+        const topic = topicIn(format, createTopic);
+        for (const listening of [twin, stranger]) {
+          await listening.client.subscribeAsync([`$aws/certificates/create/${format}/+`, `${topic}/accepted`], {
+            qos: 1,
+          });
+        }
+        issued(await asking.request(topic));
+        // what was sent before the answer to this has come with it
+        for (const listening of [twin, stranger]) {
+          await listening.client.unsubscribeAsync(`${topic}/accepted`);
+          assert.deepEqual(listening.received, []);
+        }
       }
     },
   );
 
   await t.test(
-    '19. a requester without a subscription: nothing is delivered, the certificate exists, and the journal says why',
+    'provisioning.md check 19: a requester without a subscription: nothing is delivered, the certificate exists, and the journal says why',
     async () => {
-      const before = await iot.send(new ListCertificatesCommand({ pageSize: 1 }));
-      const asking = await device('check19');
-      await asking.client.publishAsync(createTopic, '{}', { qos: 1 });
-      const after = await iot.send(new ListCertificatesCommand({ pageSize: 1 }));
-      assert.notEqual(after.certificates?.[0]?.certificateId, before.certificates?.[0]?.certificateId);
-      assert.deepEqual(asking.received, []);
-      const { reason, sentence } = await refusal('check19');
-      assert.equal(reason, 'REPLY_NOT_SUBSCRIBED');
-      assert.match(sentence, /"check19" asked on a reserved topic without a subscription/);
+      const newest = async () =>
+        (await iot.send(new ListCertificatesCommand({ pageSize: 1 }))).certificates?.[0]?.certificateId;
+      for (const format of formats) {
+        const before = await newest();
+        const asking = await device(`check19-${format}`);
+        await asking.client.publishAsync(topicIn(format, createTopic), Buffer.alloc(0), { qos: 1 });
+        assert.notEqual(await newest(), before);
+        assert.deepEqual(asking.received, []);
+        const { reason, sentence } = await refusal(`check19-${format}`);
+        assert.equal(reason, 'REPLY_NOT_SUBSCRIBED');
+        assert.match(sentence, /"check19-\w+" asked on a reserved topic without a subscription/);
+      }
     },
   );
 
   await t.test(
-    "20. the guide's claim policy, create/*: create-from-csr is denied as any publish, and nothing is made",
+    "provisioning.md check 20: the guide's claim policy, create/*: create-from-csr is denied as any publish, and nothing is made",
     async () => {
       await iot.send(new CreatePolicyCommand({ policyName: 'guide', policyDocument: claimPolicy('fleet', 'create') }));
-      const asking = await device('check20', await newClaim('guide'));
-      issued(await asking.request(createTopic));
-      asking.client.publish(csrTopic, JSON.stringify({ certificateSigningRequest: 'x' }), { qos: 1 });
-      await asking.closed();
-      const { reason, sentence } = await refusal('check20');
-      assert.equal(reason, 'AUTHORIZATION_FAILURE');
-      assert.match(sentence, /iot:Publish on .*create-from-csr/);
+      const guided = await newClaim('guide');
+      for (const format of formats) {
+        const asking = await device(`check20-${format}`, guided);
+        issued(await asking.request(topicIn(format, createTopic)));
+        asking.client.publish(topicIn(format, csrTopic), 'x', { qos: 1 }, () => undefined);
+        await asking.closed();
+        const { reason, sentence } = await refusal(`check20-${format}`);
+        assert.equal(reason, 'AUTHORIZATION_FAILURE');
+        assert.match(sentence, /iot:Publish on .*create-from-csr/);
+      }
     },
   );
 
-  await t.test('21. a CSR with a P-256 key: accepted, and the certificate has its public key', async () => {
-    const { certificateSigningRequest, publicKey } = await newCsr(scene.folder, 'check21');
-    const asking = await device('check21');
-    const reply = await asking.request(csrTopic, { certificateSigningRequest });
-    assert.deepEqual(Object.keys(reply.members).sort(), [
-      'certificateId',
-      'certificateOwnershipToken',
-      'certificatePem',
-    ]);
-    const made = new X509Certificate(issued(reply).certificatePem);
-    assert.equal(made.publicKey.export({ format: 'pem', type: 'spki' }), publicKey);
-  });
+  await t.test(
+    'provisioning.md check 21: a CSR with a P-256 key: accepted, and the certificate has its public key',
+    async () => {
+      const { certificateSigningRequest, publicKey } = await newCsr(scene.folder, 'check21');
+      const asking = await device('check21');
+      for (const format of formats) {
+        const reply = await asking.request(topicIn(format, csrTopic), { certificateSigningRequest });
+        const keys = ['certificateId', 'certificateOwnershipToken', 'certificatePem'];
+        assert.deepEqual(Object.keys(reply.members).sort(), keys);
+        const made = new X509Certificate(issued(reply).certificatePem);
+        assert.equal(made.publicKey.export({ format: 'pem', type: 'spki' }), publicKey);
+      }
+    },
+  );
 
-  await t.test('22. a bad CSR, or none: rejected 400 with three members', async () => {
+  await t.test('provisioning.md check 22: a bad CSR, or none: rejected 400 with three members', async () => {
     const asking = await device('check22');
     const { certificateSigningRequest: good } = await newCsr(scene.folder, 'check22');
     const middle = Math.floor(good.length / 2);
     const forged = good.slice(0, middle) + (good[middle] === 'A' ? 'B' : 'A') + good.slice(middle + 1);
-    for (const certificateSigningRequest of ['x', forged, '', undefined]) {
-      const reply = await asking.request(csrTopic, { certificateSigningRequest });
-      assert.deepEqual(refused(reply), [400, 'InvalidCertificateSigningRequest']);
+    for (const format of formats) {
+      const ask = (members: unknown) => asking.request(topicIn(format, csrTopic), members);
+      for (const certificateSigningRequest of ['x', forged, '', null]) {
+        const reply = await ask({ certificateSigningRequest });
+        assert.deepEqual(refused(reply), [400, 'InvalidCertificateSigningRequest']);
+      }
+      assert.deepEqual(refused(await ask({})), [400, 'InvalidCertificateSigningRequest']);
+      assert.deepEqual(refused(await ask({ certificateSigningRequest: 1 })), [400, 'InvalidPayload']);
     }
-    assert.deepEqual(refused(await asking.request(csrTopic, { certificateSigningRequest: 1 })), [
-      400,
-      'InvalidPayload',
-    ]);
     assert.equal((await refusal('check22')).reason, 'PAYLOAD_INVALID');
   });
 
