@@ -65,6 +65,18 @@ describe('bombs end at evaluationCharactersMax', () => {
     const text = templateOf({ DeviceConfiguration: { value: nestedSub(8) } });
     assert.equal(evaluated(text, '').deviceConfiguration['value'], '');
   });
+  test('a policy document of many short pieces is written in a time that follows its length', {
+    timeout: 5_000,
+  }, () => {
+    const Resource = { 'Fn::Sub': ['${x}'.repeat(140), { x: { 'Fn::Sub': '$${S}'.repeat(900) } }] };
+    const PolicyDocument = { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: 'iot:Connect', Resource }] };
+    const policy = { Type: 'AWS::IoT::Policy', Properties: { PolicyDocument } };
+    const startedMs = performance.now();
+    const { policies } = evaluated(templateOf({ Resources: { certificate, policy } }), '{');
+    assert.ok(policies[0] && 'policyDocument' in policies[0]);
+    assert.ok(policies[0].policyDocument.includes('${$}{${$}{'));
+    assert.ok(performance.now() - startedMs < 3_000, 'it took seconds');
+  });
   test('one long value is no bomb', () => {
     const value = 'a'.repeat(131_072);
     const text = templateOf({ DeviceConfiguration: { value: { 'Fn::Sub': '${S}' } } });

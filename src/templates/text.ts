@@ -81,16 +81,14 @@ export function split(text: Text, delimiter: string, budget: Budget, place: stri
  * and not the beginning of a policy variable.
  */
 export function policyText(text: Text): string {
-  let result = '';
-  for (const fragment of text) {
-    if (!fragment.given) {
-      result += fragment.text;
-      continue;
-    }
-    if (fragment.text.startsWith('{') && result.endsWith('$')) result = `${result.slice(0, -1)}\${$}`;
-    result += fragment.text.replaceAll(/[*?$]/g, '${$&}');
-  }
-  return result;
+  return text
+    .map((fragment, i) => {
+      const [next, { text: characters }] = [text[i + 1], fragment];
+      if (fragment.given) return characters.replaceAll(/[*?$]/g, '${$&}');
+      const beginsVariable = characters.endsWith('$') && next?.given === true && next.text.startsWith('{');
+      return beginsVariable ? `${characters.slice(0, -1)}\${$}` : characters;
+    })
+    .join('');
 }
 
 /** Whether `policyText` would escape anything. */
