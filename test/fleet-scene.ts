@@ -9,7 +9,16 @@ import {
   CreatePolicyCommand,
   CreateProvisioningTemplateCommand,
 } from '@aws-sdk/client-iot';
-import { claimPolicy, connectFleetDevice, type FleetReply, type KeyedCertificate } from './fleet.ts';
+import {
+  claimPolicy,
+  connectFleetDevice,
+  createTopic,
+  type FleetReply,
+  type Format,
+  type KeyedCertificate,
+  provisionTopic,
+  topicIn,
+} from './fleet.ts';
 import { makeFolder } from './folder.ts';
 import { type Booted, bash, bootNode } from './harness.ts';
 import { readJournal } from './journal.ts';
@@ -28,9 +37,16 @@ export interface Scene extends Booted {
   /** Another active certificate with the same rights. */
   newClaim(policyName?: string): Promise<Claim>;
   device(clientId: string, as?: KeyedCertificate, version?: 4 | 5): ReturnType<typeof connectFleetDevice>;
+  /** A new device has its certificate, and may register with it. */
+  attempt(clientId: string, format: Format): Promise<Attempt>;
   template(templateName: string, body: unknown, more?: { enabled?: boolean; hook?: string }): Promise<void>;
   /** Why the last attempt of a client id was refused, as the journal has it. */
   refusal(clientId: string): Promise<{ reason: string | undefined; detail: string | undefined; sentence: string }>;
+}
+
+export interface Attempt {
+  readonly certificateId: string;
+  register(templateName: string, parameters: Readonly<Record<string, string>>): Promise<FleetReply>;
 }
 
 export interface Claim extends KeyedCertificate {
@@ -62,15 +78,25 @@ export const openScene = async (t: TestContext, functions: Readonly<Record<strin
   const claim = await newClaim();
   const opened: { end(): Promise<void> }[] = [];
   t.after(() => Promise.all(opened.map((device) => device.end())));
+  const device: Scene['device'] = async (clientId, as = claim, version = 4) => {
+    const made = await connectFleetDevice(node, as, { clientId, version });
+    opened.push(made);
+    return made;
+  };
   return {
     ...booted,
     dataFolder,
     claim,
     newClaim,
-    async device(clientId, as = claim, version = 4) {
-      const device = await connectFleetDevice(node, as, { clientId, version });
-      opened.push(device);
-      return device;
+    device,
+    async attempt(clientId, format) {
+      const asking = await device(clientId);
+      const { certificateOwnershipToken, certificateId } = issued(await asking.request(topicIn(format, createTopic)));
+      return {
+        certificateId,
+        register: (templateName, parameters) =>
+          asking.request(provisionTopic(templateName, format), { certificateOwnershipToken, parameters }),
+      };
     },
     async template(templateName, body, { enabled = true, hook } = {}) {
       const targetArn = `arn:aws:lambda:us-east-1:${accountId}:function:${hook}`;

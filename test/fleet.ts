@@ -144,3 +144,9 @@ export const fleetTemplate = (policyName: string, prefix: string, more: Readonly
   },
   ...more,
 });
+
+/** The same with another thing. */
+export const withThing = (thing: object) => {
+  const body = fleetTemplate('device', '');
+  return { ...body, Resources: { ...body.Resources, thing: { Type: 'AWS::IoT::Thing', ...thing } } };
+};

@@ -12,7 +12,7 @@ import {
   ListPrincipalThingsCommand,
   UpdateProvisioningTemplateCommand,
 } from '@aws-sdk/client-iot';
-import { createTopic, fleetTemplate, provisionTopic } from '../fleet.ts';
+import { createTopic, type Format, fleetTemplate, formats, provisionTopic, withThing } from '../fleet.ts';
 import { accountId, devicePolicy, invalidToken, issued, openScene, refused } from '../fleet-scene.ts';
 import { readJournal } from '../journal.ts';
 
@@ -32,20 +32,23 @@ const hooks: Readonly<Record<string, string>> = {
 };
 
 test('fleet provisioning by claim', async (t) => {
-  const { device, template, refusal, claim, node, ...scene } = await openScene(t, hooks);
+  const { device, attempt, template, refusal, claim, node, ...scene } = await openScene(t, hooks);
   const iot = scene.iot();
   await template('fleet', fleetTemplate('device', 'fleet-'));
   const statusOf = async (certificateId: string): Promise<string | undefined> =>
     (await iot.send(new DescribeCertificateCommand({ certificateId }))).certificateDescription?.status;
 
   await t.test(
-    '23. RegisterThing without token: 400 InvalidCertificateOwnershipToken, in the words of AWS',
+    'provisioning.md check 23: RegisterThing without token: 400 InvalidCertificateOwnershipToken, in the words of AWS',
     async () => {
       const asking = await device('check23');
-      for (const request of [{}, { certificateOwnershipToken: '' }, { certificateOwnershipToken: null }]) {
-        const reply = await asking.request(provisionTopic('fleet'), { ...request, parameters: { SerialNumber: '1' } });
-        assert.deepEqual(refused(reply), invalidToken);
-        assert.equal(reply.members['errorMessage'], 'Certificate ownership token cannot be empty.');
+      for (const format of formats) {
+        for (const request of [{}, { certificateOwnershipToken: '' }, { certificateOwnershipToken: null }]) {
+          const members = { ...request, parameters: { SerialNumber: '1' } };
+          const reply = await asking.request(provisionTopic('fleet', format), members);
+          assert.deepEqual(refused(reply), invalidToken);
+          assert.equal(reply.members['errorMessage'], 'Certificate ownership token cannot be empty.');
+        }
       }
       assert.deepEqual(await refusal('check23'), {
         reason: 'OWNERSHIP_TOKEN_INVALID',
@@ -94,124 +97,89 @@ test('fleet provisioning by claim', async (t) => {
   );
 
   await t.test(
-    '26, 27. a template that is disabled, of another type or unknown: rejected, and the token stays good',
+    'provisioning.md check 26: a disabled template: rejected, and the token serves when it is enabled',
     async () => {
-      await template('disabled', fleetTemplate('device', 'd-'), { enabled: false });
-      const asking = await device('check26');
-      const { certificateOwnershipToken } = issued(await asking.request(createTopic));
-      const request = { certificateOwnershipToken, parameters: { SerialNumber: '26' } };
-      assert.deepEqual(refused(await asking.request(provisionTopic('disabled'), request)), [400, 'InvalidRequest']);
-      const { records } = await readJournal(node, node.account, { clientId: 'check26', failures: 'true', limit: '1' });
-      assert.deepEqual(records[0]?.commands, [
-        'aws iot update-provisioning-template --template-name disabled --enabled',
-      ]);
-      assert.deepEqual(refused(await asking.request(provisionTopic('unknown'), request)), [404, 'ResourceNotFound']);
-      assert.equal((await refusal('check26')).reason, 'TEMPLATE_NOT_FOUND');
-      await iot.send(new UpdateProvisioningTemplateCommand({ templateName: 'disabled', enabled: true }));
-      assert.equal((await asking.request(provisionTopic('disabled'), request)).members['thingName'], 'd-26');
+      for (const format of formats) {
+        const templateName = `disabled-${format}`;
+        const clientId = `check26-${format}`;
+        await template(templateName, fleetTemplate('device', 'd-'), { enabled: false });
+        const { register } = await attempt(clientId, format);
+        assert.deepEqual(refused(await register(templateName, { SerialNumber: format })), [400, 'InvalidRequest']);
+        const { records } = await readJournal(node, node.account, { clientId, failures: 'true', limit: '1' });
+        assert.deepEqual(records[0]?.commands, [
+          `aws iot update-provisioning-template --template-name ${templateName} --enabled`,
+        ]);
+        await iot.send(new UpdateProvisioningTemplateCommand({ templateName, enabled: true }));
+        assert.equal((await register(templateName, { SerialNumber: format })).members['thingName'], `d-${format}`);
+      }
     },
   );
 
   await t.test(
-    '28, 29. a hook that says no, and one that takes six seconds: rejected 403, no thing, and the token stays good',
+    'provisioning.md check 27: an unknown template: rejected 404, and the token serves with a known one',
     async () => {
-      await template('no', fleetTemplate('device', 'no-'), { hook: 'no' });
-      await template('slow', fleetTemplate('device', 'slow-'), { hook: 'slow' });
-      const ask = async (templateName: string) => {
-        const asking = await device(`hook-${templateName}`);
-        const { certificateOwnershipToken, certificateId } = issued(await asking.request(createTopic));
-        const request = { certificateOwnershipToken, parameters: { SerialNumber: '28' } };
-        assert.deepEqual(refused(await asking.request(provisionTopic(templateName), request)), [403, 'AccessDenied']);
-        assert.equal(await statusOf(certificateId), 'PENDING_ACTIVATION');
-        await assert.rejects(iot.send(new DescribeThingCommand({ thingName: `${templateName}-28` })));
-        assert.equal((await asking.request(provisionTopic('fleet'), request)).members['thingName'], 'fleet-28');
-        return (await refusal(`hook-${templateName}`)).sentence;
-      };
-      const [no, slow] = await Promise.all([ask('no'), ask('slow')]);
-      assert.match(no, /hook of the provisioning template "no" did not let .*answered allowProvisioning false/);
+      for (const format of formats) {
+        const { register } = await attempt('check27', format);
+        assert.deepEqual(refused(await register('unknown', { SerialNumber: '27' })), [404, 'ResourceNotFound']);
+        assert.equal((await refusal('check27')).reason, 'TEMPLATE_NOT_FOUND');
+        assert.equal((await register('fleet', { SerialNumber: '27' })).outcome, 'accepted');
+      }
+    },
+  );
+
+  /** Asks a hook that refuses: 403, nothing is made, and the token stays good. The sentence of the journal. */
+  const refusedByHook = async (hook: 'no' | 'slow', format: Format): Promise<string> => {
+    const [templateName, clientId] = [`${hook}-${format}`, `hook-${hook}-${format}`];
+    await template(templateName, fleetTemplate('device', `${templateName}-`), { hook });
+    const { certificateId, register } = await attempt(clientId, format);
+    assert.deepEqual(refused(await register(templateName, { SerialNumber: '28' })), [403, 'AccessDenied']);
+    assert.equal(await statusOf(certificateId), 'PENDING_ACTIVATION');
+    const thing = new DescribeThingCommand({ thingName: `${templateName}-28` });
+    await assert.rejects(iot.send(thing), { name: 'ResourceNotFoundException' });
+    assert.equal((await register('fleet', { SerialNumber: '28' })).members['thingName'], 'fleet-28');
+    return (await refusal(clientId)).sentence;
+  };
+
+  await t.test('provisioning.md check 28: a hook that says no: rejected 403, and no thing', async () => {
+    for (const format of formats) {
+      const sentence = await refusedByHook('no', format);
       assert.match(
-        slow,
-        /hook of the provisioning template "slow" did not let .*: The function slow did not answer within 5 s/,
+        sentence,
+        /hook of the provisioning template "no-\w+" did not let .*answered allowProvisioning false/,
       );
-    },
-  );
+    }
+  });
+
+  await t.test('provisioning.md check 29: a hook that takes six seconds: rejected 403, and no thing', async () => {
+    const sentences = await Promise.all(formats.map((format) => refusedByHook('slow', format)));
+    for (const sentence of sentences) {
+      assert.match(
+        sentence,
+        /hook of the provisioning template "slow-\w+" did not let .*: The function slow did not answer within 5 s/,
+      );
+    }
+  });
 
   await t.test(
-    '30, 31. overrides of the hook win; it is told the claim of the session and the parameters of the request alone',
+    'provisioning.md check 30, 31: overrides of the hook win; it is told the claim of the session and the parameters of the request alone',
     async () => {
       const named = { 'Fn::Join': ['', [{ Ref: 'SerialNumber' }, '-', { Ref: 'Claim' }, '-', { Ref: 'Mark' }]] };
-      const body = fleetTemplate('device', '');
       const parameters = Object.fromEntries(
         ['Claim', 'Names', 'Mark'].map((name) => [name, { Type: 'String', Default: 'default' }]),
       );
-      await template(
-        'echo',
-        {
-          ...body,
-          Parameters: { ...body.Parameters, ...parameters },
-          Resources: {
-            ...body.Resources,
-            thing: {
-              Type: 'AWS::IoT::Thing',
-              Properties: { ThingName: named, AttributePayload: { names: { Ref: 'Names' } } },
-            },
-          },
-        },
-        { hook: 'echo' },
-      );
-      const asking = await device('check30');
-      const { certificateOwnershipToken } = issued(await asking.request(createTopic));
-      const request = { certificateOwnershipToken, parameters: { SerialNumber: '30' } };
-      const born = await asking.request(provisionTopic('echo'), request);
-      const thingName = `30-over-${claim.certificateId.slice(0, 8)}-default`;
-      assert.equal(born.members['thingName'], thingName, JSON.stringify(born.members));
-      const { attributes } = await iot.send(new DescribeThingCommand({ thingName }));
-      const keys = 'certificateId_certificatePem_claimCertificateId_clientId_parameters_templateArn';
-      assert.deepEqual(attributes, { names: `${keys}____SerialNumber___30__` });
+      const Properties = { ThingName: named, AttributePayload: { names: { Ref: 'Names' } } };
+      const body = withThing({ Properties });
+      await template('echo', { ...body, Parameters: { ...body.Parameters, ...parameters } }, { hook: 'echo' });
+      for (const format of formats) {
+        const born = await (await attempt('check30', format)).register('echo', { SerialNumber: format });
+        const thingName = `${format}-over-${claim.certificateId.slice(0, 8)}-default`;
+        assert.equal(born.members['thingName'], thingName, JSON.stringify(born.members));
+        const { attributes } = await iot.send(new DescribeThingCommand({ thingName }));
+        const keys = 'certificateId_certificatePem_claimCertificateId_clientId_parameters_templateArn';
+        assert.deepEqual(attributes, { names: `${keys}____SerialNumber___${format}__` });
+      }
     },
   );
-
-  await t.test('32. Fn::FindInMap in DeviceConfiguration: the device gets the mapped value', async () => {
-    const Mappings = { Urls: { eu: { url: 'https://eu.example' } } };
-    const DeviceConfiguration = { FallbackUrl: { 'Fn::FindInMap': ['Urls', { Ref: 'SerialNumber' }, 'url'] } };
-    await template('mapped', fleetTemplate('device', 'm-', { Mappings, DeviceConfiguration }));
-    const asking = await device('check32');
-    const { certificateOwnershipToken } = issued(await asking.request(createTopic));
-    const born = await asking.request(provisionTopic('mapped'), {
-      certificateOwnershipToken,
-      parameters: { SerialNumber: 'eu' },
-    });
-    assert.deepEqual(born.members, { deviceConfiguration: { FallbackUrl: 'https://eu.example' }, thingName: 'm-eu' });
-  });
-
-  await t.test(
-    '33. Fn::Select beyond the list, a parameter that is missing: rejected 400, and the journal names it',
-    async () => {
-      const ThingName = { 'Fn::Select': ['7', { 'Fn::Split': ['-', { Ref: 'SerialNumber' }] }] };
-      const body = fleetTemplate('device', '');
-      const thing = { Type: 'AWS::IoT::Thing', Properties: { ThingName } };
-      await template('select', { ...body, Resources: { ...body.Resources, thing } });
-      const asking = await device('check33');
-      const { certificateOwnershipToken } = issued(await asking.request(createTopic));
-      const request = { certificateOwnershipToken, parameters: { SerialNumber: 'a-b' } };
-      assert.deepEqual(refused(await asking.request(provisionTopic('select'), request)), [400, 'InvalidParameters']);
-      const missing = { certificateOwnershipToken, parameters: { serialNumber: 'a-b' } };
-      assert.deepEqual(refused(await asking.request(provisionTopic('fleet'), missing)), [400, 'InvalidParameters']);
-      assert.match((await refusal('check33')).sentence, /SerialNumber.*; the device sent serialNumber\.$/);
-    },
-  );
-
-  await t.test('34. a template without a thing: accepted has no thingName', async () => {
-    const { thing: _, ...Resources } = fleetTemplate('device', '').Resources;
-    await template('thingless', { ...fleetTemplate('device', ''), Resources });
-    const asking = await device('check34');
-    const { certificateOwnershipToken } = issued(await asking.request(createTopic));
-    const born = await asking.request(provisionTopic('thingless'), {
-      certificateOwnershipToken,
-      parameters: { SerialNumber: 'x' },
-    });
-    assert.deepEqual(born.members, { deviceConfiguration: {} });
-  });
 
   await t.test(
     'a template whose policy does not exist: rejected 400, nothing remains, and the same token serves when it does',

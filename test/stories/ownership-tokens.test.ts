@@ -15,12 +15,17 @@ import {
   ListThingsCommand,
   UpdateCertificateCommand,
 } from '@aws-sdk/client-iot';
-import { connectFleetDevice, createTopic, fleetTemplate, provisionTopic } from '../fleet.ts';
+import { connectFleetDevice, createTopic, fleetTemplate, formats, provisionTopic, topicIn } from '../fleet.ts';
 import { accountId, devicePolicy, invalidToken, issued, openScene, refused } from '../fleet-scene.ts';
 import { readJournal } from '../journal.ts';
 import { queryStore } from '../stores.ts';
 
 const minuteMs = 60_000;
+
+const requestWith = ({ certificateOwnershipToken }: { readonly certificateOwnershipToken: string }) => ({
+  certificateOwnershipToken,
+  parameters: { SerialNumber: '24' },
+});
 
 test('ownership tokens', async (t) => {
   const scene = await openScene(t);
@@ -122,38 +127,42 @@ test('ownership tokens', async (t) => {
   });
 
   await t.test(
-    '24, 25. after an hour the token is refused and its certificate gone; one that was attached or activated remains',
+    'provisioning.md check 24, 25: after an hour the token is refused and its certificate gone; one that was attached or activated remains',
     async () => {
       const asking = await device('check24');
-      const [forgotten, attached, activated, used] = [
-        issued(await asking.request(createTopic)),
-        issued(await asking.request(createTopic)),
-        issued(await asking.request(createTopic)),
-        issued(await asking.request(createTopic)),
-      ];
-      const target = `arn:aws:iot:us-east-1:${accountId}:cert/${attached.certificateId}`;
-      await iot.send(new AttachPolicyCommand({ policyName: 'device', target }));
-      await iot.send(new UpdateCertificateCommand({ certificateId: activated.certificateId, newStatus: 'ACTIVE' }));
-      const { certificateOwnershipToken } = used;
-      const request = { certificateOwnershipToken, parameters: { SerialNumber: '24' } };
-      await asking.request(provisionTopic('fleet'), request);
+      const made = await Promise.all(
+        formats.map(async (format) => {
+          const ask = async () => issued(await asking.request(topicIn(format, createTopic)));
+          return { format, forgotten: await ask(), attached: await ask(), activated: await ask(), used: await ask() };
+        }),
+      );
+      for (const { format, attached, activated, used } of made) {
+        const target = `arn:aws:iot:us-east-1:${accountId}:cert/${attached.certificateId}`;
+        await iot.send(new AttachPolicyCommand({ policyName: 'device', target }));
+        await iot.send(new UpdateCertificateCommand({ certificateId: activated.certificateId, newStatus: 'ACTIVE' }));
+        await asking.request(provisionTopic('fleet', format), requestWith(used));
+      }
 
       await node.clock.advance(59 * minuteMs);
-      assert.ok(await exists(forgotten.certificateId));
       const again = await device('check24b');
-      assert.equal((await again.request(provisionTopic('fleet'), request)).outcome, 'accepted', 'within the hour');
+      for (const { format, forgotten, used } of made) {
+        assert.ok(await exists(forgotten.certificateId));
+        const answer = await again.request(provisionTopic('fleet', format), requestWith(used));
+        assert.equal(answer.outcome, 'accepted', 'within the hour');
+      }
       await node.clock.advance(2 * minuteMs);
-      assert.deepEqual(
-        await Promise.all([forgotten, attached, activated, used].map(({ certificateId }) => exists(certificateId))),
-        [false, true, true, true],
-      );
       const late = await device('check24c');
-      for (const { certificateOwnershipToken } of [forgotten, attached, used]) {
-        const reply = await late.request(provisionTopic('fleet'), {
-          certificateOwnershipToken,
-          parameters: { SerialNumber: '24' },
-        });
-        assert.deepEqual(refused(reply), invalidToken);
+      for (const { format, forgotten, attached, activated, used } of made) {
+        assert.deepEqual(
+          await Promise.all([forgotten, attached, activated, used].map(({ certificateId }) => exists(certificateId))),
+          [false, true, true, true],
+        );
+        for (const old of [forgotten, attached, activated, used]) {
+          assert.deepEqual(
+            refused(await late.request(provisionTopic('fleet', format), requestWith(old))),
+            invalidToken,
+          );
+        }
       }
       assert.deepEqual(await queryStore(scene.dataFolder, 'select * from ownership_tokens'), []);
     },
