@@ -148,6 +148,28 @@ test('the fault is InvalidRequestException, or ValidationException where the mod
   assert.throws(() => validate(operationOf('CreatePackage'), {}), { name: 'ValidationException' });
 });
 
+test('no text may hold U+0000, wherever it stands: PostgreSQL could not keep it (SQLite could)', () => {
+  const arn = 'arn:aws:iot:us-east-1:000000000000:policy/p';
+  const id = 'a'.repeat(64);
+  const inputs: [operation: string, input: object, member: string][] = [
+    [
+      'TransferCertificate',
+      { certificateId: id, targetAwsAccount: '111111111111', transferMessage: 'a\0b' },
+      'transferMessage',
+    ],
+    ['RejectCertificateTransfer', { certificateId: id, rejectReason: '\0' }, 'rejectReason'],
+    ['TagResource', { resourceArn: arn, tags: [{ Key: 'k', Value: 'a\0' }] }, 'tags.1.member.value'],
+    ['ListTagsForResource', { resourceArn: `${arn}\0` }, 'resourceArn'],
+    ['RegisterThing', { templateBody: '{}', parameters: { p: '\0' } }, 'parameters.p.member'],
+    ['RegisterThing', { templateBody: '{}', parameters: { 'p\0': '' } }, 'parameters'],
+  ];
+  for (const [operation, input, member] of inputs) {
+    const message = (error: Error): boolean =>
+      error.message.includes(`at '${member}' failed`) && error.message.includes('U+0000');
+    assert.throws(() => validate(operationOf(operation), input), message, operation);
+  }
+});
+
 test('length counts characters, not UTF-16 units', () => {
   const value = '\u{1F600}'.repeat(256);
   const tag = (Value: string) => ({ resourceArn: 'arn', tags: [{ Key: 'a', Value }] });

@@ -106,6 +106,10 @@ const broken = (shape: Shape, constraint: Constraint, value: unknown): readonly 
 
 const stringShape: Shape = { kind: 'string' };
 
+/** A rule of ours, for texts without a pattern: PostgreSQL keeps no text with that character, SQLite does, and what is accepted must not depend on the engine. */
+const withoutNul = 'Member must not contain the character U+0000';
+const hasNul = (value: unknown): boolean => typeof value === 'string' && value.includes('\u0000');
+
 /** Collects the violations of one input. */
 class Violations {
   readonly texts: string[] = [];
@@ -139,9 +143,10 @@ class Violations {
       if (constraint.required) this.#add(path, null, false, 'Member must not be null');
       return;
     }
-    for (const sentence of broken(shape, constraint, value)) this.#add(path, value, sensitive, sentence);
+    const told = broken(shape, constraint, value);
+    for (const sentence of told) this.#add(path, value, sensitive, sentence);
     this.#entries(shape, constraint, value, path, sensitive);
-    this.#nested(shape, value, path);
+    if (typeof value !== 'string' || told.length === 0) this.#nested(shape, value, path);
   }
 
   /** Constraints on the items of a list, or the keys and values of a map, are told of the whole member. */
@@ -169,17 +174,21 @@ class Violations {
     }
   }
 
-  /** Goes on into structures, wherever they stand, and tells null entries. */
+  /** Goes on into structures, wherever they stand, and tells null entries and texts that cannot be kept. */
   #nested(shape: Shape, value: unknown, path: string): void {
     if (this.full) return;
     if (value === null || value === undefined) {
       this.#add(path, null, false, 'Member must not be null');
+    } else if (hasNul(value)) {
+      this.#add(path, value, true, withoutNul);
     } else if (shape.kind === 'structure' && typeof value === 'object') {
       this.structure(shape, value, `${path}.`);
     } else if (shape.kind === 'list' && Array.isArray(value)) {
       for (const [index, item] of value.entries()) this.#nested(shape.item, item, `${path}.${index + 1}.member`);
     } else if (shape.kind === 'map' && typeof value === 'object') {
-      for (const [key, item] of Object.entries(value)) this.#nested(shape.value, item, `${path}.${key}.member`);
+      const entries = Object.entries(value);
+      if (entries.some(([key]) => hasNul(key))) this.#add(path, value, true, `Map keys: ${withoutNul}`);
+      for (const [key, item] of entries) this.#nested(shape.value, item, `${path}.${key}.member`);
     }
   }
 }
