@@ -125,3 +125,11 @@ test('a device that was provisioned, and one that came when too many did', () =>
   assert.match(throttled.sentence, /one of too many unknown certificates/);
   assert.doesNotMatch(throttled.cure, /rate-quotas/);
 });
+
+for (const reason of ['DEVICE_CERTIFICATE_EXPIRED', 'DEVICE_CERTIFICATE_NOT_YET_VALID'] as const) {
+  test(`${reason} of a certificate that waits for its first day with us: a new one comes from its CA, not from this server`, () => {
+    const { cure, commands } = explained({ reason, facts: { caCertificateId } });
+    assert.match(cure, /give the device a new certificate of its CA\.$/);
+    assert.deepEqual(commands, []);
+  });
+}

@@ -142,6 +142,10 @@ const explainDates = (record: StoredRecord, surroundings: Surroundings, expired:
       ? whileConnected
       : shown
     : `${client(record)} showed ${shownCertificate(record)}, which is not valid before its first day${dayOf(leaf?.notBeforeMs)}.`;
+  if (record.facts?.['caCertificateId'] !== undefined) {
+    const advice = expired ? '' : 'check the clock of the machine that made it, wait, or ';
+    return told(sentence, `Its dates cannot be changed: ${advice}give the device a new certificate of its CA.`);
+  }
   const cure = expired
     ? 'Its dates cannot be changed: give the device a new certificate with the same policies and things'
     : 'Check the clock of the machine that made it, wait, or give the device a new certificate with the same policies and things';
