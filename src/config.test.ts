@@ -50,6 +50,8 @@ const settings: readonly [flag: string, text: string, field: string, value: unkn
   ['log-level', 'silent', 'logLevel', 'silent'],
   ['functions', 'x/y', 'functions', resolve('x/y')],
   ['functions-endpoint', 'https://lambda.example:3001/base/', 'functionsEndpoint', 'https://lambda.example:3001/base/'],
+  ['buckets', 'x/y', 'buckets', resolve('x/y')],
+  ['s3-endpoint', 'http://minio.example:9000/base', 's3Endpoint', 'http://minio.example:9000/base'],
 ];
 for (const [flag, text, field, value] of settings) {
   test(`--${flag} and ${environmentName(flag)} set the same, and the flag wins`, () => {
@@ -186,16 +188,38 @@ for (const url of [
   'http://local host',
   'http://localhost:99999',
 ]) {
-  test(`an endpoint of functions is no such URL, and is not repeated: ${url}`, () => {
-    assert.throws(
-      () => readConfig(['--functions-endpoint', url], {}),
-      (error) =>
-        error instanceof ConfigProblem &&
-        /^--functions-endpoint .* must be an http or https URL without user, query/.test(error.message) &&
-        !error.message.includes('hunter2'),
-    );
+  test(`an endpoint of functions or of S3 is no such URL, and is not repeated: ${url}`, () => {
+    for (const flag of ['--functions-endpoint', '--s3-endpoint']) {
+      assert.throws(
+        () => readConfig([flag, url], {}),
+        (error) =>
+          error instanceof ConfigProblem &&
+          error.message.startsWith(`${flag} (or `) &&
+          /must be an http or https URL without user, query/.test(error.message) &&
+          !error.message.includes('hunter2'),
+      );
+    }
   });
 }
+
+test('the key of the S3 endpoint comes from the environment alone, whole or not at all', () => {
+  const s3Key = { accessKeyId: 'minio-1', secretAccessKey: 'hunter2' };
+  const env = { FLEETGATE_S3_ACCESS_KEY_ID: 'minio-1', FLEETGATE_S3_SECRET_ACCESS_KEY: 'hunter2' };
+  assert.deepEqual(readConfig([], env).s3Key, s3Key);
+  assert.equal(readConfig([], {}).s3Key, undefined);
+  for (const wrong of [
+    { ...env, FLEETGATE_S3_ACCESS_KEY_ID: '' },
+    { ...env, FLEETGATE_S3_SECRET_ACCESS_KEY: '' },
+    { ...env, FLEETGATE_S3_ACCESS_KEY_ID: 'a/b' },
+    { ...env, FLEETGATE_S3_ACCESS_KEY_ID: 'a\r\nb' },
+  ]) {
+    assert.throws(
+      () => readConfig([], wrong),
+      (error) =>
+        error instanceof ConfigProblem && /S3_ACCESS_KEY_ID/.test(error.message) && !/hunter2/.test(error.message),
+    );
+  }
+});
 
 test('a URL in the place of a flag is not repeated either', () => {
   assert.throws(() => readConfig(['postgres://fleetgate:hunter2@localhost/fleet'], {}), {

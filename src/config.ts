@@ -13,6 +13,12 @@ export interface RootKey {
   readonly secretAccessKey: string;
 }
 
+/** A key of the S3 endpoint. */
+export interface S3AccessKey {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+}
+
 export interface Config {
   /** Address the listeners bind, e.g. `127.0.0.1`. */
   readonly host: string;
@@ -45,6 +51,12 @@ export interface Config {
   readonly functions?: string;
   /** URL before `/2015-03-31/functions/...` of functions that run elsewhere. */
   readonly functionsEndpoint?: string;
+  /** Folder of input files of bulk registration: `<folder>/<account>/<bucket>/<key>`. */
+  readonly buckets?: string;
+  /** URL before `/<bucket>/<key>` of input files that stand elsewhere. */
+  readonly s3Endpoint?: string;
+  /** Signs what is read there for the default account. */
+  readonly s3Key?: S3AccessKey;
   /** pino's level names; `silent` for none. */
   readonly logLevel: string;
   readonly limits: Limits;
@@ -85,6 +97,8 @@ export const configFlags = [
   { name: 'server-key', value: 'FILE', byDefault: '', about: 'PEM key of --server-cert' },
   { name: 'functions', value: 'FOLDER', byDefault: '', about: 'functions as <account>/<name>.mjs, run here' },
   { name: 'functions-endpoint', value: 'URL', byDefault: '', about: "functions behind Lambda's Invoke over HTTP" },
+  { name: 'buckets', value: 'FOLDER', byDefault: '', about: 'input of bulk registration, <account>/<bucket>/<key>' },
+  { name: 's3-endpoint', value: 'URL', byDefault: '', about: 'the same behind S3 over HTTP, path-style' },
   { name: 'limits', value: 'SET', byDefault: 'aws', about: "aws, or open: MQTT's own rules, larger bounds" },
   { name: 'rate-quotas', value: 'SET', byDefault: 'off', about: "aws: keep AWS's limits per unit of time" },
   {
@@ -213,13 +227,27 @@ const readStore = (text: string | undefined): string | undefined => {
   );
 };
 
-/** The URL that Invoke's path follows; '' stands for none. What was given is not repeated: it may hold a password. */
-const readFunctionsEndpoint = (text: string | undefined): string | undefined => {
+/** The URL that all paths of an endpoint follow; '' stands for none. What was given is not repeated: it may hold a password. */
+const readEndpoint = (flag: ConfigFlag, text: string | undefined, example: string): string | undefined => {
   if (text === undefined || text === '') return undefined;
   if (/^https?:\/\/[^\s@?#\\]+$/i.test(text) && URL.canParse(text)) return text;
   throw new ConfigProblem(
-    `--functions-endpoint (or ${environmentName('functions-endpoint')}) must be an http or https URL without user, query and fragment, such as http://localhost:3001.`,
+    `--${flag} (or ${environmentName(flag)}) must be an http or https URL without user, query and fragment, such as ${example}.`,
   );
+};
+
+/** The key of FLEETGATE_S3_ACCESS_KEY_ID and FLEETGATE_S3_SECRET_ACCESS_KEY: from the environment alone, as for the root key. */
+const readS3Key = (env: Environment): S3AccessKey | undefined => {
+  const [idName, secretName] = ['FLEETGATE_S3_ACCESS_KEY_ID', 'FLEETGATE_S3_SECRET_ACCESS_KEY'];
+  const [accessKeyId, secretAccessKey] = [env[idName] || undefined, env[secretName] || undefined];
+  if (accessKeyId === undefined && secretAccessKey === undefined) return undefined;
+  if (accessKeyId === undefined || secretAccessKey === undefined) {
+    throw new ConfigProblem(`${idName} and ${secretName} belong together: set both or neither.`);
+  }
+  if (!/^[\w-]{1,128}$/.test(accessKeyId)) {
+    throw new ConfigProblem(`${idName} must be up to 128 letters, digits, hyphens or underscores.`);
+  }
+  return Object.freeze({ accessKeyId, secretAccessKey });
 };
 
 /**
@@ -261,9 +289,12 @@ export const readConfig = (argv: readonly string[], env: Environment): Config =>
     throw new ConfigProblem('--server-cert and --server-key belong together: give both or neither.');
   }
   const functions = readFile('functions', 'the path of a folder');
-  const functionsEndpoint = readFunctionsEndpoint(
-    values.get('functions-endpoint') ?? env[environmentName('functions-endpoint')],
-  );
+  const readUrl = (name: ConfigFlag, example: string): string | undefined =>
+    readEndpoint(name, values.get(name) ?? env[environmentName(name)], example);
+  const functionsEndpoint = readUrl('functions-endpoint', 'http://localhost:3001');
+  const buckets = readFile('buckets', 'the path of a folder');
+  const s3Endpoint = readUrl('s3-endpoint', 'http://localhost:9000');
+  const s3Key = readS3Key(env);
   const store = readStore(values.get('store') ?? env[environmentName('store')]);
   const names = 'a comma-separated list of lower-case host names';
   const origins = 'a comma-separated list of origins such as https://console.example.com';
@@ -295,6 +326,9 @@ export const readConfig = (argv: readonly string[], env: Environment): Config =>
     ...(rootKey && { rootKey }),
     ...(functions !== undefined && { functions }),
     ...(functionsEndpoint !== undefined && { functionsEndpoint }),
+    ...(buckets !== undefined && { buckets }),
+    ...(s3Endpoint !== undefined && { s3Endpoint }),
+    ...(s3Key && { s3Key }),
     logLevel: read('log-level', `one of ${logLevels.join(', ')}`, (text) => logLevels.includes(text)),
     limits: Object.freeze({ ...limitSets[limitSet], sessionExpirySecondsMax: sessionExpiry }),
     rateQuotas: read('rate-quotas', 'aws or off', (text) => text === 'aws' || text === 'off') === 'aws',

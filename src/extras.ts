@@ -1,6 +1,7 @@
-/** What the API listener serves beside AWS's operations: health, the root certificate, the journal, the names for /etc/hosts. */
+/** What the API listener serves beside AWS's operations: health, the root certificate, the journal, the names for /etc/hosts, reports. */
 import type { Extra, ExtraAnswer, ExtraRequest } from './api/dispatch.ts';
 import type { Accounts } from './features/accounts/account.ts';
+import { type ReportAnswer, reportPath } from './features/bulk/report-link.ts';
 import { addressReached, hostsLines } from './features/domains/hosts.ts';
 import { answerJournal } from './journal/endpoint.ts';
 import type { Journal } from './journal/journal.ts';
@@ -17,6 +18,8 @@ export interface ExtrasOptions {
   readonly version: string;
   readonly mqttPort: number;
   readonly httpsPorts: readonly number[];
+  /** Of links to reports of bulk registration, which hold their own signature. */
+  readonly answerReport: (query: ReadonlyMap<string, string>) => Promise<ReportAnswer>;
 }
 
 /** The root certificate under our own name and under the names that AWS's articles fetch it by. */
@@ -33,7 +36,7 @@ const isDevelopment = ({ arrival, forwarded, caller }: ExtraRequest): boolean =>
   arrival.loopback && !forwarded && /^(test|[0-9]{12})$/.test(caller?.accessKeyId ?? '');
 
 export const extras = (options: ExtrasOptions): readonly Extra[] => {
-  const { journal, accounts, rootPem, domain, health, apiUrl, version, mqttPort, httpsPorts } = options;
+  const { journal, accounts, rootPem, domain, health, apiUrl, version, mqttPort, httpsPorts, answerReport } = options;
   const ready = (): boolean => health.causes().length === 0;
   const root: ExtraAnswer = { status: 200, contentType: 'application/x-pem-file', body: rootPem };
   return [
@@ -55,6 +58,7 @@ export const extras = (options: ExtrasOptions): readonly Extra[] => {
         },
       }),
     ),
+    { method: 'GET', path: reportPath, signed: false, handle: ({ query }) => answerReport(query) },
     {
       method: 'GET',
       path: '/_fleetgate/journal',

@@ -28,6 +28,8 @@ export interface Caller {
 export interface Arrival {
   /** The Host header without its port, lower-case. */
   readonly host: string;
+  /** The Host header as it was written, once its host is known to be this server's; absent where there is none. */
+  readonly authority?: string;
   /** Both ends of the TCP connection are loopback addresses. */
   readonly loopback: boolean;
   /** The other end of the TCP connection, for the journal; absent where there is none. */

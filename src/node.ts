@@ -19,6 +19,8 @@ import type { Arrival, Caller, Handlers } from './feature.ts';
 import { openAccounts } from './features/accounts/account.ts';
 import { isLoopbackHost, openCredentials } from './features/accounts/credentials.ts';
 import { admitSigner } from './features/accounts/signer.ts';
+import { openBulk } from './features/bulk/open-bulk.ts';
+import { openInput } from './features/bulk/open-input.ts';
 import { openEndpoints } from './features/domains/endpoint.ts';
 import { openClaimAdmission } from './features/fleet/claim-admission.ts';
 import { createFleetMetrics } from './features/fleet/fleet-metrics.ts';
@@ -107,6 +109,15 @@ const openInvoker = async ({ functions, functionsEndpoint }: Config, log: Return
     ...(functions !== undefined && { folder: functions }),
     ...(functionsEndpoint !== undefined && { endpoint: functionsEndpoint }),
     log: ({ functionArn, text }) => log.server.info({ functionArn, text }, 'a function printed'),
+  });
+
+/** Faults: Error, with a sentence for the operator. */
+const openBulkInput = async ({ buckets, s3Endpoint, s3Key, accountId, region }: Config) =>
+  openInput({
+    ...(buckets !== undefined && { folder: buckets }),
+    ...(s3Endpoint !== undefined && {
+      s3: { endpoint: s3Endpoint, ...(s3Key && { key: { ...s3Key, accountId, region } }) },
+    }),
   });
 
 /** Closes what was opened, last first; one failure does not keep the others open. */
@@ -207,8 +218,16 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
   const invoker = await openInvoker(config, log).catch(cannotStart);
   opened.add(invoker.close);
   const fleetMetrics = createFleetMetrics();
+  let apiUrl = '';
+  const issue = deviceIssuance(ownCa.deviceIssuer);
+  const input = await openBulkInput(config).catch(cannotStart);
+  const bulk = openBulk({
+    ...{ store, bus, issue, now, input, key: markerKey, apiUrl: () => apiUrl },
+    trouble: (error) => log.server.error({ err: error }, 'a bulk registration met a fault'),
+  });
   const features = allFeatures({
-    issue: deviceIssuance(ownCa.deviceIssuer),
+    issue,
+    bulk,
     takeKeyPair: keyPool.take,
     endpoints,
     invokeFunction: invoker.invoke,
@@ -323,6 +342,7 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
   });
   let graceMs = graceMsDefault;
   opened.add(() => tasks.close(graceMs));
+  opened.add(bulk.close);
   /** What the listeners of the API and of HTTPS have in common. */
   const serving = {
     handlers: collectHandlers(features),
@@ -357,7 +377,6 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
       ...(notYet === undefined ? [] : [notYet]),
     ],
   };
-  let apiUrl = '';
   const api = await listening(
     startApi({
       host,
@@ -377,6 +396,7 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
         version,
         mqttPort,
         httpsPorts,
+        answerReport: bulk.answerReport,
       }),
     }),
     host,
@@ -426,6 +446,7 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
   );
   closeMetrics = metrics.close;
   notYet = undefined;
+  bulk.runner.wake();
   opened.add(() => {
     notYet = 'The node is shutting down.';
   });

@@ -7,6 +7,7 @@ import type { TestContext } from 'node:test';
 import * as iot from '@aws-sdk/client-iot';
 import * as iotData from '@aws-sdk/client-iot-data-plane';
 import type { MiddlewareStack } from '@smithy/types';
+import type { StartOptions } from '../src/index.ts';
 import { type Findings, inspect, isVoid, type OperationSchema, operationSchema, revived } from './answer-schema.ts';
 import { bootNode } from './harness.ts';
 
@@ -72,8 +73,8 @@ export interface Command {
 const restSdks = { iot, 'iot-data': iotData };
 
 /** Boots a node with a client of each service. */
-export const bootChecked = async (t: TestContext) => {
-  const booted = await bootNode(t);
+export const bootChecked = async (t: TestContext, options: StartOptions = {}) => {
+  const booted = await bootNode(t, options);
   const clients = { iot: booted.iot(), sts: booted.sts(), 'iot-data': booted.iotData() };
   const raw = {
     iot: keepAnswers(clients.iot),

@@ -104,6 +104,7 @@ const slices = [
   'provisioning',
   'fleet',
   'just-in-time',
+  'bulk',
 ];
 
 interface Import {

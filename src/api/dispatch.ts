@@ -259,6 +259,7 @@ export const createDispatch = (
     const { remoteAddress: ip, remotePort: port } = request;
     progress.arrival = {
       host,
+      ...(hostHeader !== undefined && { authority: hostHeader }),
       loopback: request.loopback,
       ...(ip !== undefined && port !== undefined && { source: { ip: ip.replace(/^::ffff:/, ''), port } }),
     };

@@ -17,6 +17,7 @@ export const helpPage = (commands: Readonly<Record<string, Pick<Command, 'usage'
     ...configFlags.map((flag) => flagLine(flag, environmentName(flag.name))),
     '  (environment alone)       FLEETGATE_ROOT_ACCESS_KEY_ID and FLEETGATE_ROOT_SECRET_ACCESS_KEY: a key of the',
     '                            default account that also works from other machines',
+    '  (environment alone)       FLEETGATE_S3_ACCESS_KEY_ID and FLEETGATE_S3_SECRET_ACCESS_KEY: for --s3-endpoint',
     '',
     `fleetgate explain ${commands['explain']?.usage ?? ''}`,
     ...explainFlags.map((flag) => flagLine(flag)),

@@ -1,6 +1,7 @@
 /** The slices of the server, in dependency order: an earlier one never imports a later one. */
 import type { Feature } from '../feature.ts';
 import { accounts } from './accounts/feature.ts';
+import { bulk } from './bulk/feature.ts';
 import { findCaCertificate } from './cas/ca-certificate.ts';
 import { cas } from './cas/feature.ts';
 import { certificates } from './certificates/feature.ts';
@@ -18,7 +19,8 @@ import { things } from './things/feature.ts';
 /** What slices need beyond a `Call`. */
 export type FeatureServices = Parameters<typeof certificates>[0] &
   Parameters<typeof provisioning>[0] &
-  Parameters<typeof fleetProvisioning>[0] & {
+  Parameters<typeof fleetProvisioning>[0] &
+  Parameters<typeof bulk>[0] & {
     readonly endpoints: Parameters<typeof domains>[0];
   };
 
@@ -38,4 +40,5 @@ export const allFeatures = (services: FeatureServices): readonly Feature[] => [
   settings(),
   provisioning(services),
   fleetProvisioning(services),
+  bulk(services),
 ];

@@ -4,6 +4,7 @@ import { retainedMigrations as retained } from '../mqtt/retained-rows.ts';
 import type { Migration } from '../store/migrate.ts';
 import { migrations as tasks } from '../tasks.ts';
 import { migrations as accounts } from './accounts/migrations.ts';
+import { migrations as bulk } from './bulk/migrations.ts';
 import { migrations as cas } from './cas/migrations.ts';
 import { migrations as certificates } from './certificates/migrations.ts';
 import { migrations as fleet } from './fleet/migrations.ts';
@@ -25,5 +26,6 @@ export const allMigrations: readonly Migration[] = [
   ...settings,
   ...provisioning,
   ...fleet,
+  ...bulk,
   ...mqtt,
 ];

@@ -10,11 +10,14 @@ import * as iot from '@aws-sdk/client-iot';
 import * as iotData from '@aws-sdk/client-iot-data-plane';
 import * as sts from '@aws-sdk/client-sts';
 import { inspect, operationSchema, placesOf } from '../answer-schema.ts';
+import { endOfTask, putObject, wordyLines, wordyTemplate } from '../bulk.ts';
 import { authorities } from '../ca.ts';
 import { type Body, bootChecked, type Command, chosen, marker, uuid } from '../checked-answers.ts';
 import { connectDevice } from '../device.ts';
+import { makeFolder } from '../folder.ts';
 import { handledOperations } from '../handled.ts';
 import { bash, makeIdentity, put } from '../harness.ts';
+import { fails } from '../sdk-fault.ts';
 
 const account = '000000000000';
 const arn = (resource: string): string => `arn:aws:iot:us-east-1:${account}:${resource}`;
@@ -680,6 +683,58 @@ const provisioning = async ({ json, folder, node, noted }: World): Promise<void>
   });
 };
 
+/** Two bulk registrations: one whose report has two parts, and one of a file that is not there. */
+const bulk = async ({ json, iot: clientOf, noted }: World): Promise<void> => {
+  const roleArn = `arn:aws:iam::${account}:role/bulk`;
+  const given = { templateBody: wordyTemplate, inputFileBucket: 'fleet', inputFileKey: 'lamps', roleArn };
+  const taskIds: string[] = [];
+  for (const inputFileKey of ['lamps', 'none']) {
+    const start = new iot.StartThingRegistrationTaskCommand({ ...given, inputFileKey });
+    const { taskId, ...rest } = await json(start);
+    assert.deepEqual(rest, {});
+    taskIds.push(chosen(taskId, uuid));
+    await endOfTask(clientOf(), taskIds.at(-1));
+  }
+  const [taskId, failedId] = taskIds;
+  const described = await json(new iot.DescribeThingRegistrationTaskCommand({ taskId }));
+  const dates = {
+    creationDate: noted(described['creationDate']),
+    lastModifiedDate: noted(described['lastModifiedDate']),
+  };
+  assert.ok(dates.lastModifiedDate >= dates.creationDate);
+  const counts = { successCount: 130, failureCount: 1, percentageProgress: 100 };
+  assert.deepEqual(described, { taskId, ...dates, ...given, status: 'Completed', ...counts });
+  const failed = await json(new iot.DescribeThingRegistrationTaskCommand({ taskId: failedId }));
+  assert.deepEqual([failed['status'], failed['message']], ['Failed', 'There is no object none in the bucket fleet.']);
+
+  const page = await json(new iot.ListThingRegistrationTasksCommand({ maxResults: 1 }));
+  const nextToken = chosen(page['nextToken'], marker);
+  assert.deepEqual(page, { taskIds: [failedId], nextToken }, 'newest first');
+  assert.deepEqual(await json(new iot.ListThingRegistrationTasksCommand({ nextToken })), { taskIds: [taskId] });
+  const ofStatus = new iot.ListThingRegistrationTasksCommand({ status: 'Completed' });
+  assert.deepEqual(await json(ofStatus), { taskIds: [taskId] });
+
+  const ofResults = { taskId, reportType: 'RESULTS' as const };
+  const first = await json(new iot.ListThingRegistrationTaskReportsCommand({ ...ofResults, maxResults: 1 }));
+  const token = chosen(first['nextToken'], marker);
+  const rest = await json(new iot.ListThingRegistrationTaskReportsCommand({ ...ofResults, nextToken: token }));
+  const links = [first, rest].map(({ resourceLinks }) => (resourceLinks as readonly string[]).join());
+  assert.deepEqual(first, { resourceLinks: [links[0]], reportType: 'RESULTS', nextToken: token });
+  assert.deepEqual(rest, { resourceLinks: [links[1]], reportType: 'RESULTS' });
+  const reports = await Promise.all(links.map(async (link) => (await fetch(link)).text()));
+  const numbers = reports.flatMap((report) => report.match(/(?<=^\{"lineNumber":)\d+/gm) ?? []);
+  assert.deepEqual(
+    numbers.map(Number),
+    Array.from({ length: 130 }, (_, index) => index + 2),
+  );
+  const stop = new iot.StopThingRegistrationTaskCommand({ taskId });
+  await assert.rejects(json(stop), fails('InvalidRequestException', 400));
+  const another = await json(new iot.StartThingRegistrationTaskCommand(given));
+  const running = { taskId: String(another['taskId']) };
+  assert.deepEqual(await json(new iot.StopThingRegistrationTaskCommand(running)), {});
+  assert.equal((await endOfTask(clientOf(), running.taskId)).status, 'Cancelled');
+};
+
 /** What the account wants logged. */
 const logging = async ({ json }: World): Promise<void> => {
   const roleArn = `arn:aws:iam::${account}:role/logs`;
@@ -704,7 +759,9 @@ const logging = async ({ json }: World): Promise<void> => {
 };
 
 test('every handled operation answers what its schema says, in full, and what openssl says (acceptance 2)', async (t) => {
-  const world = await bootChecked(t);
+  const buckets = await makeFolder(t);
+  await putObject(buckets, account, 'fleet/lamps', `no JSON\n${wordyLines}`);
+  const world = await bootChecked(t, { buckets });
   await callerIdentity(world);
   const made = await certificates(world);
   await transfers(world);
@@ -714,6 +771,7 @@ test('every handled operation answers what its schema says, in full, and what op
   await dataPlane(world);
   await logging(world);
   await provisioning(world);
+  await bulk(world);
   const { certificateId } = made.second;
   assert.deepEqual(await world.json(new iot.DeleteCertificateCommand({ certificateId, forceDelete: true })), {});
 

@@ -3,6 +3,7 @@
  * the first part). A table over every handled operation: an operation without a row fails the test.
  */
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import {
@@ -34,6 +35,7 @@ import {
   DescribeProvisioningTemplateCommand,
   DescribeProvisioningTemplateVersionCommand,
   DescribeThingCommand,
+  DescribeThingRegistrationTaskCommand,
   DetachPolicyCommand,
   DetachPrincipalPolicyCommand,
   DetachThingPrincipalCommand,
@@ -61,6 +63,8 @@ import {
   ListTargetsForPolicyCommand,
   ListThingPrincipalsCommand,
   ListThingPrincipalsV2Command,
+  ListThingRegistrationTaskReportsCommand,
+  ListThingRegistrationTasksCommand,
   ListThingsCommand,
   ListV2LoggingLevelsCommand,
   RegisterCACertificateCommand,
@@ -72,6 +76,8 @@ import {
   SetLoggingOptionsCommand,
   SetV2LoggingLevelCommand,
   SetV2LoggingOptionsCommand,
+  StartThingRegistrationTaskCommand,
+  StopThingRegistrationTaskCommand,
   type Tag,
   TagResourceCommand,
   TestAuthorizationCommand,
@@ -98,8 +104,10 @@ import { type AccountRegion, iotArn, parseArn } from '../../src/aws/arn.ts';
 import type { Handlers } from '../../src/feature.ts';
 import { createFleetMetrics } from '../../src/features/fleet/fleet-metrics.ts';
 import { allFeatures } from '../../src/features/index.ts';
+import { endOfTask, putObject, wordyLines, wordyTemplate } from '../bulk.ts';
 import { authorities } from '../ca.ts';
 import { connectDevice, type Device } from '../device.ts';
+import { makeFolder } from '../folder.ts';
 import { type Booted, bash, bootNode, certificateIdOf, type Identity } from '../harness.ts';
 import { memoryStore } from '../memory-store.ts';
 import { queryStore, storeTables } from '../stores.ts';
@@ -119,6 +127,8 @@ interface Names {
   readonly templateArn: string;
   /** Also the client id of a device, and the topic of a retained message. */
   readonly thingName: string;
+  /** Of a bulk registration. */
+  readonly taskId: string;
 }
 
 interface Command {
@@ -228,6 +238,22 @@ const table: readonly Row[] = [
       new UpdateProvisioningTemplateCommand({ templateName, enabled: false }),
       new DeleteProvisioningTemplateVersionCommand({ templateName, versionId: 2 }),
       new DeleteProvisioningTemplateCommand({ templateName }),
+    ],
+  },
+  {
+    answer: missing,
+    asks: ({ taskId }) => [
+      new DescribeThingRegistrationTaskCommand({ taskId }),
+      new StopThingRegistrationTaskCommand({ taskId }),
+    ],
+  },
+  {
+    // this operation has no other fault for it; what a task may read, and no more, is told in bulk-registration.test.ts
+    answer: 'InvalidRequestException',
+    asks: ({ taskId }) => [
+      new ListThingRegistrationTaskReportsCommand({ taskId, reportType: 'ERRORS' }),
+      new ListThingRegistrationTaskReportsCommand({ taskId, reportType: 'RESULTS' }),
+      startTask('arn:aws:iam::999999999999:role/r'),
     ],
   },
   {
@@ -375,6 +401,7 @@ const table: readonly Row[] = [
       new ListPoliciesCommand({}),
       new ListRetainedMessagesCommand({}),
       new ListProvisioningTemplatesCommand({}),
+      new ListThingRegistrationTasksCommand({}),
       new ListThingsCommand({}),
     ],
   },
@@ -414,6 +441,15 @@ const singleThing = ({
     }),
   });
 
+/** Starts a bulk registration of the file that the owner has. */
+const startTask = (roleArn: string, inputFileKey = 'lamps') =>
+  new StartThingRegistrationTaskCommand({
+    templateBody: wordyTemplate,
+    inputFileBucket: 'fleet',
+    inputFileKey,
+    roleArn,
+  });
+
 /** A level for the client that bears a thing's name. */
 const levelOf = (thingName: string) =>
   new SetV2LoggingLevelCommand({
@@ -437,6 +473,8 @@ const pagedLists = (own: Names, marker?: string): readonly Command[] => {
     new ListPolicyPrincipalsCommand({ ...byMarker, policyName }),
     new ListProvisioningTemplatesCommand(byToken),
     new ListProvisioningTemplateVersionsCommand({ ...byToken, templateName: own.templateName }),
+    new ListThingRegistrationTasksCommand(byToken),
+    new ListThingRegistrationTaskReportsCommand({ ...byToken, taskId: own.taskId, reportType: 'RESULTS' }),
     new ListThingsCommand(byToken),
     new ListV2LoggingLevelsCommand({ ...byToken, targetType: 'CLIENT_ID' }),
     new ListThingPrincipalsCommand({ ...byToken, thingName }),
@@ -467,6 +505,7 @@ const handled = (): readonly string[] => {
     invokeFunction: unused,
     store: memoryStore([]),
     fleetMetrics: createFleetMetrics(),
+    bulk: { runner: { wake: unused, turn: unused }, links: { link: unused }, apiUrl: unused },
     endpoints: { defaultAccount: owner, hasOwnDomain: false, isPlainName: unused, hostNames: unused, resolve: unused },
   });
   return features.flatMap(({ operations: handlers = {} }) =>
@@ -581,6 +620,13 @@ const furnish = async (iot: IoTClient, who: AccountRegion, names: Names, second:
   await sendAway(iot);
 };
 
+/** Registers a file of the account in bulk; answers the id of the task, which has come to its end. */
+const registerInBulk = async (iot: IoTClient, { accountId }: AccountRegion, key = 'lamps'): Promise<string> => {
+  const { taskId = '' } = await iot.send(startTask(`arn:aws:iam::${accountId}:role/r`, key));
+  assert.equal((await endOfTask(iot, taskId)).status, 'Completed');
+  return taskId;
+};
+
 /** A device with two subscriptions, one on the topic of its client id, where it leaves a retained message. */
 const connectAs = async (
   booted: Booted,
@@ -599,7 +645,12 @@ const connectAs = async (
 };
 
 const setUp = async (t: TestContext) => {
-  const booted = await bootNode(t);
+  const buckets = await makeFolder(t);
+  await putObject(buckets, owner.accountId, 'fleet/lamps', wordyLines);
+  for (const nameStranger of Object.values(strangers)) {
+    await putObject(buckets, nameStranger(0).accountId, 'fleet/own', '{"Name":"own-thing"}');
+  }
+  const booted = await bootNode(t, { buckets });
   const { folder } = booted;
   const identities: Record<string, Identity> = {};
   const { ca, leaf } = authorities(folder);
@@ -623,14 +674,17 @@ const setUp = async (t: TestContext) => {
       templateName: `${name}-template`,
       templateArn: iotArn(owner, 'provisioningtemplate', `${name}-template`),
       thingName: `${name}-thing`,
+      taskId: randomUUID(),
     };
   };
-  const known = await namesOf('known');
+  const knownNames = await namesOf('known');
   // of one CA, so that its list of certificates has two pages
   const hidden = await namesOf('hidden', 'known');
   const [own, ghost] = [await namesOf('own'), await namesOf('ghost')];
   const ownerClient = clientOf(booted, owner);
-  await furnish(ownerClient, owner, known, hidden);
+  await furnish(ownerClient, owner, knownNames, hidden);
+  const hiddenTask = await registerInBulk(ownerClient, owner);
+  const known = { ...knownNames, taskId: await registerInBulk(ownerClient, owner) };
   assert(identities['hidden'] && identities['known'] && identities['own']);
   const asleep = await connectAs(booted, owner, identities['hidden'], { name: hidden.thingName, clean: false });
   await asleep.client.endAsync();
@@ -651,6 +705,7 @@ const setUp = async (t: TestContext) => {
     hidden.policyName,
     hidden.templateName,
     hidden.thingName,
+    hiddenTask,
     'KnownToItsOwnerAlone',
     'known-to-its-owner-alone',
     String(endpoint.endpointAddress),
@@ -742,8 +797,9 @@ test("no list shows another account's, and no page marker of another account or 
 
   for (const [kind, nameStranger] of Object.entries(strangers)) {
     const stranger = nameStranger(0);
-    const own = { ...ownNames, certificateArn: iotArn(stranger, 'cert', ownNames.certificateId) };
     const client = clientOf(booted, stranger);
+    const taskId = await registerInBulk(client, stranger, 'own');
+    const own = { ...ownNames, certificateArn: iotArn(stranger, 'cert', ownNames.certificateId), taskId };
     const { certificatePem, certificateArn, policyName, thingName } = own;
     await hold(client, own.caCertificatePem);
     await client.send(new RegisterCertificateCommand({ certificatePem, setAsActive: true }));
@@ -782,7 +838,9 @@ test("no list shows another account's, and no page marker of another account or 
       assert.doesNotMatch(listed, /next(Marker|Token)/, `${name}: one own item, one page`);
       assert.match(
         listed,
-        new RegExp(`own-policy|own-thing|own-template|"versionId":1|${own.certificateId}|${own.caCertificateId}`),
+        new RegExp(
+          `own-policy|own-thing|own-template|"versionId":1|${taskId}|${own.certificateId}|${own.caCertificateId}`,
+        ),
         name,
       );
       assert.ok(!/known|hidden/.test(listed), `${name}: ${listed}`);

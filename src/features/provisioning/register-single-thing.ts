@@ -4,6 +4,7 @@
  */
 import type { Handler } from '../../feature.ts';
 import type { IssueDeviceCertificate } from '../../pki/issue.ts';
+import type { Db } from '../../store/store.ts';
 import { evaluateTemplate } from '../../templates/evaluate.ts';
 import { parseTemplate, type Template } from '../../templates/template.ts';
 import { prepareProvisioning } from './prepare-provisioning.ts';
@@ -15,9 +16,14 @@ export interface SingleThingServices {
   readonly issue: IssueDeviceCertificate;
 }
 
+export interface SingleThingWork extends SingleThingServices {
+  /** Called inside the unit when all else is done, and maybe more than once. What it throws undoes the provisioning. */
+  readonly keepAnswer?: (db: Db, provisioned: Provisioned) => Promise<void>;
+}
+
 /** Faults: ProvisioningFault, of which nothing has remained. */
 export const registerSingleThing = async (
-  { issue }: SingleThingServices,
+  { issue, keepAnswer }: SingleThingWork,
   call: ProvisioningCall,
   template: Template,
   parameters: Readonly<Record<string, string>>,
@@ -25,7 +31,11 @@ export const registerSingleThing = async (
   const { account, now, newId } = call;
   const evaluated = withTemplate(() => evaluateTemplate(template, parameters));
   const plan = await prepareProvisioning(evaluated, issue, call);
-  const provisioned = await call.write((db) => provision(db, account, plan, { nowMs: now(), newId }));
+  const provisioned = await call.write(async (db) => {
+    const outcome = await provision(db, account, plan, { nowMs: now(), newId });
+    await keepAnswer?.(db, outcome);
+    return outcome;
+  });
   for (const { kind, id } of provisioned.changes) call.changed(kind, id);
   return provisioned;
 };
