@@ -81,6 +81,11 @@ test('another default account is asked for with its own development key', () => 
   assert.ok(startBox({ ...facts, accountId: '123456789012' }).includes('AWS_ACCESS_KEY_ID=123456789012 '));
 });
 
+test('the line for other shells finds a server on another port or in another region', () => {
+  const box = startBox({ ...facts, apiUrl: 'http://127.0.0.1:4567', region: 'ap-northeast-1' });
+  assert.ok(box.includes(' env --api-url http://127.0.0.1:4567 --region ap-northeast-1)"'), box);
+});
+
 test('from another machine only the root key counts, so that is what the box exports, or what it asks for', () => {
   const away = { ...facts, apiUrl: 'http://192.0.2.7:4566' };
   const rootKey = { accessKeyId: 'AKIAEXAMPLE', secretAccessKey: 'a/secret+key' };

@@ -1,5 +1,6 @@
 /** What `fleetgate start` prints when it is ready. No line has a frame at its side: everything in it is there to be copied. */
 import { exportLines } from './env.ts';
+import { defaultUrl } from './server.ts';
 import { printable, shellWord } from './terminal.ts';
 
 export interface StartFacts {
@@ -52,9 +53,15 @@ export const firstCommands = (facts: StartFacts): readonly (readonly string[])[]
 const broken = (parts: readonly string[]): readonly string[] =>
   parts.map((part, index) => `  ${index === 0 ? '' : '  '}${part}${index < parts.length - 1 ? ' \\' : ''}`);
 
+/** What `fleetgate env` in another shell cannot know of a server that is not where and what it is by default. */
+const envFlags = ({ apiUrl, region }: StartFacts): readonly string[] => [
+  ...(apiUrl === defaultUrl ? [] : ['--api-url', shellWord(apiUrl)]),
+  ...(region === 'us-east-1' ? [] : ['--region', region]),
+];
+
 export const startBox = (facts: StartFacts): string => {
   const title = ` Fleetgate ${facts.version} `;
-  const evalLine = `eval "$(${facts.program.map(shellWord).join(' ')} env)"`;
+  const evalLine = `eval "$(${[...facts.program.map(shellWord), 'env', ...envFlags(facts)].join(' ')})"`;
   const rows: readonly (readonly [string, string])[] = [
     ['API', facts.apiUrl],
     ['MQTT over TLS', `${facts.mqttHost}:${facts.mqttPort}`],

@@ -9,7 +9,7 @@ import { join, resolve } from 'node:path';
 import { connect } from 'node:tls';
 import { readFlags } from '../config.ts';
 import { type Command, CommandProblem, type Io } from './io.ts';
-import { answerMsMax, ask, findServer, get, type Server, serverFlags } from './server.ts';
+import { answerMsMax, ask, defaultUrl, findServer, get, type Server, serverFlags } from './server.ts';
 import { printable, shellWord, styleOf } from './terminal.ts';
 
 /** What keeps things from working, and the one thing to do about it. */
@@ -43,7 +43,7 @@ const awsMsMax = 30_000;
 /** Where a call to AWS itself is sent, so that it never leaves this machine: nothing listens on the discard port. */
 const deadProxy = 'http://127.0.0.1:9';
 const useEnvironment = ({ url }: Server): string =>
-  url === 'http://127.0.0.1:4566' ? 'eval "$(fleetgate env)"' : `eval "$(fleetgate env --api-url ${shellWord(url)})"`;
+  url === defaultUrl ? 'eval "$(fleetgate env)"' : `eval "$(fleetgate env --api-url ${shellWord(url)})"`;
 
 const portOf = (url: string): string => new URL(url).port || '80';
 

@@ -4,11 +4,14 @@ import { ConfigProblem, type Environment, type Flag, type ReadFlags } from '../c
 import { CommandProblem, type Io } from './io.ts';
 import { printable } from './terminal.ts';
 
+/** Where `fleetgate start` without flags answers. */
+export const defaultUrl = 'http://127.0.0.1:4566';
+
 export const serverFlags: readonly Flag[] = [
   {
     name: 'api-url',
     value: 'URL',
-    byDefault: 'http://127.0.0.1:4566',
+    byDefault: defaultUrl,
     about: 'the server; else FLEETGATE_API_URL or AWS_ENDPOINT_URL',
   },
   {
@@ -53,7 +56,7 @@ const readUrl = (text: string): string => {
 };
 
 export const findUrl = ({ values }: ReadFlags, env: Environment): string =>
-  readUrl(values.get('api-url') || env['FLEETGATE_API_URL'] || env['AWS_ENDPOINT_URL'] || 'http://127.0.0.1:4566');
+  readUrl(values.get('api-url') || env['FLEETGATE_API_URL'] || env['AWS_ENDPOINT_URL'] || defaultUrl);
 
 /** The account of `--account`, else of `otherwise`. */
 export const readAccount = ({ values }: ReadFlags, otherwise?: string): string | undefined => {
