@@ -9,6 +9,7 @@ import {
   CreatePolicyCommand,
   CreateProvisioningTemplateCommand,
 } from '@aws-sdk/client-iot';
+import type { StartOptions } from '../src/index.ts';
 import {
   claimPolicy,
   connectFleetDevice,
@@ -20,7 +21,7 @@ import {
   topicIn,
 } from './fleet.ts';
 import { makeFolder } from './folder.ts';
-import { type Booted, bash, bootNode } from './harness.ts';
+import { type Booted, bash, bootNode, certificateIdOf, type Identity, put } from './harness.ts';
 import { readJournal } from './journal.ts';
 
 export const accountId = '000000000000';
@@ -54,14 +55,18 @@ export interface Claim extends KeyedCertificate {
 }
 
 /** A node with policies `device` and `claim`, a claim certificate, and functions of the account by their names, as modules. */
-export const openScene = async (t: TestContext, functions: Readonly<Record<string, string>> = {}): Promise<Scene> => {
+export const openScene = async (
+  t: TestContext,
+  functions: Readonly<Record<string, string>> = {},
+  options: StartOptions = {},
+): Promise<Scene> => {
   const folder = await makeFolder(t);
   mkdirSync(join(folder, 'functions', accountId), { recursive: true });
   for (const [name, text] of Object.entries(functions)) {
     writeFileSync(join(folder, 'functions', accountId, `${name}.mjs`), text);
   }
   const dataFolder = join(folder, 'data');
-  const booted = await bootNode(t, { dataFolder, functions: join(folder, 'functions') });
+  const booted = await bootNode(t, { ...options, dataFolder, functions: join(folder, 'functions') });
   const { iot, node } = booted;
   const client = iot();
   await client.send(new CreatePolicyCommand({ policyName: 'device', policyDocument: devicePolicy }));
@@ -117,6 +122,18 @@ export const openScene = async (t: TestContext, functions: Readonly<Record<strin
     },
   };
 };
+
+/** The same as files of the folder, for clients that take them by hand. */
+export const identityOf = async (
+  folder: string,
+  name: string,
+  { certificatePem, privateKey }: KeyedCertificate,
+): Promise<Identity> => ({
+  certFile: await put(folder, `${name}.crt`, certificatePem),
+  keyFile: await put(folder, `${name}.key`, privateKey),
+  certificatePem,
+  certificateId: certificateIdOf(certificatePem),
+});
 
 /** The members of a refusal; the text is for people. */
 export const refused = ({ outcome, members }: FleetReply): unknown[] => {
