@@ -46,7 +46,7 @@ const weak: [what: string, key: string[], options: string[], sentence: RegExp][]
   ['MD5', rsa, ['-md5'], /MD5WITHRSA/],
 ];
 for (const [what, key, options, sentence] of weak) {
-  test(`a weak signing request is refused: ${what} (spec identity 2.1, check 7)`, async (t) => {
+  test(`a weak signing request is refused: ${what} (identity.md check 7; 2.1)`, async (t) => {
     const text = await makeCsr(await makeFolder(t), key, '-subj', '/CN=x', ...options);
     assert.throws(
       () => parseCsr(text),

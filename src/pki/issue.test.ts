@@ -21,7 +21,7 @@ const issuer: Issuer = {
 const issue = deviceIssuance(issuer);
 const nowMs = Date.UTC(2026, 0, 1, 12, 0, 0, 789);
 
-test('an issued certificate has the form of spec identity 2.2, as openssl reads it', async (t) => {
+test('an issued certificate has the form of spec identity 2.2, as openssl reads it (identity.md check 5)', async (t) => {
   const folder = await makeFolder(t);
   const issued = await issue({ publicKeyDer: der(device.publicKey), nowMs });
   await writeFile(join(folder, 'device.pem'), issued.pem);

@@ -162,7 +162,7 @@ describe('functions (spec provisioning.md 7.6)', () => {
       `${place}.Fn::Sub: parameter "S" has neither value nor Default`,
     ],
     [
-      'check 33: Fn::Select beyond the list (D)',
+      'provisioning.md check 33: Fn::Select beyond the list (D)',
       { 'Fn::Select': [2, ['a', 'b']] },
       `${place}.Fn::Select: the index is out of range`,
     ],
@@ -325,7 +325,7 @@ describe('things (spec provisioning.md 7.2, 7.5)', () => {
       ));
   }
 
-  test('check 34: a template without a thing provisions none', () => {
+  test('provisioning.md check 34: a template without a thing provisions none', () => {
     assert.equal('thing' in provision({ Resources: { certificate } }), false);
   });
 });
@@ -386,7 +386,7 @@ describe('just-in-time provisioning (spec provisioning.md 3)', () => {
       assert.equal(provision(template(parameters), { [CommonName]: 'dev1' }, 'JITP').thing?.thingName, 'dev1');
     }
   });
-  test('check 12: a declared attribute that the subject lacks stops it, even if nothing refers to it (D)', () => {
+  test('provisioning.md check 12: a declared attribute that the subject lacks stops it, even if nothing refers to it (D)', () => {
     const work = () => provision(template({ [Country]: text }), { [CommonName]: 'dev1' }, 'JITP');
     assert.equal(refusal(work), `Parameters.${Country}: the certificate's subject has no C`);
   });
@@ -403,18 +403,18 @@ describe('just-in-time provisioning (spec provisioning.md 3)', () => {
       'main',
     );
   });
-  test('SerialNumber is the attribute of the subject (check 15)', () => {
+  test('SerialNumber is the attribute of the subject (provisioning.md check 15)', () => {
     assert.equal(subjectParameters.get('AWS::IoT::Certificate::SerialNumber')?.type, '2.5.4.5');
   });
 });
 
-test('check 30: evaluation takes the parameters as the hook left them', () => {
+test('provisioning.md check 30: evaluation takes the parameters as the hook left them', () => {
   const thing = { Type: 'AWS::IoT::Thing', Properties: { ThingName: { Ref: 'S' } } };
   const template = { Parameters: { S: text }, Resources: { thing, certificate } };
   assert.equal(provision(template, { ...{ S: 'asked' }, ...{ S: 'overridden' } }).thing?.thingName, 'overridden');
 });
 
-test('check 32: a mapped value reaches the device configuration', () => {
+test('provisioning.md check 32: a mapped value reaches the device configuration', () => {
   const template = {
     Parameters: { DeviceLocation: text },
     Mappings: { LocationTable: { Seattle: { LocationUrl: 'https://example.aws' } } },

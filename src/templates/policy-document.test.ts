@@ -48,7 +48,7 @@ const withResource = (Resource: unknown, Version: string | undefined = '2012-10-
 const resourceIn = (document: string): unknown => JSON.parse(document).Statement[0].Resource;
 
 describe('documents (spec provisioning.md 7.4)', () => {
-  test('check 36: as an object and as a string', () => {
+  test('provisioning.md check 36: as an object and as a string', () => {
     const document = withResource(`${topic}/a`);
     assert.equal(documentOf(document), JSON.stringify(document));
     assert.equal(documentOf(JSON.stringify(document)), JSON.stringify(document));
@@ -57,7 +57,7 @@ describe('documents (spec provisioning.md 7.4)', () => {
     const document = ` {"Version": "2012-10-17", "Statement": [{"Resource": {"Ref":"S"}, "x": "\${S}\${iot:ClientId}*"}]} `;
     assert.equal(documentOf(document), document);
   });
-  test('check 37: equal documents are equal texts, whatever the device', () => {
+  test('provisioning.md check 37: equal documents are equal texts, whatever the device', () => {
     const document = withResource(`${topic}/\${iot:Connection.Thing.ThingName}/*`);
     assert.equal(documentOf(document, '1'), documentOf(document, '2'));
   });

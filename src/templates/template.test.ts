@@ -280,7 +280,7 @@ const ofPolicy = 'Resources.policy.Properties';
 
 refuses('policies (spec provisioning.md 7.4)', [
   [
-    'check 38: neither name nor document (O)',
+    'provisioning.md check 38: neither name nor document (O)',
     withPolicy({}),
     'Invalid registration template. Neither policyName nor policyDocument is present in the Template.',
   ],

@@ -115,7 +115,7 @@ test('each setting is changed by itself, with a new customerVersion and a notice
   assert.deepEqual(changes.at(-1), { account: testAccount, kind: 'ca', id: caId });
 });
 
-test('removeAutoRegistration drops the registrationConfig and nothing else (identity check 23)', async (t) => {
+test('removeAutoRegistration drops the registrationConfig and nothing else (identity.md check 23)', async (t) => {
   const { call } = await start(t);
   await insert(call, { autoRegistrationStatus: 'ENABLE', registrationConfig: { templateBody, roleArn } });
   assert.deepEqual((await describe(call)).registrationConfig, { templateBody, roleArn });
@@ -184,7 +184,7 @@ test("a template of one account is none of another's (design 4)", async (t) => {
   await assert.rejects(update({ certificateId: caId, registrationConfig }, other), fails('ResourceNotFoundException'));
 });
 
-test('an ACTIVE CA is not deleted: 406; an INACTIVE one is, with its tags and without its certificates (identity check 22)', async (t) => {
+test('an ACTIVE CA is not deleted: 406; an INACTIVE one is, with its tags and without its certificates (identity.md check 22)', async (t) => {
   const { call, changes } = await start(t);
   await insert(call, { status: 'ACTIVE' });
   const arn = caCertificateArn(call.account, caId);

@@ -54,7 +54,7 @@ const fails = (name: FaultName, message?: RegExp | string, members?: object) => 
 };
 const known = async (call: Call) => (await listCACertificates({}, call)).certificates?.length;
 
-test('one registration code of 64 hex digits per account and region, also when many ask at once (identity check 1)', async (t) => {
+test('one registration code of 64 hex digits per account and region, also when many ask at once (identity.md check 1)', async (t) => {
   const { call, callAs } = await start(t);
   const codes = await Promise.all(Array.from({ length: 8 }, () => getRegistrationCode({}, call)));
   const [{ registrationCode: code = '' } = {}] = codes;
@@ -66,7 +66,7 @@ test('one registration code of 64 hex digits per account and region, also when m
   }
 });
 
-test('a deleted registration code is gone, and the next one is another (identity check 2)', async (t) => {
+test('a deleted registration code is gone, and the next one is another (identity.md check 2)', async (t) => {
   const { call } = await start(t);
   await assert.rejects(deleteRegistrationCode({}, call), fails('ResourceNotFoundException'));
   const { registrationCode } = await getRegistrationCode({}, call);
@@ -144,7 +144,7 @@ test('a version 1 verification certificate, and one with a weak key of its own, 
   assert.equal(await known(call), 1);
 });
 
-test('DEFAULT without a verification certificate, and SNI_ONLY with one: 400 InvalidRequestException (identity check 17)', async (t) => {
+test('DEFAULT without a verification certificate, and SNI_ONLY with one: 400 InvalidRequestException (identity.md check 17)', async (t) => {
   const { call, ca, proof } = await start(t);
   const caCertificate = await ca('a');
   const verificationCertificate = await proof('a', call);
@@ -158,7 +158,7 @@ test('DEFAULT without a verification certificate, and SNI_ONLY with one: 400 Inv
   assert.equal(await known(call), 0);
 });
 
-test('a verification certificate with another common name: RegistrationCodeValidationException (identity check 18)', async (t) => {
+test('a verification certificate with another common name: RegistrationCodeValidationException (identity.md check 18)', async (t) => {
   const { call, callAs, ca, leaf, proof } = await start(t);
   const caCertificate = await ca('a');
   const refused = fails('RegistrationCodeValidationException');
@@ -184,7 +184,7 @@ test('a verification certificate with another common name: RegistrationCodeValid
   assert.equal(await known(call), 0);
 });
 
-test('a verification certificate by another key, another name, expired or no certificate: CertificateValidationException (identity check 19)', async (t) => {
+test('a verification certificate by another key, another name, expired or no certificate: CertificateValidationException (identity.md check 19)', async (t) => {
   const { call, ca, leaf, proof, setAheadMs } = await start(t);
   const caCertificate = await ca('a', { subject: '/CN=Maker' });
   await ca('namesake', { subject: '/CN=Maker' });
@@ -266,7 +266,7 @@ test('a CA that the account has is ResourceAlreadyExistsException in either mode
   await register({ caCertificate, verificationCertificate }, call);
 });
 
-test('DEFAULT in one account of a region, SNI_ONLY in any; each region by itself (identity check 20, 3.3)', async (t) => {
+test('DEFAULT in one account of a region, SNI_ONLY in any; each region by itself (identity.md check 20; 3.3)', async (t) => {
   const { call, callAs, ca, proof } = await start(t);
   const caCertificate = await ca('a');
   const [second, third] = [callAs(otherAccount), callAs({ ...testAccount, accountId: '222222222222' })];
@@ -303,7 +303,7 @@ test('two accounts that register a CA in DEFAULT mode at once: one has it (ident
   assert.equal(Number(await known(call)) + Number(await known(other)), 4);
 });
 
-test('the 11th CA with one subject is LimitExceededException, also at once; other subjects and accounts are free (identity check 21)', async (t) => {
+test('the 11th CA with one subject is LimitExceededException, also at once; other subjects and accounts are free (identity.md check 21)', async (t) => {
   const { call, callAs, ca } = await start(t);
   const first = await ca('a', { subject: '/CN=Maker' });
   const others = await Promise.all(

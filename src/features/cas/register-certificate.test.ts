@@ -57,7 +57,7 @@ const fails = (name: FaultName, message?: RegExp | string, members?: object) => 
 };
 const noCa = fails('CertificateStateException', 'No CA certificate exists for the given certificate');
 
-test('without a registered CA of its issuer: 406 CertificateStateException (identity check 13)', async (t) => {
+test('without a registered CA of its issuer: 406 CertificateStateException (identity.md check 13)', async (t) => {
   const { call, callAs, ca, leaf } = await start(t);
   const pem = await ca('a');
   const certificatePem = await leaf('device', 'a');
@@ -72,7 +72,7 @@ test('without a registered CA of its issuer: 406 CertificateStateException (iden
 });
 
 for (const key of ['rsa', 'P-256', 'P-384', 'P-521'] as const satisfies readonly KeyKind[]) {
-  test(`under an ACTIVE CA in SNI_ONLY mode with a key of kind ${key}: SNI_ONLY, with caCertificateId (identity check 14)`, async (t) => {
+  test(`under an ACTIVE CA in SNI_ONLY mode with a key of kind ${key}: SNI_ONLY, with caCertificateId (identity.md check 14)`, async (t) => {
     const { call, ca, leaf, changes } = await start(t);
     const caCertificateId = await hold(call, await ca('a', { key, subject: '/C=JP/O=Maker/CN=a' }));
     const pss = ['-sigopt', 'rsa_padding_mode:pss', '-sigopt', 'rsa_pss_saltlen:32'];
@@ -108,7 +108,7 @@ test('under a CA in DEFAULT mode: DEFAULT; a version 1 certificate is as good (i
   assert.deepEqual([status, certificateMode], ['ACTIVE', 'DEFAULT']);
 });
 
-test('under an INACTIVE CA: 406, and again 200 when it is ACTIVE; what was registered stays (identity check 15)', async (t) => {
+test('under an INACTIVE CA: 406, and again 200 when it is ACTIVE; what was registered stays (identity.md check 15)', async (t) => {
   const { call, ca, leaf } = await start(t);
   const pem = await ca('a');
   const caId = await hold(call, pem, false);
@@ -126,7 +126,7 @@ test('under an INACTIVE CA: 406, and again 200 when it is ACTIVE; what was regis
   assert.equal((await describe(idOf(first), call)).caCertificateId, caId);
 });
 
-test('two CAs with equal subject and key: 409 CertificateConflictException, unless the CA is given (identity check 16)', async (t) => {
+test('two CAs with equal subject and key: 409 CertificateConflictException, unless the CA is given (identity.md check 16)', async (t) => {
   const { call, ca, leaf } = await start(t);
   const one = await ca('one', { subject: '/CN=Maker' });
   const two = await ca('two', { subject: '/CN=Maker', keyOf: 'one' });

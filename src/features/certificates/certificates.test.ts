@@ -72,7 +72,7 @@ const makeCsr = async (t: TestContext, curve = 'prime256v1'): Promise<string> =>
   return readFile(join(folder, 'request.csr'), 'utf8');
 };
 
-test('CreateKeysAndCertificate: INACTIVE, DEFAULT, version 1, until the end of 2049, and keys that fit (identity checks 3, 4)', async (t) => {
+test('CreateKeysAndCertificate: INACTIVE, DEFAULT, version 1, until the end of 2049, and keys that fit (identity.md check 3, 4)', async (t) => {
   const { call, changes, store } = await start(t);
   const made = await run('CreateKeysAndCertificate', {}, call);
   const certificateId = made.certificateId ?? '';
@@ -119,7 +119,7 @@ test('setAsActive makes it ACTIVE, for keys and for a signing request', async (t
   assert.equal((await describe(csr.certificateId ?? '', call)).status, 'ACTIVE');
 });
 
-test('CreateCertificateFromCsr certifies the key and subject of the request, anew each time (identity check 6)', async (t) => {
+test('CreateCertificateFromCsr certifies the key and subject of the request, anew each time (identity.md check 6)', async (t) => {
   const { call } = await start(t);
   const certificateSigningRequest = await makeCsr(t);
   const one = await run('CreateCertificateFromCsr', { certificateSigningRequest }, call);
@@ -131,7 +131,7 @@ test('CreateCertificateFromCsr certifies the key and subject of the request, ane
   assert(b && a?.publicKey.equals(b.publicKey));
 });
 
-test('a bad or weak signing request is InvalidRequestException (identity 2.3, check 7)', async (t) => {
+test('a bad or weak signing request is InvalidRequestException (identity.md check 7; 2.3)', async (t) => {
   const { call } = await start(t);
   for (const certificateSigningRequest of ['hello', version1Pem, await makeCsr(t, 'secp256k1')]) {
     await assert.rejects(
@@ -150,7 +150,7 @@ test('too many who wait for keys is ThrottlingException; another failure of the 
   await assert.rejects(attempt(new Error('no entropy')), /no entropy/);
 });
 
-test('a version 1 certificate is registered without its CA: INACTIVE and SNI_ONLY (identity checks 8, 9, 10)', async (t) => {
+test('a version 1 certificate is registered without its CA: INACTIVE and SNI_ONLY (identity.md check 8, 9, 10)', async (t) => {
   const { call, callAs, changes } = await start(t);
   const answer = await register(call);
   assert.deepEqual(answer, { certificateArn: arnOf(version1Id), certificateId: version1Id });
@@ -183,7 +183,7 @@ const initial: [status: string | undefined, outcome: CertificateStatus | FaultNa
   ['REGISTER_INACTIVE', 'CertificateStateException'],
 ];
 for (const [status, outcome] of initial) {
-  test(`registered without CA with status ${status}: ${outcome} (identity 2.3, check 11)`, async (t) => {
+  test(`registered without CA with status ${status}: ${outcome} (identity.md check 11; 2.3)`, async (t) => {
     const { call } = await start(t);
     // a value that the type does not know cannot come through the API's own checks; the enum's values can
     const registered = register(call, status === undefined ? {} : { status: status as CertificateStatus });
@@ -197,7 +197,7 @@ for (const [status, outcome] of initial) {
   });
 }
 
-test('what is no certificate, or outside its validity, is CertificateValidationException (identity check 12)', async (t) => {
+test('what is no certificate, or outside its validity, is CertificateValidationException (identity.md check 12)', async (t) => {
   const { call, advance } = await start(t);
   const invalid = (sentence: RegExp) => faults('CertificateValidationException', sentence);
   await assert.rejects(register(call, { certificatePem: 'hello' }), invalid(/no readable PEM block/));
@@ -232,7 +232,7 @@ const insertWith = (test: TestCall, status: CertificateStatus) =>
 for (const [from, outcomes] of transitions) {
   for (const [index, to] of (['ACTIVE', 'INACTIVE', 'REVOKED'] as const).entries()) {
     const outcome = outcomes[index];
-    test(`UpdateCertificate ${from} -> ${to}: ${outcome} (identity 2.4, check 28)`, async (t) => {
+    test(`UpdateCertificate ${from} -> ${to}: ${outcome} (identity.md check 28; 2.4)`, async (t) => {
       const context = await start(t);
       const { call, changes, advance } = context;
       await insertWith(context, from);
@@ -250,7 +250,7 @@ for (const [from, outcomes] of transitions) {
   }
 }
 
-test('no one may set a pending or the deprecated status, whatever the certificate (identity 2.4, check 27)', async (t) => {
+test('no one may set a pending or the deprecated status, whatever the certificate (identity.md check 27; 2.4)', async (t) => {
   const context = await start(t);
   await insertWith(context, 'ACTIVE');
   for (const newStatus of ['PENDING_TRANSFER', 'PENDING_ACTIVATION', 'REGISTER_INACTIVE'] as const) {
@@ -310,7 +310,7 @@ const deletions: [status: CertificateStatus, held: Holder[], force: boolean, out
 for (const [status, holders, forceDelete, outcome] of deletions) {
   const holding = holders.map(({ kind }) => kind).join(' and ') || 'nothing';
   const result = outcome === 'gone' ? outcome : outcome[0];
-  test(`DeleteCertificate ${status}, held by ${holding}${forceDelete ? ', by force' : ''}: ${result} (identity 2.5)`, async (t) => {
+  test(`DeleteCertificate ${status}, held by ${holding}${forceDelete ? ', by force' : ''}: ${result} (identity.md check 24; 2.5)`, async (t) => {
     const context = await start(t);
     const { call, held, changes } = context;
     await insertWith(context, status);
@@ -339,7 +339,7 @@ test('after deletion the same certificate can be registered again, as a new gene
   assert.notEqual((await describe(version1Id, call)).generationId, before.generationId);
 });
 
-test('ListCertificates: newest first, 25 a page, opaque markers of standard base64 (identity 1.2, check 39)', async (t) => {
+test('ListCertificates: newest first, 25 a page, opaque markers of standard base64 (identity.md check 39; 1.2)', async (t) => {
   const { call, callAs, store, advance } = await start(t);
   const ids: string[] = [];
   const insertNext = () => {

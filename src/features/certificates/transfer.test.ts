@@ -71,7 +71,7 @@ const fails = (name: FaultName, message?: RegExp) => (error: unknown) => {
 };
 const at = (minutes: number): Date => new Date(testStartMs + minutes * 60_000);
 
-test('a transfer: the target sees it PENDING_TRANSFER, and owns it after accepting (identity check 29)', async (t) => {
+test('a transfer: the target sees it PENDING_TRANSFER, and owns it after accepting (identity.md check 29)', async (t) => {
   const { source, target: owner, advance, changes } = await start(t);
   const before = await describe(source);
   assert.deepEqual(await send(source, { transferMessage: 'for you' }), {
@@ -169,7 +169,7 @@ const enders = {
 type Ender = keyof typeof enders;
 const ends = Object.keys(enders) as Ender[];
 
-test('after an accepted or rejected transfer every end of it is TransferAlreadyCompletedException (identity check 30)', async (t) => {
+test('after an accepted or rejected transfer every end of it is TransferAlreadyCompletedException (identity.md check 30)', async (t) => {
   for (const first of ['accept', 'reject'] as const) {
     const { source, target: owner } = await start(t);
     await send(source);
@@ -228,7 +228,7 @@ test('nor to its own account, nor twice, nor to an account that has it: nothing 
   await assert.rejects(again, fails('CertificateStateException', /PENDING_TRANSFER/));
 });
 
-test('what is attached must be detached first: TransferConflictException (identity check 31)', async (t) => {
+test('what is attached must be detached first: TransferConflictException (identity.md check 31)', async (t) => {
   const { source } = await start(t);
   const principal = certificateArn(testAccount, certificateId);
   await createPolicy({ policyName: 'p', policyDocument }, source);

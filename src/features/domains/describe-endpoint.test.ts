@@ -66,7 +66,7 @@ const types: [asked: string | undefined, type: EndpointType][] = [
   ['iot:Jobs', 'iot:Jobs'],
 ];
 for (const [asked, type] of types) {
-  test(`endpoint type ${asked ?? 'absent'} is ${type} (identity 7, acceptance 40)`, async (t) => {
+  test(`endpoint type ${asked ?? 'absent'} is ${type} (identity.md check 40; 7)`, async (t) => {
     const describe = await bootDomains(t, 'fleet.example');
     assert.equal(await describe(asked, overLoopback), nameOf(testAccount, type, 'fleet.example'));
   });

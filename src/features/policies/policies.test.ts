@@ -103,7 +103,7 @@ test('a malformed document is refused with the place of the mistake, by both cre
   await rejectsWith(version, 'MalformedPolicyException');
 });
 
-test('white space does not count towards the 2048 characters of a document (policy checks 29 and 30)', async (t) => {
+test('white space does not count towards the 2048 characters of a document (identity.md check 35; policy checks 29 and 30)', async (t) => {
   const { call } = await makePolicies(t);
   const documentOf = (characters: number, blanks: number): string => {
     const frame = allowAll.replace('"Statement"', '"Id":"","Statement"');
@@ -129,7 +129,7 @@ test('a policy has the tags that it was created with, and takes them along when 
   assert.deepEqual(await tagsOf(), []);
 });
 
-test('five versions at most; the id of a deleted one is never given again (identity check 34, policy 1)', async (t) => {
+test('five versions at most; the id of a deleted one is never given again (identity.md check 34; policy 1)', async (t) => {
   const { call } = await makePolicies(t);
   await createPolicy({ policyName: 'p', policyDocument: allowAll }, call);
   const add = () => createPolicyVersion({ policyName: 'p', policyDocument: allowAll }, call);
@@ -273,7 +273,7 @@ test('attaching twice is a success and tells nobody a second time (policy 1)', a
   assert.deepEqual(changes, [{ account: testAccount, kind: 'principal', id: 'a'.repeat(64) }]);
 });
 
-test('ten policies fit on a certificate; an eleventh is refused, one of the ten again is not (identity check 33)', async (t) => {
+test('ten policies fit on a certificate; an eleventh is refused, one of the ten again is not (identity.md check 33)', async (t) => {
   const { call } = await makePolicies(t);
   const target = await register(call, 'a');
   for (let index = 0; index <= 10; index++) {
@@ -306,7 +306,7 @@ const targets: [target: string, attach: FaultName, rule: string][] = [
   ['nonsense', 'InvalidRequestException', 'no ARN'],
 ];
 for (const [target, fault, rule] of targets) {
-  test(`a target without policies: ${rule} (identity 4.1)`, async (t) => {
+  test(`a target without policies: ${rule} (identity.md check 32; 4.1)`, async (t) => {
     const { call, callAs } = await makePolicies(t);
     for (const account of [testAccount, otherAccount, otherRegion]) {
       await register(callAs(account), 'a');
@@ -322,7 +322,7 @@ for (const [target, fault, rule] of targets) {
     ]) {
       await rejectsWith(operation(named, call), fault);
     }
-    // DetachPolicy declares no ResourceNotFoundException; Terraform looks for these words (identity check 32)
+    // DetachPolicy declares no ResourceNotFoundException; Terraform looks for these words
     await rejectsWith(detachPolicy(named, call), 'InvalidRequestException', /Invalid Target/);
     for (const account of [testAccount, otherAccount, otherRegion]) {
       assert.deepEqual(await listTargetsForPolicy({ policyName: 'p' }, callAs(account)), { targets: [] });
@@ -330,7 +330,7 @@ for (const [target, fault, rule] of targets) {
   });
 }
 
-test('DetachPolicy of what is not attached, or not a policy, succeeds; the older form tells (identity 4.1)', async (t) => {
+test('DetachPolicy of what is not attached, or not a policy, succeeds; the older form tells (identity.md check 32; 4.1)', async (t) => {
   const { call, changes } = await makePolicies(t);
   const target = await register(call, 'a');
   await createPolicy({ policyName: 'p', policyDocument: allowAll }, call);
@@ -378,7 +378,7 @@ test('the listings of attachments page by the time of attaching (identity 1.2)',
   assert.deepEqual(oldest.principals, [arns[0]]);
 });
 
-test('a certificate with policies is deleted only by force, which detaches them (identity check 26)', async (t) => {
+test('a certificate with policies is deleted only by force, which detaches them (identity.md check 26)', async (t) => {
   const { call } = await makePolicies(t);
   const target = await register(call, 'a');
   await createPolicy({ policyName: 'p', policyDocument: allowAll }, call);

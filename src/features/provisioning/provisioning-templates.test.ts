@@ -107,7 +107,11 @@ const refused: [what: string, input: object, message: RegExp][] = [
   ['a role that is none', { provisioningRoleArn: 'arn:aws:iam::000000000000:user/anna' }, /not the ARN of an IAM role/],
   ['a role without a name', { provisioningRoleArn: 'arn:aws:iam::000000000000:role/ ' }, /does not name an IAM role/],
   ['a text for a role', { provisioningRoleArn: 'x'.repeat(20) }, /not the ARN of an IAM role/],
-  ['check 46: a hook with type JITP', { type: 'JITP', preProvisioningHook: hook }, /JITP cannot have a preProv/],
+  [
+    'provisioning.md check 46: a hook with type JITP',
+    { type: 'JITP', preProvisioningHook: hook },
+    /JITP cannot have a preProv/,
+  ],
   [
     'a hook that is no function',
     { preProvisioningHook: { targetArn: provisioningRoleArn } },
@@ -133,7 +137,7 @@ const refused: [what: string, input: object, message: RegExp][] = [
     /Fn::X/,
   ],
   [
-    'check 38: a policy with neither property',
+    'provisioning.md check 38: a policy with neither property',
     { templateBody: bodyOf({ p: { Type: 'AWS::IoT::Policy', Properties: {} } }) },
     /^Invalid registration template\. Neither policyName nor policyDocument is present in the Template\.$/,
   ],
@@ -152,7 +156,7 @@ for (const [what, input, message] of refused) {
   });
 }
 
-test('check 40: five versions, then VersionsLimitExceededException; ids are never given twice', async (t) => {
+test('provisioning.md check 40: five versions, then VersionsLimitExceededException; ids are never given twice', async (t) => {
   const { call, advance } = await start(t);
   await create(call, 'a');
   const add = (setAsDefault = false) =>
@@ -248,7 +252,7 @@ test('UpdateProvisioningTemplate changes what is given, and nothing else (API re
   await rejectsWith(updateProvisioningTemplate({ templateName: 'b' }, call), 'ResourceNotFoundException');
 });
 
-test('checks 41, 42: a template goes with all its versions and tags, a default version does not go alone', async (t) => {
+test('provisioning.md check 41, 42: a template goes with all its versions and tags, a default version does not go alone', async (t) => {
   const { call } = await start(t);
   const templateName = 'a';
   const { templateArn = '' } = await create(call, templateName, { tags: [{ Key: 'team', Value: 'blue' }] });

@@ -86,7 +86,7 @@ const remains = async (call: Call) => ({
   thingsOf: (await listPrincipalThings({ principal }, call)).things,
 });
 
-test('check 43: a CSR becomes a certificate; the answer has it and an ARN for each logical name (API reference)', async (t) => {
+test('provisioning.md check 43: a CSR becomes a certificate; the answer has it and an ARN for each logical name (API reference)', async (t) => {
   const { call, changes } = await start(t);
   const folder = await makeFolder(t);
   const key = 'req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out a.csr -subj /CN=lamp';
@@ -139,7 +139,7 @@ test('a CSR that cannot be answered, or is not one, is InvalidRequestException a
   assert.deepEqual((await listThings({}, call)).things, []);
 });
 
-test('check 37: the name of a policy document is its SHA-1 in upper-case hex, and devices with the same document share the policy', async (t) => {
+test('provisioning.md check 37: the name of a policy document is its SHA-1 in upper-case hex, and devices with the same document share the policy', async (t) => {
   const { call } = await start(t);
   await register(call);
   const policyName = documentPolicyName(document);
@@ -165,7 +165,7 @@ test('check 37: the name of a policy document is its SHA-1 in upper-case hex, an
   assert.equal(documentPolicyName('abc'), 'A9993E364706816ABA3E25717850C26C9CD0D89D', 'FIPS 180-4, the example');
 });
 
-test('check 36: a PolicyDocument is accepted as an object and as a string', async (t) => {
+test('provisioning.md check 36: a PolicyDocument is accepted as an object and as a string', async (t) => {
   const { call } = await start(t);
   await register(call);
   const asObject = { Type: 'AWS::IoT::Policy', Properties: { PolicyDocument: JSON.parse(document) } };
@@ -173,7 +173,7 @@ test('check 36: a PolicyDocument is accepted as an object and as a string', asyn
   assert.deepEqual((await remains(call)).policies, [documentPolicyName(document)]);
 });
 
-test('check 35: an existing thing is merged, the certificate attached beside the one it has, the version raised', async (t) => {
+test('provisioning.md check 35: an existing thing is merged, the certificate attached beside the one it has, the version raised', async (t) => {
   const { call, changes } = await start(t);
   await register(call, 'PENDING_ACTIVATION');
   await createThing({ thingName: 'lamp', attributePayload: { attributes: { a: '1', b: '2' } } }, call);
@@ -303,7 +303,7 @@ const bad: [what: string, input: { templateBody: string; parameters?: Record<str
   ['a parameter without a value', { templateBody: templateOf({ thing }) }, /Name/],
   ['a name that no thing can have', { templateBody: templateOf({ thing }), parameters: { Name: 'a/b' } }, /ThingName/],
   [
-    'check 38: a policy without a property',
+    'provisioning.md check 38: a policy without a property',
     { templateBody: templateOf({ certificate, p: { ...policy, Properties: {} } }) },
     /^Invalid registration template\. Neither/,
   ],

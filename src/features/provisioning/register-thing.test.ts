@@ -162,7 +162,7 @@ test('the template of seed 001: thing, ACTIVE certificate, policy, attachments; 
   assert.equal((await listThingPrincipals({ thingName: 'thing_1' }, call)).principals?.length, 2);
 });
 
-test('checks 32, 34: deviceConfiguration holds what functions make; without a thing there is no thingName', async (t) => {
+test('provisioning.md check 32, 34: deviceConfiguration holds what functions make; without a thing there is no thingName', async (t) => {
   const { call } = await start(t);
   const { thing: _thing, ...Resources } = seedBody.Resources;
   const DeviceConfiguration = { url: { 'Fn::FindInMap': ['Places', { Ref: 'Place' }, 'url'] } };
@@ -174,7 +174,7 @@ test('checks 32, 34: deviceConfiguration holds what functions make; without a th
   assert.equal('thingName' in answer, false);
 });
 
-test('checks 26, 27: an unknown, disabled or JITP template is refused before the token is looked at, another account has none', async (t) => {
+test('provisioning.md check 26, 27: an unknown, disabled or JITP template is refused before the token is looked at, another account has none', async (t) => {
   const { call, callAs } = await start(t);
   await createTemplate(call, { enabled: false });
   await createTemplate(
@@ -229,7 +229,7 @@ const faulty: [what: string, body: object, code: ProvisioningErrorCode, message:
     /Other/,
   ],
   [
-    'check 33: Fn::Select out of range',
+    'provisioning.md check 33: Fn::Select out of range',
     { ...seedBody, DeviceConfiguration: { a: { 'Fn::Select': [1, ['x']] } } },
     'InvalidParameters',
     /DeviceConfiguration\.a/,
@@ -262,7 +262,7 @@ for (const [what, body, code, message] of faulty) {
     await untouched(call);
   });
 }
-test('check 35: a thing that the template must not change is rejected 409', async (t) => {
+test('provisioning.md check 35: a thing that the template must not change is rejected 409', async (t) => {
   const { call } = await start(t);
   const { thing } = seedBody.Resources;
   await createTemplate(
@@ -294,7 +294,7 @@ test('a certificate that was revoked, transferred or deleted meanwhile is not pr
   await untouched(call);
 });
 
-test('checks 30, 31: the hook hears of the request alone, and its overrides win, but for the certificate (spec provisioning.md 6)', async (t) => {
+test('provisioning.md check 30, 31: the hook hears of the request alone, and its overrides win, but for the certificate (spec provisioning.md 6)', async (t) => {
   const { call } = await start(t);
   await createTemplate(call, { preProvisioningHook: { targetArn } });
   const heard: unknown[] = [];
@@ -341,7 +341,7 @@ const answers: [what: string, answer: unknown, overrides: object | RegExp][] = [
   ['true', { allowProvisioning: true }, {}],
   ['the quoted form of the guide', { allowProvisioning: 'true' }, {}],
   ['null for no overrides', { allowProvisioning: true, parameterOverrides: null }, {}],
-  ['check 28: false', { allowProvisioning: false }, /answered allowProvisioning false/],
+  ['provisioning.md check 28: false', { allowProvisioning: false }, /answered allowProvisioning false/],
   ['"True"', { allowProvisioning: 'True' }, /no allowProvisioning/],
   ['1', { allowProvisioning: 1 }, /no allowProvisioning/],
   ['nothing about it', {}, /no allowProvisioning/],
@@ -371,7 +371,7 @@ for (const [what, answer, expected] of answers) {
   });
 }
 
-test('checks 28, 29: a hook that refuses, fails or is late: rejected 403, the cause for the operator alone, nothing remains', async (t) => {
+test('provisioning.md check 28, 29: a hook that refuses, fails or is late: rejected 403, the cause for the operator alone, nothing remains', async (t) => {
   const { call } = await start(t);
   await createTemplate(call, { preProvisioningHook: { targetArn } });
   const order: string[] = [];

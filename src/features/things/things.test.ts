@@ -167,7 +167,7 @@ test('UpdateThing refuses to set and remove the type at once, and a thing that i
   await rejectsWith(updateThing({ thingName: 'a' }, call), 'ResourceNotFoundException');
 });
 
-test('DeleteThing of an unknown thing is a success and tells nobody (identity check 37)', async (t) => {
+test('DeleteThing of an unknown thing is a success and tells nobody (identity.md check 37)', async (t) => {
   const { call, changes } = await makeThings(t);
   assert.deepEqual(await deleteThing({ thingName: 'never' }, call), {});
   assert.deepEqual(changes, []);
@@ -250,7 +250,7 @@ const exclusiveRules: [before: Attach, then: Attach, refused: boolean, rule: str
     ['a', 'EXCLUSIVE_THING'],
     ['b', 'NON_EXCLUSIVE_THING'],
     true,
-    'an exclusive principal takes no second thing (check 38)',
+    'an exclusive principal takes no second thing (identity.md check 38)',
   ],
   [['a', 'EXCLUSIVE_THING'], ['b', 'EXCLUSIVE_THING'], true, 'nor a second exclusive one'],
   [['a', 'EXCLUSIVE_THING'], ['a', 'NON_EXCLUSIVE_THING'], true, 'the type of a pair is not changed by attaching'],
@@ -362,7 +362,7 @@ test('the second listings filter by type, and all four page by their key (identi
   assert.deepEqual(rest, { principals: [two] });
 });
 
-test('a certificate with a thing cannot be deleted, not even by force (identity check 25)', async (t) => {
+test('a certificate with a thing cannot be deleted, not even by force (identity.md check 25)', async (t) => {
   const { call } = await makeThings(t);
   const principal = await register(call, 'a');
   await createThing({ thingName: 'a' }, call);
