@@ -119,6 +119,16 @@ export const parseJson = (body: Uint8Array): unknown => {
   }
 };
 
+declare global {
+  interface JSON {
+    /** A value that `stringify` writes as this text. Source: ECMAScript, JSON.rawJSON; Node has it since 22, TypeScript's library not yet. */
+    rawJSON(text: string): object;
+  }
+}
+
+/** Seconds since the epoch; whole ones as `1655249071.0`, which clients that print numbers as they come show. Source: spec identity 1. */
+const writeSeconds = (ms: number): unknown => (ms % 1000 === 0 ? JSON.rawJSON(`${ms / 1000}.0`) : ms / 1000);
+
 const writeValue = (shape: Shape, value: unknown): unknown => {
   switch (shape.kind) {
     case 'structure':
@@ -135,7 +145,7 @@ const writeValue = (shape: Shape, value: unknown): unknown => {
       );
     case 'timestamp':
       assert(value instanceof Date, 'a Date');
-      return value.getTime() / 1000;
+      return writeSeconds(value.getTime());
     case 'blob':
       assert(value instanceof Uint8Array, 'bytes');
       return Buffer.from(value).toString('base64');
