@@ -290,13 +290,13 @@ export const forgetBeyond = async (db: Db, account: AccountRegion, kept: KeptMax
   }
 };
 
-/** Forgets finished tasks of all accounts that were made before. */
-export const forgetMadeBefore = async (db: Db, beforeMs: number): Promise<void> => {
+/** Forgets tasks of all accounts that came to their end before. */
+export const forgetEndedBefore = async (db: Db, beforeMs: number): Promise<void> => {
   await db
     .updateTable('bulk_tasks')
     .set({ status: forgotten })
     .where('status', 'in', finishedStatuses)
-    .where('created_at_ms', '<', beforeMs)
+    .where('modified_at_ms', '<', beforeMs)
     .execute();
 };
 
@@ -308,7 +308,7 @@ export const hasRefuse = async (db: Db, beforeMs: number): Promise<boolean> => {
     .where(({ eb, and, or }) =>
       or([
         eb('status', '=', forgotten),
-        and([eb('status', 'in', finishedStatuses), eb('created_at_ms', '<', beforeMs)]),
+        and([eb('status', 'in', finishedStatuses), eb('modified_at_ms', '<', beforeMs)]),
       ]),
     )
     .limit(1)

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { appendFile, mkdir, rename, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -90,6 +91,53 @@ test('a link is followed within the folder of its account, and nowhere else', as
   const third = { accountId: '222222222222', region: 'us-east-1' };
   await assert.rejects(open('theirs.json', 'fleet', third), refused(/link that leaves/));
 });
+
+const onLinux = { skip: process.platform !== 'linux' && 'where an opened file stands is asked of Linux' };
+test(
+  'a folder that becomes a link, and a folder again, while a file is opened leads nowhere else',
+  onLinux,
+  async (t) => {
+    const { open, own, base } = await bed(t);
+    const away = join(base, 'away');
+    await mkdir(away);
+    await writeFile(join(away, 'lamps.json'), 'secret');
+    const [real, link, place] = [join(own, 'real'), join(own, 'link'), join(own, 'fleet', 'may')];
+    await symlink(away, link);
+    // another program, which does nothing else
+    const swap = `
+    const { renameSync } = require('node:fs');
+    const [place, real, link] = process.argv.slice(1);
+    process.stdout.write('ready');
+    for (;;) {
+      renameSync(place, real);
+      renameSync(link, place);
+      renameSync(place, link);
+      renameSync(real, place);
+    }`;
+    const swapper = spawn(process.execPath, ['-e', swap, place, real, link], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const ended = once(swapper, 'close');
+    t.after(() => swapper.kill('SIGKILL'));
+    await once(swapper.stdout, 'data');
+    const outcomes = { own: 0, refused: 0 };
+    const until = performance.now() + 500;
+    while (performance.now() < until || outcomes.own === 0 || outcomes.refused === 0) {
+      try {
+        const file = await open('may/lamps.json');
+        const text = Buffer.from(await file.readAt(0)).toString();
+        await file.close();
+        assert.equal(text, 'own');
+        outcomes.own += 1;
+      } catch (error) {
+        assert(error instanceof InputProblem, String(error));
+        outcomes.refused += 1;
+      }
+      assert.ok(performance.now() < until + 10_000, JSON.stringify(outcomes));
+    }
+    t.diagnostic(JSON.stringify(outcomes));
+    swapper.kill('SIGKILL');
+    await ended;
+  },
+);
 
 test('what is no file is refused without waiting: a folder, a pipe, a device behind a link, nothing', async (t) => {
   const { open, own } = await bed(t);

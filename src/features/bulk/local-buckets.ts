@@ -37,7 +37,7 @@ const locate = async (folder: string, place: InputPlace): Promise<string> => {
 
 /**
  * Whether what was opened is what stands at `path`, though a folder on the way may have become a link in between. Linux tells where an opened file stands;
- * elsewhere it is compared with what is found there now.
+ * elsewhere it is compared with what is found there now, which misses a link that comes and goes fast enough.
  */
 const isAt = async (handle: FileHandle, path: string): Promise<boolean> => {
   if (process.platform === 'linux') return (await readlink(`/proc/self/fd/${handle.fd}`)) === path;

@@ -102,8 +102,9 @@ const doLines = async (work: TaskWork, task: OwnedTask, file: InputFile): Promis
   };
   for await (const line of readLines(file.readAt, { offset: at.position, lineNumber: at.lineNumber })) {
     // so that no task reads the same blank lines in every slice of its time
-    if (blank && (work.pauses() || blank.end - at.position >= windowBytes)) await passBlank(blank);
-    if (work.pauses()) return 'paused';
+    const pauses = work.pauses();
+    if (blank && (pauses || blank.end - at.position >= windowBytes)) await passBlank(blank);
+    if (pauses) return 'paused';
     if (now() > task.createdAtMs + taskLifetimeMs) throw new TaskFailure('The task has not ended within 30 days.');
     if (at.reportBytes > (work.reportBytesMax ?? reportBytesMax)) {
       throw new TaskFailure(

@@ -13,7 +13,7 @@ import {
   deleteTaskRow,
   findForgotten,
   findTask,
-  forgetMadeBefore,
+  forgetEndedBefore,
   hasRefuse,
   listRunningTasks,
   noteServed,
@@ -184,11 +184,11 @@ export const createBulkRunner = ({ store, sliceMs = sliceMsDefault, ...services 
   };
 };
 
-/** Clears away finished tasks that are older than what AWS keeps, and forgotten ones, one part of a report in a unit. */
+/** Clears away tasks that ended long ago, and forgotten ones, one part of a report in a unit. */
 const sweep = async (store: Pick<Store, 'db' | 'write'>, nowMs: number, pauses: () => boolean): Promise<void> => {
   const beforeMs = nowMs - taskLifetimeMs;
   if (!(await hasRefuse(store.db, beforeMs))) return;
-  await store.write((db) => forgetMadeBefore(db, beforeMs));
+  await store.write((db) => forgetEndedBefore(db, beforeMs));
   const sweepSome = async (db: Db): Promise<boolean> => {
     const task = await findForgotten(db);
     if (!task) return false;

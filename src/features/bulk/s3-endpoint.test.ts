@@ -150,6 +150,42 @@ test('an endpoint without Range serves what fits into one window, and nothing mo
   await assert.rejects(elsewhere.open(), fails(/takes no Range/));
 });
 
+test('an endpoint that has no bytes where there are some is not believed', async (t) => {
+  const { open } = await bed(t, (_, response) => response.writeHead(416, { 'content-range': 'bytes */9' }).end());
+  await assert.rejects(open(), fails(/takes no Range/));
+  const none = await bed(t, (_, response) => response.writeHead(416).end());
+  await assert.rejects(none.open(), fails(/takes no Range/));
+});
+
+test('a compressed object is refused, as nobody knows how long it would become', async (t) => {
+  for (const encoding of ['gzip', 'br', 'zstd', 'identity, gzip']) {
+    const { asked, open } = await bed(t, (_, response) =>
+      response.writeHead(200, { 'content-length': 3, 'content-encoding': encoding }).end('abc'),
+    );
+    await assert.rejects(open(), fails(/is compressed/));
+    assert.equal(asked[0]?.headers['accept-encoding'], 'identity');
+  }
+});
+
+test('a read under way ends when the node does, and none is begun after it', async (t) => {
+  const { asked, input, open } = await bed(t, () => input.close());
+  await assert.rejects(open(), fails(/broke off/, true));
+  await assert.rejects(open(), fails(/stopping/, true));
+  assert.equal(asked.length, 1);
+});
+
+test('headers without end are not kept', async (t) => {
+  const { open } = await bed(t, ({ socket }) => {
+    socket.on('error', () => undefined);
+    const write = () => {
+      if (!socket.destroyed) socket.write(`x-more: ${'y'.repeat(1000)}\r\n`, () => setImmediate(write));
+    };
+    socket.write('HTTP/1.1 200 OK\r\n');
+    write();
+  });
+  await assert.rejects(open(), fails(/no HTTP/, true));
+});
+
 test('an object that is another by now is not read on', async (t) => {
   let etag = '"v1"';
   const object = Buffer.alloc(windowBytes + 1);
