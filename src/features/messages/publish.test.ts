@@ -95,6 +95,12 @@ const refusals: [input: Input, fault: FaultName, message: RegExp, rule: string][
   [{ topic: '$aws/events/a' }, 'ForbiddenException', /only the service/, 'a topic that the service alone publishes on'],
   [{ topic: '$aws/things/t/shadow/update', retain: true }, 'InvalidRequestException', /retain/, 'RETAIN there (28)'],
   [{ topic: '$aws/things/t/shadow/update' }, 'NotImplementedException', /shadows/, 'a feature that is to come'],
+  [
+    { topic: '$aws/certificates/create/json' },
+    'InvalidRequestException',
+    /no connection to reply to/,
+    'a reply may hold a private key (provisioning.md 4.1)',
+  ],
   [{ topic: 'a', messageExpiry: -1 }, 'InvalidRequestException', /negative/, 'a negative expiry'],
   [{ topic: 'a', responseTopic: '' }, 'InvalidRequestException', /responseTopic/, 'an empty response topic'],
   [{ topic: 'a', responseTopic: 'a/+' }, 'InvalidRequestException', /responseTopic/, '[MQTT-3.3.2-14]'],

@@ -73,12 +73,18 @@ const throttledSentences = {
   tooSoon: 'The topic was given a retained message less than a second ago',
 } as const;
 
+/** Features that answer requests, on the connection that asked. Source: spec provisioning.md 4.1. */
+const answeredOverMqtt: ReadonlySet<string> = new Set(['fleet provisioning']);
+
 const deliver = async (call: Call, message: CalledMessage): Promise<void> => {
   const topicUse = useOfTopic(message.topic);
   switch (topicUse.use) {
     case 'service':
       throw new Refusal('ForbiddenException', 'only the service publishes on this topic', 'AUTHORIZATION_FAILURE');
     case 'request': {
+      if (answeredOverMqtt.has(topicUse.feature)) {
+        throw invalid('A request on this topic is made over MQTT: over HTTPS there is no connection to reply to');
+      }
       const sentence = `Not available in this version: ${topicUse.feature}`;
       throw new Refusal('NotImplementedException', sentence, 'NOT_AVAILABLE');
     }
