@@ -6,11 +6,12 @@ import { addressReached, hostsLines } from './features/domains/hosts.ts';
 import { answerJournal } from './journal/endpoint.ts';
 import type { Journal } from './journal/journal.ts';
 import { type Health, healthAnswers } from './metrics/health.ts';
+import type { OwnCa } from './pki/own-ca.ts';
 
 export interface ExtrasOptions {
   readonly journal: Journal;
   readonly accounts: Pick<Accounts, 'list'>;
-  readonly rootPem: string;
+  readonly roots: Pick<OwnCa, 'rootPem' | 'rootPems'>;
   readonly domain: string;
   readonly health: Health;
   /** Where cures tell the reader to fetch things from. */
@@ -22,8 +23,21 @@ export interface ExtrasOptions {
   readonly answerReport: (query: ReadonlyMap<string, string>) => Promise<ReportAnswer>;
 }
 
-/** The root certificate under our own name and under the names that AWS's articles fetch it by. */
-export const rootPaths = ['/root-ca.pem', '/AmazonRootCA1.pem', '/repository/AmazonRootCA1.pem'] as const;
+/**
+ * The root certificates: both in one file under our own name, and each alone under the names by which AWS's articles fetch theirs (CA 1 is
+ * RSA, CA 3 is EC). Source: guide, "Server authentication".
+ */
+export const rootExtras = ({ rootPem, rootPems }: ExtrasOptions['roots']): readonly Extra[] =>
+  [
+    ['/root-ca.pem', rootPem],
+    ['/AmazonRootCA1.pem', rootPems.rsa],
+    ['/repository/AmazonRootCA1.pem', rootPems.rsa],
+    ['/AmazonRootCA3.pem', rootPems.ec],
+    ['/repository/AmazonRootCA3.pem', rootPems.ec],
+  ].map(([path = '', body = '']): Extra => {
+    const answer: ExtraAnswer = { status: 200, contentType: 'application/x-pem-file', body };
+    return { method: 'GET', path, signed: false, handle: () => answer };
+  });
 
 const json = (value: unknown, status = 200): ExtraAnswer => ({
   status,
@@ -36,11 +50,10 @@ const isDevelopment = ({ arrival, forwarded, caller }: ExtraRequest): boolean =>
   arrival.loopback && !forwarded && /^(test|[0-9]{12})$/.test(caller?.accessKeyId ?? '');
 
 export const extras = (options: ExtrasOptions): readonly Extra[] => {
-  const { journal, accounts, rootPem, domain, health, apiUrl, version, mqttPort, httpsPorts, answerReport } = options;
+  const { journal, accounts, roots, domain, health, apiUrl, version, mqttPort, httpsPorts, answerReport } = options;
   const ready = (): boolean => health.causes().length === 0;
-  const root: ExtraAnswer = { status: 200, contentType: 'application/x-pem-file', body: rootPem };
   return [
-    ...rootPaths.map((path): Extra => ({ method: 'GET', path, signed: false, handle: () => root })),
+    ...rootExtras(roots),
     {
       method: 'GET',
       path: '/_fleetgate/health',

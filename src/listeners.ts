@@ -32,7 +32,10 @@ export const listening = async <T>(start: Promise<T>, host: string, port: number
 
 export interface ListenerOptions
   extends Pick<GatewayOptions, 'resolve' | 'serverCertificates'>,
-    Pick<DataPortOptions, 'handlers' | 'makeCall' | 'ensureAccount' | 'credentials' | 'admit' | 'record' | 'log'> {
+    Pick<
+      DataPortOptions,
+      'handlers' | 'makeCall' | 'ensureAccount' | 'credentials' | 'admit' | 'record' | 'log' | 'extras'
+    > {
   readonly config: Config;
   /** Names of this server beside the domain's. */
   readonly names: readonly string[];

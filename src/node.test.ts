@@ -1,5 +1,10 @@
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import { get } from 'node:https';
 import { platform } from 'node:os';
+import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { connect } from 'node:tls';
 import { signRequest } from './aws/sigv4.ts';
@@ -49,6 +54,24 @@ test('the lines for /etc/hosts lead to the address at which the node was asked',
   const lines = (await (await fetch(url, { headers })).text()).trimEnd().split('\n');
   assert.equal(lines.length, 4);
   for (const line of lines) assert.match(line, /^127\.0\.0\.2 \S+$/);
+});
+
+test("the roots are fetched by the names of Amazon's, one certificate a file as trust stores take them, over HTTP and HTTPS", async (t) => {
+  const node = await start();
+  t.after(() => node.close(0));
+  const [rsa, ec, both] = await Promise.all(
+    ['/repository/AmazonRootCA1.pem', '/repository/AmazonRootCA3.pem', '/root-ca.pem'].map(async (path) =>
+      (await fetch(node.apiUrl + path)).text(),
+    ),
+  );
+  assert.deepEqual([`${rsa}${ec}`, both], [both, node.rootPem]);
+  assert.deepEqual(
+    [rsa, ec].map((pem = '') => new X509Certificate(pem).publicKey.asymmetricKeyType),
+    ['rsa', 'ec'],
+  );
+  const url = `https://localhost:${node.httpsPort}/repository/AmazonRootCA1.pem`;
+  const [answer]: IncomingMessage[] = await once(get(url, { ca: rsa ?? '', agent: false }), 'response');
+  assert.equal(answer && (await text(answer)), rsa);
 });
 
 const hosts: [host: string, name: string, rule: string][] = [

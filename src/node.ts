@@ -14,7 +14,7 @@ import { localBus } from './bus/local.ts';
 import { type CallServices, makeCall, makeRequestCall } from './call.ts';
 import { type Config, type RootKey, version } from './config.ts';
 import { keepRootCertificate, prepareDataFolder, readOrMakeKey } from './data-folder.ts';
-import { extras } from './extras.ts';
+import { extras, rootExtras } from './extras.ts';
 import type { Arrival, Caller, Handlers } from './feature.ts';
 import { openAccounts } from './features/accounts/account.ts';
 import { isLoopbackHost, openCredentials } from './features/accounts/credentials.ts';
@@ -359,6 +359,8 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
   const { mqttPort, httpsPorts, ...listeners } = await openListeners({
     ...serving,
     config,
+    // that "curl -O https://..." of AWS's articles needs no other scheme, once the system trusts the root
+    extras: rootExtras(ownCa),
     names: [...names, hostname()],
     account,
     resolve: endpoints.resolve,
@@ -389,7 +391,7 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
       extras: extras({
         journal,
         accounts,
-        rootPem: ownCa.rootPem,
+        roots: ownCa,
         domain,
         health,
         apiUrl: () => apiUrl,

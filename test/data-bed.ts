@@ -47,6 +47,7 @@ export const bootData = async (t: TestContext, options: Partial<DataPortOptions>
   const rights = new Rights(registered, device.certificateId, [['*', '*']]);
   let asked = 0;
   const port = createDataPort({
+    extras: [],
     handlers: {
       'iot-data': {
         Publish: async () => ({}),

@@ -35,7 +35,7 @@ const arrows: Record<string, readonly string[]> = {
     'cli',
   ],
   'backup.ts': ['features', 'store', 'start-problem.ts'],
-  'extras.ts': ['metrics', 'api', 'features', 'journal'],
+  'extras.ts': ['metrics', 'api', 'features', 'journal', 'pki'],
   metrics: ['api'],
   'data-folder.ts': ['start-problem.ts', 'pki'],
   'start-problem.ts': [],

@@ -26,7 +26,7 @@ export const dataConnectionsMax = 8192;
 
 export interface DataPortOptions
   extends PrincipalOptions,
-    Pick<Dispatching, 'handlers' | 'makeCall' | 'ensureAccount' | 'hostNames'> {
+    Pick<Dispatching, 'handlers' | 'makeCall' | 'ensureAccount' | 'hostNames' | 'extras'> {
   readonly limits: Pick<Limits, 'packetBytesMax' | 'payloadBytesMax'>;
   readonly httpLimits?: Partial<ApiLimits>;
   /** Takes over a WebSocket whose peer is known. */
@@ -63,7 +63,6 @@ export const createDataPort = (options: DataPortOptions): DataPort => {
     ...options,
     hostNames,
     services: ['iot-data'],
-    extras: [],
     whoAsks: (request) => principals.ofRequest(request, connectionOf(request.connection)),
   });
 

@@ -40,6 +40,8 @@ export interface OwnCaOptions {
 export interface OwnCa {
   /** What clients are told to trust: the RSA root, then the EC root. Public. */
   readonly rootPem: string;
+  /** Each of them alone, for trust stores that take one certificate a file. The RSA root vouches for everything, the EC root for the EC chain. */
+  readonly rootPems: { readonly rsa: string; readonly ec: string };
   /** Signs device certificates. */
   readonly deviceIssuer: Issuer;
   /** The certificate that the endpoints of this region present. Throws OwnCaProblem for a strange region or one too many. */
@@ -152,6 +154,7 @@ export const openOwnCa = async (folder: string, options: OwnCaOptions): Promise<
 
   return {
     rootPem: authorities.rsaRoot.certificatePem + authorities.ecRoot.certificatePem,
+    rootPems: { rsa: authorities.rsaRoot.certificatePem, ec: authorities.ecRoot.certificatePem },
     deviceIssuer: authorities.deviceCa.issuer,
     async serverCertificate(region, kind) {
       if (region === defaultRegion && operatorCertificate) return operatorCertificate;
