@@ -62,7 +62,10 @@ function scalarText(value: unknown, place: string): string | undefined {
   if (typeof value === 'string') return value;
   if (typeof value === 'boolean') return String(value);
   if (typeof value !== 'number') return undefined;
-  if (!Number.isFinite(value)) refuseTemplate(place, 'the number is too large');
+  // a larger whole number was rounded when it was read, and would come out as another one
+  if (!Number.isFinite(value) || Math.abs(value) > Number.MAX_SAFE_INTEGER) {
+    refuseTemplate(place, 'the number is too large: write it as a string');
+  }
   return String(value);
 }
 

@@ -387,6 +387,11 @@ refuses('functions (spec provisioning.md 7.6, 7.7)', [
     withName({ 'Fn::Join': ['', { 'Fn::Split': ['', 'a'] }] }),
     `${at}.Fn::Join[1].Fn::Split[0]: must not be empty`,
   ],
+  [
+    'a number that is not read to its last digit',
+    withName(12_345_678_901_234_567_890n.toString()).replace(/"(1\d+)"/, '$1'),
+    `${at}: the number is too large: write it as a string`,
+  ],
   ['Fn::Sub of a number', withName({ 'Fn::Sub': 1 }), `${at}.Fn::Sub: must be a string`],
   [
     'Fn::Sub with three arguments',
