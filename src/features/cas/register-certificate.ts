@@ -5,7 +5,7 @@
  */
 import type { AccountRegion } from '../../aws/arn.ts';
 import { Fault } from '../../aws/fault.ts';
-import type { Call, Handler } from '../../feature.ts';
+import type { Handler } from '../../feature.ts';
 import { type ParsedCertificate, parseCertificate } from '../../pki/certificate.ts';
 import { namesIn } from '../../pki/issued-by.ts';
 import type { Db } from '../../store/store.ts';
@@ -69,23 +69,14 @@ export const insertUnderCa = async (
   throw new Fault('InvalidRequestException', 'This request is not valid');
 };
 
-/** Registers a certificate that was read; the status is decided. Also for templates that bring a certificate. */
-export const registerUnderCa = async (
-  call: Call,
-  certificate: ParsedCertificate,
-  { status, caCertificatePem }: { readonly status: CertificateStatus; readonly caCertificatePem: string | undefined },
-): Promise<void> => {
-  const { caCertificateId } = await findSigner(call.db, call.account, certificate, caCertificatePem);
-  const generationId = call.newId();
-  const under = { certificate, caCertificateId, status, generationId, nowMs: call.now() };
-  await call.write((db) => insertUnderCa(db, call.account, under));
-  call.changed('certificate', certificate.certificateId);
-};
-
 export const registerCertificate: Handler<'RegisterCertificate'> = async (input, call) => {
   const certificate = readRegistrable(input.certificatePem ?? '', call.now());
   const status = input.setAsActive ? 'ACTIVE' : initialStatus(input.status ?? 'INACTIVE');
-  await registerUnderCa(call, certificate, { status, caCertificatePem: input.caCertificatePem });
+  const { caCertificateId } = await findSigner(call.db, call.account, certificate, input.caCertificatePem);
+  const generationId = call.newId();
+  const under = { certificate, caCertificateId, status, generationId, nowMs: call.now() };
+  await call.write((db) => insertUnderCa(db, call.account, under));
   const { certificateId } = certificate;
+  call.changed('certificate', certificateId);
   return { certificateArn: certificateArn(call.account, certificateId), certificateId };
 };

@@ -6,7 +6,7 @@
 import type { AccountRegion } from '../../aws/arn.ts';
 import type { Db } from '../../store/store.ts';
 import { afterCursor, type CreationPage } from '../creation-order.ts';
-import type { Certificate, CertificateTransfer } from './certificate.ts';
+import { type Certificate, type CertificateTransfer, removeCertificate } from './certificate.ts';
 
 /** `transferData` of DescribeCertificate: empty when there was none. */
 export const transferData = (transfer: CertificateTransfer | undefined) => {
@@ -36,15 +36,6 @@ const rowOf = (db: Db, { accountId, region }: AccountRegion, certificateId: stri
     .where('account_id', '=', accountId)
     .where('region', '=', region)
     .where('certificate_id', '=', certificateId);
-
-const removeRow = async (db: Db, { accountId, region }: AccountRegion, certificateId: string): Promise<void> => {
-  await db
-    .deleteFrom('certificates')
-    .where('account_id', '=', accountId)
-    .where('region', '=', region)
-    .where('certificate_id', '=', certificateId)
-    .execute();
-};
 
 export interface NewTransfer {
   readonly targetAccountId: string;
@@ -99,7 +90,7 @@ export const acceptTransfer = async (
   { certificateId, ownedBy }: Certificate,
   { status, nowMs }: { readonly status: 'ACTIVE' | 'INACTIVE'; readonly nowMs: number },
 ): Promise<void> => {
-  await removeRow(db, { ...account, accountId: ownedBy }, certificateId);
+  await removeCertificate(db, { ...account, accountId: ownedBy }, certificateId);
   await rowOf(db, account, certificateId)
     .set((column) => ({
       status,
@@ -119,7 +110,7 @@ export const rejectTransfer = async (
   { certificateId, ownedBy }: Certificate,
   { rejectReason, nowMs }: { readonly rejectReason: string | undefined; readonly nowMs: number },
 ): Promise<void> => {
-  await removeRow(db, account, certificateId);
+  await removeCertificate(db, account, certificateId);
   await rowOf(db, { ...account, accountId: ownedBy }, certificateId)
     .set((column) => ({
       status: 'INACTIVE',
@@ -138,7 +129,7 @@ export const cancelTransfer = async (
   { certificateId, transferredTo }: { readonly certificateId: string; readonly transferredTo: string },
   nowMs: number,
 ): Promise<void> => {
-  await removeRow(db, { ...account, accountId: transferredTo }, certificateId);
+  await removeCertificate(db, { ...account, accountId: transferredTo }, certificateId);
   await rowOf(db, account, certificateId)
     .set((column) => ({
       ...noTransfer,
