@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { IoTClient } from '@aws-sdk/client-iot';
+import { IoT } from '@aws-sdk/client-iot';
 import { IoTDataPlaneClient } from '@aws-sdk/client-iot-data-plane';
 import { STSClient } from '@aws-sdk/client-sts';
 import type { FleetNode, StartOptions } from '../src/index.ts';
@@ -58,7 +58,7 @@ export interface Booted {
   /** A folder of the story's own. */
   readonly folder: string;
   /** SDK clients as an account (the default one without argument) sees the node. */
-  iot(accountId?: string, region?: string): IoTClient;
+  iot(accountId?: string, region?: string): IoT;
   sts(accountId?: string): STSClient;
   iotData(accountId?: string, region?: string): IoTDataPlaneClient;
   /** Runs a script in which `aws` and `fleetgate` mean this node, as `eval "$(fleetgate env)"` leaves them. */
@@ -96,7 +96,7 @@ export const bootNode = async (t: TestContext, options: StartOptions = {}): Prom
     node,
     folder,
     iot(accountId, region) {
-      const client = new IoTClient(settings(accountId, region));
+      const client = new IoT(settings(accountId, region));
       clients.push(client);
       return client;
     },
