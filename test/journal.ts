@@ -5,7 +5,7 @@ import type { FleetNode } from '../src/index.ts';
 import type { JournalAnswer } from '../src/journal/endpoint.ts';
 
 export const readJournal = async (
-  node: FleetNode,
+  node: Pick<FleetNode, 'apiUrl'>,
   { accountId, region }: AccountRegion,
   query: Readonly<Record<string, string>> = {},
 ): Promise<JournalAnswer> => {
