@@ -65,6 +65,8 @@ export class Incoming {
   #step: Step = 'hello';
   #timer: NodeJS.Timeout;
   #place: Place | undefined;
+  /** Received before our certificate was shown. */
+  #bytesBefore = 0;
   // what became known on the way, for the records
   #tls: TlsFacts = {};
   #account: Account | undefined;
@@ -174,6 +176,7 @@ export class Incoming {
     // OpenSSL must see every byte: those read here first, those that arrived since then after them
     this.#socket.unshift(this.#reader.received());
     this.#reader = undefined;
+    this.#bytesBefore = this.#socket.bytesRead;
     try {
       this.#step = 'handshake';
       this.#gate.shared.tlsServers.handshake(this.#socket, needs, outcome);
@@ -233,10 +236,14 @@ export class Incoming {
   };
 
   #late(): void {
-    const failure = `not finished within ${this.#gate.options.limits.handshakeMs} ms`;
+    const { handshakeMs } = this.#gate.options.limits;
+    const failure = `not finished within ${handshakeMs} ms`;
     if (this.#step === 'over') this.#socket.destroy();
     else if (this.#step === 'hello') this.#refuse('CLIENT_HELLO_INVALID', { detail: failure });
-    else {
+    else if (this.#step === 'handshake' && this.#socket.bytesRead === this.#bytesBefore) {
+      // Observed: the AWS device SDKs (s2n-tls) do not trust a certificate in silence, and hold the connection for another 10 to 30 seconds
+      this.#refuse('SERVER_CERTIFICATE_REJECTED', { detail: `it sent nothing more within ${handshakeMs} ms` });
+    } else {
       this.#tls = { ...this.#tls, failure };
       this.#refuse('TLS_HANDSHAKE_FAILED');
     }

@@ -244,7 +244,18 @@ test('slow clients are cut off after handshakeMs, wherever they stop', async (t)
   stopped.write(await helloBytes());
   await Promise.all([once(silent, 'close'), once(trickling, 'close'), once(stopped, 'close')]);
   const reasons = [await bed.records.next(), await bed.records.next(), await bed.records.next()].map((it) => it.reason);
-  assert.deepEqual(reasons.sort(), ['CLIENT_HELLO_INVALID', 'CLIENT_HELLO_INVALID', 'TLS_HANDSHAKE_FAILED']);
+  assert.deepEqual(reasons.sort(), ['CLIENT_HELLO_INVALID', 'CLIENT_HELLO_INVALID', 'SERVER_CERTIFICATE_REJECTED']);
+});
+
+test('a client that has gone on after our certificate, and stops then, has not rejected it', async (t) => {
+  const bed = await bootGateway(t, { limits: { ...awsLimits, handshakeMs: 150 } });
+  const stopped = await connected(bed);
+  stopped.write(await helloBytes());
+  await once(stopped, 'data');
+  stopped.write(Buffer.from([20, 3, 3, 0, 1, 1, 23, 3, 3])); // ChangeCipherSpec, and the beginning of a record
+  await once(stopped, 'close');
+  const { reason, tls } = await bed.records.next();
+  assert.deepEqual([reason, tls?.failure], ['TLS_HANDSHAKE_FAILED', 'not finished within 150 ms']);
 });
 
 test('a client that leaves in the middle of its hello is recorded; one that says nothing is not', async (t) => {

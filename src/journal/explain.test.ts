@@ -65,7 +65,7 @@ const reasons: Readonly<Record<Reason, [sentence: RegExp, command: string | unde
   ],
   CLIENT_HELLO_INVALID: [/did not begin a TLS connection/, undefined],
   TLS_VERSION_UNSUPPORTED: [/no version of TLS/, undefined],
-  SERVER_CERTIFICATE_REJECTED: [/did not trust/, 'curl -fsS -o root-ca.pem http://127.0.0.1:4566/root-ca.pem'],
+  SERVER_CERTIFICATE_REJECTED: [/they do not trust/, 'curl -fsS -o root-ca.pem http://127.0.0.1:4566/root-ca.pem'],
   TLS_HANDSHAKE_FAILED: [/handshake failed/, undefined],
   CLIENT_CERTIFICATE_MISSING: [/showed no certificate/, 'test ! -e device.key && certificateArn=$(aws iot create-keys'],
   PRIVATE_KEY_MISMATCH: [

@@ -213,8 +213,10 @@ export const explain = (record: StoredRecord, surroundings: Surroundings): Expla
       );
     case 'SERVER_CERTIFICATE_REJECTED':
       return told(
-        `The client did not trust the certificate of this server and ended the handshake${record.tls?.failure ? ` (${record.tls.failure})` : ''}.`,
-        "Give the client this server's root certificate; for mosquitto that is --cafile root-ca.pem after:",
+        record.tls?.failure
+          ? `The client did not trust the certificate of this server and ended the handshake (${record.tls.failure}).`
+          : `The client fell silent when it was shown the certificate of this server, as the AWS device SDKs do with one that they do not trust${detail(record)}.`,
+        "Give the client this server's root certificate; for mosquitto that is --cafile root-ca.pem, for the samples of the AWS device SDKs --ca_file root-ca.pem, after:",
         fetchRoot(surroundings),
       );
     case 'TLS_HANDSHAKE_FAILED':

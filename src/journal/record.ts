@@ -34,7 +34,7 @@ export type Reason =
   | 'SNI_REQUIRED' // absent, and no single account could be derived
   | 'CLIENT_HELLO_INVALID' // not TLS, too large, or not arriving in time
   | 'TLS_VERSION_UNSUPPORTED'
-  | 'SERVER_CERTIFICATE_REJECTED' // the client does not trust our root: its alert said so
+  | 'SERVER_CERTIFICATE_REJECTED' // the client does not trust our root: its alert said so, or its silence
   | 'TLS_HANDSHAKE_FAILED'
   | 'CLIENT_CERTIFICATE_MISSING'
   | 'PRIVATE_KEY_MISMATCH' // the proof of possession did not verify under the certificate's key

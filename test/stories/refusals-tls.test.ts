@@ -3,9 +3,12 @@
  * explained in one sentence, and let in after the commands that the explanation prints.
  */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { awsLimits } from '../../src/limits.ts';
 import { connectDevice } from '../device.ts';
 import { makeIdentity } from '../harness.ts';
 import { publish } from '../mosquitto.ts';
@@ -49,6 +52,22 @@ for (const tls of ['1.2', '1.3'] as const) {
     });
   });
 }
+
+test('the AWS IoT device SDK that does not trust our root says nothing at all: the cause and the cure are named', async (t) => {
+  const fleet = await bootFleet(t, { limits: { ...awsLimits, handshakeMs: 500 } });
+  const { certFile, keyFile } = await fleet.device('sensor', { policyName: 'everything' });
+  const anotherCa = await makeIdentity(fleet.folder, 'another-ca');
+  const sample = fileURLToPath(new URL('../../examples/pub-sub.mjs', import.meta.url));
+  const options = {
+    ...{ endpoint: fleet.node.mqttHost, port: String(fleet.node.mqttPort), topic: 'a/b' },
+    ...{ cert: certFile, key: keyFile, ca_file: anotherCa.certFile },
+  };
+  const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]);
+  const child = spawn(process.execPath, [sample, ...args], { stdio: 'ignore' });
+  t.after(() => child.kill('SIGKILL')); // it would hold the connection for up to 30 seconds
+  const { commands } = await explainedAs(fleet, /^The client fell silent when .* within 500 ms\.$/);
+  assert.match(commands.join(), /^curl .*root-ca\.pem$/);
+});
 
 test('a cure that makes a key never overwrites one', async (t) => {
   const fleet = await bootFleet(t);
