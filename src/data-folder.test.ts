@@ -3,7 +3,7 @@ import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promis
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { makeFolder } from '../test/call.ts';
-import { keepRootCertificate, prepareDataFolder, readOrMakeKey } from './data-folder.ts';
+import { keepRootCertificate, prepareDataFolder, readOrMakeKey, readOrMakeSecretsKey } from './data-folder.ts';
 import { start } from './index.ts';
 
 const modeOf = async (path: string): Promise<number> => (await stat(path)).mode & 0o7777;
@@ -42,6 +42,19 @@ test('a key is made once; an empty or shortened one, with which anybody could fo
     await assert.rejects(readOrMakeKey(file), { name: 'StartProblem', message: /damaged/ });
     assert.equal(await readFile(file, 'utf8'), damaged);
   }
+});
+
+test('a damaged key of the secrets is refused, and never is its removal advised: a new one opens nothing that is stored', async (t) => {
+  const folder = await makeFolder(t);
+  const key = await readOrMakeSecretsKey(folder);
+  assert.deepEqual(await readFile(join(folder, 'secrets.key')), key);
+  assert.equal(await modeOf(join(folder, 'secrets.key')), 0o600);
+  await writeFile(join(folder, 'secrets.key'), key.subarray(1));
+  await assert.rejects(
+    readOrMakeSecretsKey(folder),
+    ({ name, message }: Error) =>
+      name === 'StartProblem' && /damaged.* from a backup/.test(message) && !/remove/.test(message),
+  );
 });
 
 test('a key file that is none, and a root certificate that cannot be written, are refused in one sentence', async (t) => {

@@ -6,6 +6,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { link, mkdir, open, readFile, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomically } from './pki/atomic-file.ts';
+import { secretsKeyFile } from './pki/secret-box.ts';
 import { StartProblem } from './start-problem.ts';
 
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? String(error);
@@ -39,9 +40,13 @@ const readKey = async (file: string): Promise<Uint8Array | undefined> => {
 
 /**
  * 32 random bytes kept in a file of mode 0600; the same at every start. Two nodes that start at once agree: the first link wins.
+ * `cure`: what to do with a damaged file; another for a key that the store depends on (pki/secret-box.ts).
  * Faults: StartProblem, also for a file of another length: what an empty key seals, anybody can seal.
  */
-export const readOrMakeKey = async (file: string): Promise<Uint8Array> => {
+export const readOrMakeKey = async (
+  file: string,
+  cure = 'remove the file, and a new key will be made',
+): Promise<Uint8Array> => {
   try {
     let key = await readKey(file);
     if (!key) {
@@ -59,8 +64,15 @@ export const readOrMakeKey = async (file: string): Promise<Uint8Array> => {
       cause,
     });
   }
-  throw new StartProblem(`The key in ${file} is damaged: remove the file, and a new key will be made.`);
+  throw new StartProblem(`The key in ${file} is damaged: ${cure}.`);
 };
+
+/** The key of the secrets in the store (pki/secret-box.ts). A new one would open none of them. Faults: StartProblem. */
+export const readOrMakeSecretsKey = (folder: string): Promise<Uint8Array> =>
+  readOrMakeKey(
+    join(folder, secretsKeyFile),
+    'put the one that belongs to this store back from a backup, as no secret of the store opens with another',
+  );
 
 /** Keeps the root certificate, which is public, where commands find it; a file that holds it already is left alone. Faults: StartProblem. */
 export const keepRootCertificate = async (file: string, pem: string): Promise<void> => {
