@@ -149,7 +149,8 @@ test('TLS 1.2 is not renegotiated: the certificate that was looked at stays the 
   const failed = once(socket, 'error');
   socket.renegotiate({}, () => {});
   const [error] = await failed;
-  assert.match(String(error), /no renegotiation/);
+  // the alert, unless the end of the connection overtakes it
+  assert.match(String(error), /no renegotiation|ECONNRESET/);
 });
 
 test('static RSA and CBC suites of the default policy are served as OpenSSL has them (gateway.md 1.3)', async (t) => {
