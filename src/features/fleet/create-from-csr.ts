@@ -17,13 +17,13 @@ const readCsr = (text: string): ParsedCsr => {
 export const createFromCsr =
   (services: IssuingToClaims): FleetWork =>
   async (attempt) => {
-    const { call, members } = attempt;
+    const { members } = attempt;
     const csr = textMember(members, 'certificateSigningRequest');
     if (csr === undefined || csr === '') {
       throw new ProvisioningFault('InvalidCertificateSigningRequest', 'certificateSigningRequest is missing.');
     }
     const { publicKeyDer, subjectDer } = readCsr(csr);
-    await services.unclaimed.add(call.db, call.account, call.now());
+    await services.unclaimed.add(attempt);
     const { certificateOwnershipToken, certificateId, certificatePem } = await issueToClaim(
       services,
       { publicKeyDer, subjectDer },

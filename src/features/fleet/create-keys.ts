@@ -23,8 +23,7 @@ const takePair = async (takeKeyPair: () => Promise<KeyPair>): Promise<KeyPair> =
 export const createKeys =
   (services: KeyServices): FleetWork =>
   async (attempt) => {
-    const { call } = attempt;
-    await services.unclaimed.add(call.db, call.account, call.now());
+    await services.unclaimed.add(attempt);
     const { publicKeyPem, privateKeyPem } = await takePair(services.takeKeyPair);
     const publicKeyDer = firstPemBlock(publicKeyPem, 'PUBLIC KEY');
     assert(publicKeyDer, 'the key pool answers SubjectPublicKeyInfo in PEM');

@@ -5,21 +5,21 @@ import { createFromCsr } from './create-from-csr.ts';
 import { createKeys } from './create-keys.ts';
 import type { FleetMetrics } from './fleet-metrics.ts';
 import { fleetTopic } from './fleet-topics.ts';
-import { Unclaimed } from './issue-to-claim.ts';
 import { migrations } from './migrations.ts';
 import { type ProvisionServices, provisionOverMqtt } from './provision-topic.ts';
 import { sweepTask } from './sweep.ts';
+import { Unclaimed, type UnclaimedBounds } from './unclaimed.ts';
 
 export interface FleetServices extends ClaimServices, ProvisionServices {
   readonly store: Pick<Store, 'db' | 'write'>;
   readonly fleetMetrics: FleetMetrics;
-  /** Certificates of one account that may wait for their RegisterThing; default `unclaimedCertificatesMax`. */
-  readonly unclaimedMax?: number;
+  /** Default: those of the same name. */
+  readonly unclaimedBounds?: UnclaimedBounds;
 }
 
 /** Fleet provisioning: devices that come with a claim certificate, and leave with an identity of their own. */
-export const fleetProvisioning = ({ unclaimedMax, fleetMetrics, store, ...services }: FleetServices): Feature => {
-  const issuing = { ...services, unclaimed: new Unclaimed(unclaimedMax) };
+export const fleetProvisioning = ({ unclaimedBounds, fleetMetrics, store, ...services }: FleetServices): Feature => {
+  const issuing = { ...services, unclaimed: new Unclaimed(unclaimedBounds) };
   const registered = provisionOverMqtt(services);
   return {
     name: 'fleet-provisioning',

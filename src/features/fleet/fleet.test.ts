@@ -300,7 +300,9 @@ test('the sweeper takes unclaimed certificates with their tokens, however many, 
 });
 
 test('certificates that wait are bounded per account; what is claimed makes room again', async (t) => {
-  const { ask, create, advance, callAs, metrics } = await start(t, { unclaimedMax: 2 });
+  const { ask, create, advance, callAs, metrics } = await start(t, {
+    unclaimedBounds: { perAccountMax: 2, perClaimMax: 2 },
+  });
   const { certificateOwnershipToken } = await create();
   await create();
   const create3 = () => ask('$aws/certificates/create/json', {});
@@ -310,6 +312,20 @@ test('certificates that wait are bounded per account; what is claimed makes room
   assert.equal((await ask(provisionTopic('fleet'), request(certificateOwnershipToken))).outcome, 'accepted');
   advance(10_000);
   assert.equal((await create3()).outcome, 'accepted');
+});
+
+test('one claim has half of the room: when it was stolen and is revoked, the devices of a new one get in', async (t) => {
+  const { ask, create, advance } = await start(t, { unclaimedBounds: { perAccountMax: 4, perClaimMax: 2 } });
+  const [stolen, fresh] = [{ principalId: 'c'.repeat(64) }, { principalId: 'd'.repeat(64) }];
+  const [{ certificateOwnershipToken }] = [await create(stolen), await create(stolen)];
+  const again = () => ask('$aws/certificates/create/json', {}, stolen);
+  assert.deepEqual(refused(await again()), ['rejected', 429, 'Throttled']);
+  await create(fresh);
+  assert.deepEqual(refused(await again()), ['rejected', 429, 'Throttled'], 'room for others is no room for it');
+  const claimed = await ask(provisionTopic('fleet'), request(certificateOwnershipToken), stolen);
+  assert.equal(claimed.outcome, 'accepted');
+  advance(10_000);
+  assert.equal((await again()).outcome, 'accepted');
 });
 
 test('no key pair to be had: 429; no store: a fault of ours, which leaves neither certificate nor token', async (t) => {

@@ -3,48 +3,11 @@
  * Source: spec provisioning.md 4.2, 4.3.
  */
 import { strict as assert } from 'node:assert';
-import { type AccountRegion, accountKey } from '../../aws/arn.ts';
 import type { IssueDeviceCertificate } from '../../pki/issue.ts';
-import type { Db } from '../../store/store.ts';
 import { insertCertificate } from '../certificates/certificate.ts';
-import { ProvisioningFault } from '../provisioning/provisioning-fault.ts';
 import type { Attempt } from './fleet-topics.ts';
-import {
-  countUnspentTokens,
-  insertOwnershipToken,
-  newOwnershipToken,
-  ownershipTokenLifetimeMs,
-} from './ownership-token.ts';
-
-/** Certificates of one account and region that wait for their RegisterThing; what would be more is throttled. */
-export const unclaimedCertificatesMax = 100_000;
-/** Between two counts of them that are asked for because there are too many. */
-const recountMs = 10_000;
-
-/** How many certificates wait, as last counted and with those made since; so each node may go a little beyond the bound. */
-export class Unclaimed {
-  readonly #max: number;
-  /** One for each account that has asked; accounts are bounded. */
-  readonly #accounts = new Map<string, { count: number; countedAtMs: number }>();
-
-  constructor(max = unclaimedCertificatesMax) {
-    this.#max = max;
-  }
-
-  /** Counts one more in. Faults: ProvisioningFault (Throttled). */
-  async add(db: Db, account: AccountRegion, nowMs: number): Promise<void> {
-    const key = accountKey(account);
-    let known = this.#accounts.get(key);
-    if (known === undefined || (known.count >= this.#max && Math.abs(nowMs - known.countedAtMs) >= recountMs)) {
-      known = { count: await countUnspentTokens(db, account), countedAtMs: nowMs };
-      this.#accounts.set(key, known);
-    }
-    if (known.count >= this.#max) {
-      throw new ProvisioningFault('Throttled', 'Too many certificates wait for their RegisterThing.');
-    }
-    known.count++;
-  }
-}
+import { insertOwnershipToken, newOwnershipToken, ownershipTokenLifetimeMs } from './ownership-token.ts';
+import type { Unclaimed } from './unclaimed.ts';
 
 export interface IssuingToClaims {
   readonly issue: IssueDeviceCertificate;

@@ -1,5 +1,9 @@
 import type { Migration } from '../../store/migrate.ts';
-import { ownershipTokenMigration } from './ownership-token.ts';
+import { ownershipTokenMigration, ownershipTokenOfClaimMigration } from './ownership-token.ts';
 import { provisioningClaimMigration } from './provisioning-claim.ts';
 
-export const migrations: readonly Migration[] = [ownershipTokenMigration, provisioningClaimMigration];
+export const migrations: readonly Migration[] = [
+  ownershipTokenMigration,
+  provisioningClaimMigration,
+  ownershipTokenOfClaimMigration,
+];

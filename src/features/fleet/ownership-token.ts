@@ -47,6 +47,15 @@ export const ownershipTokenMigration: Migration = {
   ],
 };
 
+/** For counting what one claim has made. */
+export const ownershipTokenOfClaimMigration: Migration = {
+  name: 'fleet-provisioning-0003',
+  sql: [
+    `create index ownership_tokens_unspent_of_claim on ownership_tokens (account_id, region, principal_id)
+      where request_hash is null`,
+  ],
+};
+
 /** Source: developer guide, "Device provisioning MQTT API". */
 export const ownershipTokenLifetimeMs = 60 * 60 * 1000;
 
@@ -146,15 +155,20 @@ export const keepTokenAnswer = async (
     .execute();
 };
 
-/** Of one account and region: tokens that wait for their RegisterThing. */
-export const countUnspentTokens = async (db: Db, { accountId, region }: AccountRegion): Promise<number> => {
-  const { count } = await db
+/** Of one account and region, and of one claim if it is named: tokens that wait for their RegisterThing. */
+export const countUnspentTokens = async (
+  db: Db,
+  { accountId, region }: AccountRegion,
+  principalId?: string,
+): Promise<number> => {
+  let query = db
     .selectFrom('ownership_tokens')
     .select(({ fn }) => fn.countAll().as('count'))
     .where('account_id', '=', accountId)
     .where('region', '=', region)
-    .where('request_hash', 'is', null)
-    .executeTakeFirstOrThrow();
+    .where('request_hash', 'is', null);
+  if (principalId !== undefined) query = query.where('principal_id', '=', principalId);
+  const { count } = await query.executeTakeFirstOrThrow();
   return Number(count);
 };
 
