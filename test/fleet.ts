@@ -1,4 +1,5 @@
 /** Devices that are provisioned as a fleet: MQTT.js with a claim certificate, one request at a time, and what a policy and a template for that look like. */
+import type { TLSSocket } from 'node:tls';
 import { cbor } from '@smithy/core/cbor';
 import mqtt from 'mqtt';
 import type { FleetNode } from '../src/index.ts';
@@ -69,6 +70,8 @@ export const connectFleetDevice = async (
     reconnectPeriod: 0,
     keepalive: 1200, // the clock of a node may be moved by minutes
   });
+  // its small packets do not wait for the acknowledgement of the one before
+  client.on('connect', () => (client.stream as TLSSocket).setNoDelay(true));
   const received: string[] = [];
   client.on('message', (topic) => received.push(topic));
   const closed = new Promise<void>((resolve) => client.once('close', () => resolve()));
