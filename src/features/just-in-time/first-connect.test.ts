@@ -637,6 +637,14 @@ for (const [decision, decide] of [
   ],
   ['the certificate was deleted', (db: Db, account: AccountRegion) => removeCertificate(db, account, idOf('dev1'))],
   ['the CA was deleted', (db: Db, account: AccountRegion) => removeCaCertificate(db, account, idOf('ca'))],
+  [
+    'the CA was given another template',
+    (db: Db, account: AccountRegion) => {
+      const registrationConfig = { templateBody: jitpBody({ attributes: { version: '2' } }), roleArn };
+      const settings = { status: 'ACTIVE', autoRegistrationStatus: 'ENABLE', registrationConfig } as const;
+      return saveCaSettings(db, account, { caCertificateId: idOf('ca'), ...settings }, 1);
+    },
+  ],
 ] as const) {
   test(`what an operator decides while a template is at work stands: ${decision}`, async (t) => {
     const { call, comes, store } = await start(t);

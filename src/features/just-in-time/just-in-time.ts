@@ -2,6 +2,7 @@
  * Just-in-time provisioning of one device: the template of its CA, with what the certificate's subject says. All of it in one unit, or nothing: a certificate that
  * could not be provisioned stays PENDING_ACTIVATION and is tried again when its device comes again. Source: spec provisioning.md 3.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { AccountRegion } from '../../aws/arn.ts';
 import type { ChangeKind } from '../../bus/changes.ts';
 import { parseCertificate } from '../../pki/certificate.ts';
@@ -11,7 +12,7 @@ import { type CaCertificate, findCaCertificate, type RegistrationConfig } from '
 import { findCertificate } from '../certificates/certificate.ts';
 import { type Provisioned, provision } from '../provisioning/provision.ts';
 import { withTemplate } from '../provisioning/provisioning-fault.ts';
-import { loadTemplate, prepareForCertificate } from '../provisioning/register-thing.ts';
+import { assertStillEnabled, loadTemplate, prepareForCertificate } from '../provisioning/register-thing.ts';
 import { parametersOfSubject } from './subject-parameters.ts';
 
 export interface JustInTimeServices extends Pick<Store, 'db' | 'write'> {
@@ -52,7 +53,8 @@ export const provisionJustInTime = async (
   const { caCertificateId } = certificate;
   const ca = await findCaCertificate(db, account, caCertificateId);
   if (!ca?.registrationConfig || !registers(ca)) return undefined;
-  const template = await templateOf(services, account, ca.registrationConfig);
+  const { registrationConfig } = ca;
+  const template = await templateOf(services, account, registrationConfig);
   const plan = prepareForCertificate(template, certificateId, parametersOfSubject(parseCertificate(certificate.pem)));
   const provisioned = await write(async (unit) => {
     // whoever has decided about the certificate or its CA meanwhile is not overruled
@@ -61,6 +63,9 @@ export const provisionJustInTime = async (
       await findCaCertificate(unit, account, caCertificateId),
     ];
     if (certificateNow?.status !== 'PENDING_ACTIVATION' || !caNow || !registers(caNow)) return undefined;
+    if (!isDeepStrictEqual(caNow.registrationConfig, registrationConfig)) return undefined;
+    const { templateName } = registrationConfig;
+    if (templateName !== undefined) await assertStillEnabled(unit, account, templateName);
     return provision(unit, account, plan, { nowMs: now(), newId });
   });
   for (const { kind, id } of provisioned?.changes ?? []) changed(account, kind, id);

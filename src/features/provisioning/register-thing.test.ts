@@ -294,6 +294,27 @@ test('a certificate that was revoked, transferred or deleted meanwhile is not pr
   await untouched(call);
 });
 
+test('a template that is disabled or deleted while its hook is asked provisions nothing more', async (t) => {
+  const { call } = await start(t);
+  const decisions = [
+    () => updateProvisioningTemplate({ templateName: 'fleet', enabled: false }, call),
+    () => deleteProvisioningTemplate({ templateName: 'fleet' }, call),
+  ];
+  for (const decide of decisions) {
+    await createTemplate(call, { preProvisioningHook: { targetArn } }).catch(() =>
+      updateProvisioningTemplate({ templateName: 'fleet', enabled: true }, call),
+    );
+    const order: string[] = [];
+    const invokeFunction = async () => {
+      await decide();
+      return { allowProvisioning: true };
+    };
+    await assert.rejects(ask(call, { invokeFunction }, order), rejected('InvalidRequest', 400, /is not enabled/));
+    assert.deepEqual(order, ['token', 'hook'], 'the token is not spent');
+    await untouched(call);
+  }
+});
+
 test('provisioning.md check 30, 31: the hook hears of the request alone, and its overrides win, but for the certificate (spec provisioning.md 6)', async (t) => {
   const { call } = await start(t);
   await createTemplate(call, { preProvisioningHook: { targetArn } });

@@ -13,7 +13,7 @@ import { checkPolicies, type PreparedProvisioning } from './prepare-provisioning
 import { type Provisioned, provision } from './provision.ts';
 import type { ProvisioningCall } from './provisioning-call.ts';
 import { ProvisioningFault, withTemplate } from './provisioning-fault.ts';
-import { type ProvisioningTemplate, templateItem } from './provisioning-template.ts';
+import { findTemplate, type ProvisioningTemplate, templateItem } from './provisioning-template.ts';
 import { findDefaultVersion } from './template-version.ts';
 
 export interface RegisterThingServices extends ProvisioningCall {
@@ -36,7 +36,7 @@ export interface RegisterThingRequest {
   /** Asked once the template is known to be usable. Faults: ProvisioningFault (InvalidCertificateOwnershipToken). */
   readonly findTokenCertificate: (template: FleetTemplate) => Promise<TokenCertificate>;
   /**
-   * Called inside the unit, before anything else of it, and may be called more than once: the token is spent, if it still can be.
+   * Called inside the unit, before anything is written, and may be called more than once: the token is spent, if it still can be.
    * Faults: ProvisioningFault (InvalidCertificateOwnershipToken), at which nothing of the provisioning remains.
    */
   readonly spendToken: (db: Db, certificate: TokenCertificate) => Promise<void>;
@@ -49,6 +49,17 @@ export interface FleetTemplate {
   readonly record: ProvisioningTemplate;
   readonly template: Template;
 }
+
+const disabled = (templateName: string): ProvisioningFault =>
+  new ProvisioningFault('InvalidRequest', `Provisioning template ${templateName} is not enabled`);
+
+/**
+ * Inside a unit: that a template has not been disabled or deleted since it was loaded, such as while a hook was asked. Once UpdateProvisioningTemplate has answered,
+ * nothing more is provisioned by it. Faults: ProvisioningFault (InvalidRequest).
+ */
+export const assertStillEnabled = async (db: Db, account: AccountRegion, templateName: string): Promise<void> => {
+  if (!(await findTemplate(db, account, templateName))?.enabled) throw disabled(templateName);
+};
 
 /**
  * The default version of a template that is enabled and of the type asked for.
@@ -71,9 +82,7 @@ export const loadTemplate = async (
       `Provisioning template ${templateName} is of type ${record.type}, not ${type}`,
     );
   }
-  if (!record.enabled) {
-    throw new ProvisioningFault('InvalidRequest', `Provisioning template ${templateName} is not enabled`);
-  }
+  if (!record.enabled) throw disabled(templateName);
   return { record, template: withTemplate(() => parseTemplate(body, type)) };
 };
 
@@ -119,6 +128,7 @@ export const registerThing = async (
     : {};
   const plan = prepareForCertificate(loaded.template, certificateId, { ...parameters, ...overrides });
   const provisioned = await write(async (unit) => {
+    await assertStillEnabled(unit, account, templateName);
     await request.spendToken(unit, certificate);
     const outcome = await provision(unit, account, plan, { nowMs: now(), newId });
     await request.keepAnswer?.(unit, outcome);
