@@ -2,6 +2,11 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import type { TestContext } from 'node:test';
+import type { Packet } from 'mqtt-packet';
+import type { FleetNode } from '../src/index.ts';
+import type { authorities, LeafOptions } from './ca.ts';
+import { certificateIdOf, type Identity } from './harness.ts';
+import { dial } from './raw-mqtt.ts';
 
 /** What is wrong, the attempt, and how it is refused: what an SDK client throws, or the lines that a device hears. */
 export type Wrong = readonly [
@@ -40,4 +45,29 @@ export const takeSteps = async (t: TestContext, example: string, steps: readonly
     await right?.();
     await refuse(t, step, afterwards);
   }
+};
+
+/** A device with a certificate of a CA; both are files of the folder. */
+export const makeDevice = async (
+  folder: string,
+  maker: ReturnType<typeof authorities>,
+  { name, ca, ...options }: LeafOptions & { readonly name: string; readonly ca: string },
+): Promise<Identity> => {
+  const certificatePem = await maker.leaf(name, ca, options);
+  const files = { certFile: `${folder}/${name}.crt`, keyFile: `${folder}/${name}.key` };
+  return { ...files, certificatePem, certificateId: certificateIdOf(certificatePem) };
+};
+
+/** What a device hears that connects and says this: lines up to the end, or until everything is answered. */
+export const hears = async (
+  node: FleetNode,
+  identity: Identity,
+  { clientId, serverName, says = [] }: { clientId: string; serverName?: string; says?: readonly Packet[] },
+): Promise<string[]> => {
+  const raw = await dial(node, 4, { identity, ...(serverName !== undefined && { serverName }) });
+  raw.send({ cmd: 'connect', clientId, clean: true, keepalive: 60, protocolId: 'MQTT', protocolVersion: 4 });
+  raw.send(says);
+  const lines = await raw.heard(1);
+  raw.socket.destroy();
+  return lines;
 };

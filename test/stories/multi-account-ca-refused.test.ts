@@ -8,11 +8,11 @@ import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { CertificateMode, IoT, UpdateCACertificateCommandInput } from '@aws-sdk/client-iot';
 import type { Packet } from 'mqtt-packet';
-import { authorities, type LeafOptions } from '../ca.ts';
+import { authorities } from '../ca.ts';
 import { bootNode, certificateIdOf, type Identity } from '../harness.ts';
-import { dial, publish, subscribe } from '../raw-mqtt.ts';
+import { publish, subscribe } from '../raw-mqtt.ts';
 import { fails } from '../sdk-fault.ts';
-import { type Step, takeSteps } from '../steps.ts';
+import { hears, makeDevice, type Step, takeSteps } from '../steps.ts';
 import { waitMsMax } from '../within.ts';
 
 const example = fileURLToPath(new URL('../../examples/multi-account-ca.sh', import.meta.url));
@@ -43,11 +43,7 @@ const begin = async (t: TestContext) => {
   const [, templateBody = ''] = /<<'TEMPLATE'\n(.*?)\nTEMPLATE$/ms.exec(await readFile(example, 'utf8')) ?? [];
   await maker.ca('impostor', { subject });
   await maker.ca('stranger');
-  const device = async (name: string, ca = 'rootCA', options: LeafOptions = {}): Promise<Identity> => {
-    const certificatePem = await maker.leaf(name, ca, options);
-    const files = { certFile: `${folder}/${name}.crt`, keyFile: `${folder}/${name}.key` };
-    return { ...files, certificatePem, certificateId: certificateIdOf(certificatePem) };
-  };
+  const device = (name: string, ca = 'rootCA') => makeDevice(folder, maker, { name, ca });
   const robot = await device('robot');
   return {
     ...{ node, folder, iot, ...maker, first, second, third, firstHost, secondHost, thirdHost },
@@ -55,15 +51,8 @@ const begin = async (t: TestContext) => {
     readFile: (name: string) => readFile(`${folder}/${name}`, 'utf8'),
     setCa: (client: IoT, more: Omit<UpdateCACertificateCommandInput, 'certificateId'>) =>
       client.updateCACertificate({ certificateId, ...more }),
-    /** What a device hears that connects and says this: up to the end, or until everything is answered. */
-    async hears(who: Identity, serverName: string, clientId = 'robot', ...says: readonly Packet[]): Promise<string[]> {
-      const raw = await dial(node, 4, { identity: who, serverName });
-      raw.send({ cmd: 'connect', clientId, clean: true, keepalive: 60, protocolId: 'MQTT', protocolVersion: 4 });
-      raw.send([...says]);
-      const lines = await raw.heard(1);
-      raw.socket.destroy();
-      return lines;
-    },
+    hears: (who: Identity, serverName: string, clientId = 'robot', ...says: readonly Packet[]): Promise<string[]> =>
+      hears(node, who, { clientId, serverName, says }),
   };
 };
 type Scene = Awaited<ReturnType<typeof begin>>;
