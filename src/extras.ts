@@ -3,7 +3,7 @@ import type { Extra, ExtraAnswer, ExtraRequest } from './api/dispatch.ts';
 import type { Accounts } from './features/accounts/account.ts';
 import { type ReportAnswer, reportPath } from './features/bulk/report-link.ts';
 import { addressReached, hostsLines } from './features/domains/hosts.ts';
-import { answerJournal } from './journal/endpoint.ts';
+import { answerJournal, type JournalRequest } from './journal/endpoint.ts';
 import type { Journal } from './journal/journal.ts';
 import { type Health, healthAnswers } from './metrics/health.ts';
 import type { OwnCa } from './pki/own-ca.ts';
@@ -79,14 +79,18 @@ export const extras = (options: ExtrasOptions): readonly Extra[] => {
       async handle(request) {
         const { account, query } = request;
         if (!account) return json({ message: 'Sign the request' }, 403);
-        return json(
-          await answerJournal(journal, {
-            query: new URLSearchParams([...query]),
-            account,
-            development: isDevelopment(request),
-            apiUrl: apiUrl(),
-          }),
-        );
+        const asked: JournalRequest = {
+          query: new URLSearchParams([...query]),
+          account,
+          development: isDevelopment(request),
+          apiUrl: apiUrl(),
+        };
+        const answer = await answerJournal(journal, asked);
+        const { accountId, region } = account;
+        const all = answer.records.length > 0 ? [] : await accounts.list();
+        // where the asker may look next
+        const others = all.filter((other) => other.accountId === accountId && other.region !== region);
+        return json({ ...answer, account, otherRegions: others.map((other) => other.region) });
       },
     },
     {

@@ -259,7 +259,8 @@ test('explain without a subject, and explain last, ask for the newest failure', 
   const { url, asked } = await answering(t, { records: [] });
   for (const argv of [['explain'], ['explain', 'last']]) {
     const { out, code } = await run([...argv, '--api-url', url]);
-    assert.deepEqual([out, code], ['Nothing was refused.\n', 0]);
+    assert.match(out, /^Nothing was refused /);
+    assert.equal(code, 0);
   }
   assert.deepEqual(
     asked.map((request) => request.url),

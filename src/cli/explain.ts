@@ -2,6 +2,7 @@
 import { ConfigProblem, type Flag, readFlags } from '../config.ts';
 import { type Command, CommandProblem, type Io } from './io.ts';
 import { fieldsOf, readAnswer, type ShownRecord } from './journal-answer.ts';
+import { nothingFound } from './nothing-found.ts';
 import { renderLine, renderRecord } from './render-record.ts';
 import { ask, findServer, serverFlags } from './server.ts';
 import { printableLines, type Style, styleOf } from './terminal.ts';
@@ -33,9 +34,6 @@ const pemIn = (records: readonly ShownRecord[]): string => {
   throw new CommandProblem('None of these records holds a certificate.');
 };
 
-const nothingFound = (subject: string): string =>
-  subject === 'last' ? 'Nothing was refused.\n' : 'The journal has no record of that certificate id or client id.\n';
-
 /** The newest failure in full, what came after and before it on a line each. */
 const renderAll = (records: readonly ShownRecord[], style: Style): string => {
   const failures = records.findIndex(({ record }) => record['status'] !== 'Success');
@@ -55,8 +53,8 @@ const run = async (argv: readonly string[], io: Io): Promise<number> => {
   if (more.length > 0)
     throw new ConfigProblem('explain takes one thing to explain: a certificate id, a client id, or last.');
   const server = findServer(flags, io.env);
-  const query = queryFor(subject, flags.values.get('limit') ?? '10');
-  const body = await ask(server, `/_fleetgate/journal?${query}`, io);
+  const pathAndQuery = `/_fleetgate/journal?${queryFor(subject, flags.values.get('limit') ?? '10')}`;
+  const body = await ask(server, pathAndQuery, io);
   const records = readAnswer(body);
   const code = records.length === 0 && subject !== 'last' ? 1 : 0;
   if (flags.values.get('json') === 'true') {
@@ -68,7 +66,9 @@ const run = async (argv: readonly string[], io: Io): Promise<number> => {
     return 0;
   }
   const style = styleOf(io.terminal && !io.env['NO_COLOR']);
-  io.out(records.length === 0 ? nothingFound(subject) : renderAll(records, style));
+  io.out(
+    records.length === 0 ? await nothingFound({ subject, server, pathAndQuery }, body, io) : renderAll(records, style),
+  );
   return code;
 };
 

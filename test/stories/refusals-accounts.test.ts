@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { DescribeEndpointCommand } from '@aws-sdk/client-iot';
+import { DescribeEndpointCommand, RegisterCertificateWithoutCACommand } from '@aws-sdk/client-iot';
 import { connectDevice } from '../device.ts';
 import { makeIdentity } from '../harness.ts';
 import { publish } from '../mosquitto.ts';
@@ -28,10 +28,12 @@ test("an account is told nothing of another's refusals, whatever it asks for", a
   const device = await fleet.device('sensor', { status: 'INACTIVE', policyName: 'everything' });
   assert.match((await publish(fleet.as(device), 'a/b')).printed, noConnack);
   const { certificateId } = device;
-  assert.equal(
-    await told(fleet, ['last']),
-    'Nothing was refused.\nexit 0\n{\n  "records": [],\n  "operator": true\n}\nexit 0\nexit 1\nfleetgate: None of these records holds a certificate.\n',
-  );
+  const own = { accountId: stranger, region: 'us-east-1' };
+  const answer = JSON.stringify({ records: [], operator: true, account: own, otherRegions: [] }, undefined, 2);
+  const printed = await told(fleet, ['last']);
+  assert.match(printed, /^Nothing was refused in account 111111111111, region us-east-1\.\n/);
+  assert.ok(printed.endsWith(`${answer}\nexit 0\nexit 1\nfleetgate: None of these records holds a certificate.\n`));
+  assert.doesNotMatch(printed, /000000000000/);
   const others = await told(fleet, ['sensor-1', certificateId, certificateId.slice(0, 8)]);
   assert.doesNotMatch(others, /exit 0|INACTIVE|BEGIN|000000000000|Sent|Certificate /);
 });
@@ -56,5 +58,20 @@ test("a certificate of another account is a stranger here, and nobody's twin", a
     assert.doesNotMatch(printed, /000000000000|everything|same subject|Twin/);
   }
   const own = await fleet.shell('fleetgate explain last');
-  assert.equal(own.stdout, 'Nothing was refused.\n');
+  assert.match(own.stdout, /^Nothing was refused in account 000000000000, /);
+});
+
+test('a device of another region that connects to localhost: asked there, the journal says in which region its record is', async (t) => {
+  const fleet = await bootFleet(t);
+  const iot = fleet.iot('000000000000', 'ap-northeast-1');
+  const { certFile, keyFile, certificatePem } = await makeIdentity(fleet.folder, 'sensor');
+  await iot.send(new RegisterCertificateWithoutCACommand({ certificatePem, status: 'ACTIVE' }));
+  assert.match((await publish(fleet.as({ certFile, keyFile }), 'a/b')).printed, noConnack);
+  const { stdout } = await fleet.shell('fleetgate explain last --region ap-northeast-1');
+  assert.equal(
+    stdout,
+    'Nothing was refused in account 000000000000, region ap-northeast-1. Another region has one:\n\n  fleetgate explain last --region us-east-1\n',
+  );
+  const there = await fleet.shell(stdout.split('\n').at(-2) ?? '');
+  assert.match(there.stdout, /which is not registered in account 000000000000, region us-east-1\.$/m);
 });

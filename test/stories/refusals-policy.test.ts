@@ -171,5 +171,6 @@ test('explain finds the same refusal by client id, by certificate id and by its 
     assert.deepEqual(await explain(fleet, subject), last, subject);
   }
   const { code, stdout } = await fleet.shell('fleetgate explain sensor-2');
-  assert.deepEqual([code, stdout], [1, 'The journal has no record of that certificate id or client id.\n']);
+  assert.equal(code, 1);
+  assert.match(stdout, /^The journal has no record of that certificate id or client id in account 000000000000, /);
 });
