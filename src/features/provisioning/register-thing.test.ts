@@ -174,6 +174,21 @@ test('provisioning.md check 32, 34: deviceConfiguration holds what functions mak
   assert.equal('thingName' in answer, false);
 });
 
+test('a deviceConfiguration that no message could bring to the device is refused, and nothing remains', async (t) => {
+  const { call } = await start(t);
+  const DeviceConfiguration = { all: { 'Fn::Sub': '${SerialNumber}'.repeat(40) } };
+  const { thing: _thing, ...Resources } = seedBody.Resources;
+  await createTemplate(call, {}, { ...seedBody, Resources, DeviceConfiguration });
+  const order: string[] = [];
+  const request = { parameters: { SerialNumber: 'x'.repeat(4000) } };
+  await assert.rejects(
+    ask(call, { request }, order),
+    rejected('InvalidParameters', 400, /^DeviceConfiguration: is longer than 126976 bytes/),
+  );
+  assert.deepEqual(order, ['token']);
+  await untouched(call);
+});
+
 test('provisioning.md check 26, 27: an unknown, disabled or JITP template is refused before the token is looked at, another account has none', async (t) => {
   const { call, callAs } = await start(t);
   await createTemplate(call, { enabled: false });

@@ -86,6 +86,9 @@ export const loadTemplate = async (
   return { record, template: withTemplate(() => parseTemplate(body, type)) };
 };
 
+/** Bytes of a deviceConfiguration as JSON: with the thing's name it goes into one MQTT message of 128 KiB. */
+export const deviceConfigurationBytesMax = 126_976;
+
 /**
  * What a template of fleet or just-in-time provisioning makes of these parameters for this certificate, which the account holds.
  * Faults: ProvisioningFault.
@@ -101,6 +104,12 @@ export const prepareForCertificate = (
   assert(certificate && 'certificateId' in certificate.form, 'no other template is kept');
   assert.equal(certificate.form.certificateId, certificateId);
   checkPolicies(plan);
+  if (Buffer.byteLength(JSON.stringify(plan.deviceConfiguration)) > deviceConfigurationBytesMax) {
+    throw new ProvisioningFault(
+      'InvalidParameters',
+      `DeviceConfiguration: is longer than ${deviceConfigurationBytesMax} bytes with these parameters`,
+    );
+  }
   const { form: _form, ...rest } = certificate;
   return { ...plan, certificate: { ...rest, source: { kind: 'held', certificateId } } };
 };
