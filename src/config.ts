@@ -145,6 +145,8 @@ export const didYouMean = (word: string, known: readonly string[]): string => {
 export interface ReadFlags {
   /** By flag name; a flag without a value reads `true`, with a leading `--no-` `false`. */
   readonly values: ReadonlyMap<string, string>;
+  /** Each value of a flag that may be given several times, in order. */
+  readonly all: ReadonlyMap<string, readonly string[]>;
   readonly positionals: readonly string[];
 }
 
@@ -161,6 +163,7 @@ export const readFlags = (argv: readonly string[], flags: readonly Flag[]): Read
     tokens: true,
   });
   const values = new Map<string, string>();
+  const all = new Map<string, readonly string[]>();
   const positionals: string[] = [];
   for (const token of tokens) {
     if (token.kind === 'positional') positionals.push(token.value);
@@ -178,11 +181,14 @@ export const readFlags = (argv: readonly string[], flags: readonly Flag[]): Read
     if (flag.value === undefined) {
       if (token.value !== undefined) throw new ConfigProblem(`--${name} takes no value.`);
       values.set(name, negative ? 'false' : 'true');
-    } else if (token.value === undefined || (!token.inlineValue && token.value.startsWith('-'))) {
+    } else if (token.value === undefined || (!token.inlineValue && /^-./.test(token.value))) {
       throw new ConfigProblem(`--${name} needs a value: --${name} ${flag.value}.`);
-    } else values.set(name, token.value);
+    } else {
+      values.set(name, token.value);
+      all.set(name, [...(all.get(name) ?? []), token.value]);
+    }
   }
-  return { values, positionals };
+  return { values, all, positionals };
 };
 
 const hostName = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/;

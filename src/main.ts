@@ -77,6 +77,9 @@ export const run = (argv: readonly string[]): Promise<number> => {
   const io: Io = {
     out: (text) => process.stdout.write(text),
     err: (text) => process.stderr.write(text),
+    get input() {
+      return process.stdin;
+    },
     env: process.env,
     terminal: process.stdout.isTTY === true,
     program: [fileURLToPath(new URL('../bin/fleetgate.js', import.meta.url))],

@@ -40,7 +40,7 @@ const arrows: Record<string, readonly string[]> = {
   'data-folder.ts': ['start-problem.ts', 'pki'],
   'start-problem.ts': [],
   'call.ts': ['feature.ts', 'mqtt', 'journal', 'store', 'bus', 'aws'],
-  cli: ['features', 'feature.ts', 'aws'],
+  cli: ['features', 'feature.ts', 'pki', 'aws'],
   gateway: ['mqtt', 'api', 'feature.ts', 'pki', 'journal', 'aws'],
   'listeners.ts': ['gateway', 'mqtt', 'aws', 'start-problem.ts'],
   api: ['feature.ts', 'aws', 'store'],

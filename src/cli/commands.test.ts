@@ -6,6 +6,7 @@ import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import { configFlags, environmentName } from '../config.ts';
 import { runCommand } from './commands.ts';
@@ -20,6 +21,7 @@ const run = async (argv: readonly string[], members: Partial<Io> = {}) => {
     err: (text) => {
       written.err += text;
     },
+    input: Readable.from([]),
     env: {},
     terminal: false,
     program: ['/usr/bin/node', '/opt/fleet gate/main.ts'],
@@ -253,6 +255,59 @@ Before:
 2026-01-02 03:05:05.000 UTC  Former.
 `,
   );
+});
+
+/** A record as the journal answers it, at so many seconds. */
+const told = (id: string, seconds: number, members: object, more: object = {}) => ({
+  ...{ sentence: `This is ${id}.`, cure: 'Nothing is to be done.', commands: [], ...more },
+  record: { id, lastAtMs: seconds * 1000, atMs: seconds * 1000, status: 'Failure', ...members },
+});
+const linesOf = async (t: TestContext, records: readonly object[]): Promise<readonly string[]> => {
+  const { url } = await answering(t, { records });
+  const { out } = await run(['explain', 'dev1', '--api-url', url]);
+  return out.split('\n').filter((line) => line !== '');
+};
+
+test('the steps of a provisioning stand by time, what failed and what was taken back marked, the date where it is another', async (t) => {
+  const trail = [
+    { mark: 'done', atMs: Date.UTC(2026, 0, 1, 23, 59, 59), text: 'connected' },
+    { mark: 'undone', atMs: Date.UTC(2026, 0, 2, 3, 4, 4, 50), text: 'thing "a\u001b[2J" created (taken back)' },
+    { mark: 'failed', atMs: Date.UTC(2026, 0, 2, 3, 4, 5), text: 'policy "x": there is none' },
+    { mark: 'none', text: 'nothing remains' },
+  ];
+  const lines = await linesOf(t, [told('a', 0, {}, { trail, cure: 'Do:', commands: ['true'] })]);
+  assert.deepEqual(lines.slice(3, 9), [
+    '  true',
+    '  How far it came',
+    '    + 2026-01-01 23:59:59.000  connected',
+    '    ~ 03:04:04.050             thing "a\\u{1b}[2J" created (taken back)',
+    '    x 03:04:05.000             policy "x": there is none',
+    '                               nothing remains',
+  ]);
+});
+
+test('what the newest failure came of is shown in full, and the failure below it', async (t) => {
+  const records = [
+    told('symptom', 3, {}, { cause: 'cause' }),
+    told('other', 2, {}),
+    told('cause', 1, {}, { cause: 'gone' }),
+  ];
+  const lines = await linesOf(t, records);
+  assert.deepEqual(lines.slice(0, 2), ['1970-01-01 00:00:01.000 UTC', 'This is cause.']);
+  assert.deepEqual(lines.slice(-3), [
+    'Since then:',
+    '1970-01-01 00:00:03.000 UTC  This is symptom.',
+    '1970-01-01 00:00:02.000 UTC  This is other.',
+  ]);
+  // an answer whose causes go in a circle ends all the same
+  const circle = [told('a', 2, {}, { cause: 'b' }), told('b', 1, {}, { cause: 'a' })];
+  assert.equal((await linesOf(t, circle))[1], 'This is b.');
+});
+
+test('a device that was provisioned since it was refused: how that went is shown', async (t) => {
+  const success = told('success', 3, { status: 'Success', eventType: 'ProvisionDevice' });
+  const lines = await linesOf(t, [told('now', 4, { status: 'Success' }), success, told('failure', 1, {})]);
+  assert.equal(lines[1], 'This is success.');
 });
 
 test('explain without a subject, and explain last, ask for the newest failure', async (t) => {

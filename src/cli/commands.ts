@@ -1,6 +1,7 @@
 /** The `fleetgate` command: the table of its commands, and the way from a command line to one of them. */
 import { ConfigProblem, didYouMean } from '../config.ts';
 import { certificates } from './certificates.ts';
+import { device } from './device.ts';
 import { doctor } from './doctor.ts';
 import { env } from './env.ts';
 import { explain } from './explain.ts';
@@ -10,7 +11,15 @@ import { hosts } from './hosts.ts';
 import { type Command, CommandProblem, type Io, type Run } from './io.ts';
 
 /** The commands that are clients of a running server. */
-export const commands: Readonly<Record<string, Command>> = { env, hosts, explain, doctor, health, certificates };
+export const commands: Readonly<Record<string, Command>> = {
+  env,
+  hosts,
+  explain,
+  doctor,
+  health,
+  certificates,
+  device,
+};
 
 /** What those that open the store themselves do, which belongs to the composition root: here is what is said of them. */
 const storeCommands = {

@@ -28,6 +28,6 @@ export const helpPage = (commands: Readonly<Record<string, Pick<Command, 'usage'
     ...serverFlags.map((flag) => flagLine(flag)),
     'and sign with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, else with the development key.',
     '',
-    '--help and --version work everywhere; fleetgate certificates --help has a page of its own.',
+    '--help and --version work everywhere; certificates and device have pages of their own.',
     '',
   ].join('\n');

@@ -5,6 +5,8 @@ export interface Io {
   /** Standard output and standard error; text carries its own line ends. */
   out(text: string): void;
   err(text: string): void;
+  /** Standard input. */
+  readonly input: AsyncIterable<Uint8Array | string>;
   readonly env: Environment;
   /** Standard output is a terminal: colours may be used. */
   readonly terminal: boolean;

@@ -6,6 +6,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import { createMaker } from '../../../test/maker.ts';
 import { runCommand } from '../commands.ts';
@@ -40,6 +41,7 @@ const fixture = async (t: TestContext, answer: (path: string) => [status: number
       err: (text: string) => {
         written.err += text;
       },
+      input: Readable.from([]),
       env: { FLEETGATE_API_URL: url },
       terminal: false,
       program: ['fleetgate'],
