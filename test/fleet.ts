@@ -11,6 +11,14 @@ export interface KeyedCertificate {
   readonly privateKey: string;
 }
 
+export interface FleetConnection {
+  readonly clientId: string;
+  readonly version?: 4 | 5;
+  readonly serverName?: string;
+  /** Where it comes from, e.g. `127.0.0.2`. */
+  readonly localAddress?: string;
+}
+
 export interface FleetReply {
   readonly outcome: 'accepted' | 'rejected';
   readonly payload: Buffer;
@@ -58,12 +66,13 @@ const membersOf = (topic: string, payload: Buffer): Readonly<Record<string, unkn
 export const connectFleetDevice = async (
   { mqttPort, rootPem }: Pick<FleetNode, 'mqttPort' | 'rootPem'>,
   { certificatePem, privateKey }: KeyedCertificate,
-  { clientId, version = 4, serverName = 'localhost' }: { clientId: string; version?: 4 | 5; serverName?: string },
+  { clientId, version = 4, serverName = 'localhost', localAddress }: FleetConnection,
 ): Promise<FleetDevice> => {
   const client = mqtt.connect(`mqtts://127.0.0.1:${mqttPort}`, {
     clientId,
     protocolVersion: version,
     servername: serverName,
+    ...(localAddress !== undefined && { localAddress }),
     ca: rootPem,
     cert: certificatePem,
     key: privateKey,

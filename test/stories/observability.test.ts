@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -23,7 +23,8 @@ import {
 import { iotArn } from '../../src/aws/arn.ts';
 import { connectDevice } from '../device.ts';
 import { parseExposition } from '../exposition.ts';
-import { type Booted, bootNode, type Identity, makeIdentity } from '../harness.ts';
+import { bootNode, type Identity, makeIdentity } from '../harness.ts';
+import { readLog } from '../log-events.ts';
 
 const setUp = async (t: TestContext) => {
   const booted = await bootNode(t);
@@ -41,24 +42,6 @@ const setUp = async (t: TestContext) => {
     return identity;
   };
   return { booted, iot, register };
-};
-
-/** The log events of the default account so far; waits until one is there that `wanted` takes. */
-const readLog = async (
-  { folder, node }: Booted,
-  wanted: (event: Record<string, unknown>) => boolean,
-): Promise<Record<string, unknown>[]> => {
-  const { accountId, region } = node.account;
-  const file = join(folder, 'data', 'logs', accountId, region, 'AWSIotLogsV2.jsonl');
-  for (;;) {
-    const text = await readFile(file, 'utf8').catch(() => '');
-    const events = text
-      .split('\n')
-      .slice(0, -1)
-      .map((line): Record<string, unknown> => JSON.parse(line));
-    if (events.some(wanted)) return events;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
 };
 
 test('a fleet service follows who comes and goes, and an exclusive thing is named (gateway.md 7)', async (t) => {
@@ -125,7 +108,7 @@ test("what the SDK sets as logging level is written, at once and per client, to 
 
   for (const { client } of [dev2, dev1]) await client.publishAsync('a/b', 'x', { qos: 1 });
   const isPublish = ({ eventType }: Record<string, unknown>) => eventType === 'Publish-In';
-  const published = await readLog(booted, isPublish);
+  const published = await readLog(node, join(folder, 'data'), isPublish);
   assert.deepEqual(
     published.map(({ clientId, eventType, topicName, principalId }) => [clientId, eventType, topicName, principalId]),
     [['dev1', 'Publish-In', 'a/b', identity.certificateId]],
@@ -138,7 +121,7 @@ test("what the SDK sets as logging level is written, at once and per client, to 
   await node.clock.advance(0); // levels act when they have been read again
   await dev1.client.publishAsync('a/b', 'x', { qos: 1 });
   const usurper = await connectDevice(node, identity, { clientId: 'dev1', version: 5 });
-  const all = await readLog(booted, ({ reason }) => reason === 'DUPLICATE_CLIENT_ID');
+  const all = await readLog(node, join(folder, 'data'), ({ reason }) => reason === 'DUPLICATE_CLIENT_ID');
   assert.equal(all.filter(isPublish).length, 1);
   const { logLevel, status, clientId, details } = all.at(-1) ?? {};
   assert.deepEqual([logLevel, status, clientId], ['ERROR', 'Failure', 'dev1']);
