@@ -60,6 +60,10 @@ const tokens: Readonly<Record<string, readonly [why: string, cure: string]>> = {
     'with an ownership token that another claim certificate was given',
     'Let the device ask for a certificate and for its thing with one claim certificate; if this was not your device, the token may have been stolen',
   ],
+  'of a claim that was deactivated': [
+    'with a claim certificate that was deactivated while the pre-provisioning hook was asked',
+    'If it was meant, nothing is to be done; else activate the claim certificate and let the device ask again',
+  ],
   'of a certificate that was deleted': [
     'with an ownership token whose certificate was deleted',
     'Let the device ask for a new certificate',

@@ -78,7 +78,7 @@ export type Reason =
   // fleet provisioning; `detail` says what exactly, without any value of a parameter
   | 'PAYLOAD_INVALID'
   | 'CSR_INVALID'
-  | 'OWNERSHIP_TOKEN_INVALID' // `detail`: missing, unknown, of another claim, used, expired, of a certificate that was deleted
+  | 'OWNERSHIP_TOKEN_INVALID' // `detail`: missing, unknown, of another claim, of a claim that was deactivated, used, expired, of a certificate that was deleted
   | 'TEMPLATE_NOT_FOUND'
   | 'TEMPLATE_UNUSABLE' // disabled, of another type, or its default version cannot be carried out
   | 'PARAMETERS_INVALID'

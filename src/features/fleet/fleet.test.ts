@@ -12,8 +12,9 @@ import type { IssueDeviceCertificate } from '../../pki/issue.ts';
 import { type KeyPair, KeyPoolExhausted } from '../../pki/key-pool.ts';
 import { StoreUnavailable } from '../../store/store.ts';
 import { migrations as cas } from '../cas/migrations.ts';
-import { findCertificate, removeCertificate } from '../certificates/certificate.ts';
+import { findCertificate, insertCertificate, removeCertificate } from '../certificates/certificate.ts';
 import { migrations as certificates } from '../certificates/migrations.ts';
+import { updateCertificate } from '../certificates/update-certificate.ts';
 import { createPolicy } from '../policies/create-policy.ts';
 import { policies } from '../policies/feature.ts';
 import { insertPolicyAttachment } from '../policies/policy-attachment.ts';
@@ -169,6 +170,24 @@ test('the hook takes the rest of the hour: nothing is provisioned, as the sweepe
   advance(ownershipTokenLifetimeMs - 1);
   assert.deepEqual(refused(await ask(provisionTopic('hooked'), request(certificateOwnershipToken))), invalidToken);
   assert.equal(await findCertificate(call.db, testAccount, certificateId), undefined);
+});
+
+test('the claim is revoked while the hook is asked: nothing is provisioned', async (t) => {
+  const claim = { certificateId: 'a'.repeat(64), status: 'ACTIVE', certificateMode: 'SNI_ONLY', pem: 'PEM' } as const;
+  const scene = await start(t, {
+    async invokeFunction() {
+      await updateCertificate({ certificateId: claim.certificateId, newStatus: 'REVOKED' }, scene.call);
+      return { allowProvisioning: true };
+    },
+  });
+  const { ask, create, call, store, records } = scene;
+  const dates = { generationId: 'g', createdAtMs: 1, notBeforeMs: 0, notAfterMs: testStartMs * 2 };
+  await store.write((db) => insertCertificate(db, testAccount, { ...claim, ...dates }));
+  await template(call, 'hooked', hook);
+  const { certificateId, certificateOwnershipToken } = await create();
+  assert.deepEqual(refused(await ask(provisionTopic('hooked'), request(certificateOwnershipToken))), invalidToken);
+  assert.equal(records.at(-1)?.detail, 'of a claim that was deactivated');
+  assert.equal((await findCertificate(call.db, testAccount, certificateId))?.status, 'PENDING_ACTIVATION');
 });
 
 /** Asks with one token twice at once: both have passed the look at the token before either goes on. */

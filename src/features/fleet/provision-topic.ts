@@ -3,6 +3,7 @@
  * hour, byte for byte in meaning, and is answered the same without any of it being done again. Source: spec provisioning.md 4.3, 4.5.
  */
 import { hash } from 'node:crypto';
+import type { Db } from '../../store/store.ts';
 import { findCertificate } from '../certificates/certificate.ts';
 import type { InvokeFunction } from '../provisioning/pre-provisioning-hook.ts';
 import type { Provisioned } from '../provisioning/provision.ts';
@@ -61,6 +62,15 @@ const certificateOf = async (
   return { certificateId: certificate.certificateId, certificatePem: certificate.pem };
 };
 
+/**
+ * A claim certificate that was deactivated while the hook was asked: once UpdateCertificate has answered, its devices are provisioned no more. Claims of trusted users
+ * and IAM identities have no status. Faults: ProvisioningFault (InvalidCertificateOwnershipToken).
+ */
+const assertClaimStands = async (db: Db, { request, call }: Attempt): Promise<void> => {
+  const claim = await findCertificate(db, call.account, request.authority.principalId);
+  if (claim && claim.status !== 'ACTIVE') throw tokenFault('of a claim that was deactivated');
+};
+
 export const provisionOverMqtt =
   ({ invokeFunction }: ProvisionServices): FleetWork =>
   async (attempt) => {
@@ -94,6 +104,7 @@ export const provisionOverMqtt =
             return certificateOf(await findOwnershipToken(db, account, token), attempt);
           },
           async spendToken(unit) {
+            await assertClaimStands(unit, attempt);
             // it may have been spent, or have expired, while the hook was asked
             if (!(await spendOwnershipToken(unit, account, token, { requestHash, nowMs: now() })))
               throw tokenFault('used');
