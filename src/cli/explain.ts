@@ -34,10 +34,26 @@ const pemIn = (records: readonly ShownRecord[]): string => {
   throw new CommandProblem('None of these records holds a certificate.');
 };
 
-/** The newest failure in full, what came after and before it on a line each. */
+/** Where the first cause of the newest failure stands; 0 without a failure. Each cause is older than what came of it, so the search ends. */
+const firstCauseIn = (records: readonly ShownRecord[]): number => {
+  let at = records.findIndex(({ record }) => record['status'] !== 'Success');
+  for (;;) {
+    const cause = records[at]?.cause ?? '';
+    const next = cause === '' ? -1 : records.findIndex(({ record }, index) => index > at && record['id'] === cause);
+    if (next < 0) return Math.max(0, at);
+    at = next;
+  }
+};
+
+/** A device that has been provisioned since is no longer refused. */
+const isProvisioned = ({ record }: ShownRecord): boolean =>
+  record['status'] === 'Success' && record['eventType'] === 'ProvisionDevice';
+
+/** The newest failure in full, or what it came of, or the provisioning that succeeded since; what came after and before that on a line each. */
 const renderAll = (records: readonly ShownRecord[], style: Style): string => {
-  const failures = records.findIndex(({ record }) => record['status'] !== 'Success');
-  const full = Math.max(0, failures);
+  const failed = firstCauseIn(records);
+  const provisioned = records.slice(0, failed).findIndex(isProvisioned);
+  const full = provisioned < 0 ? failed : provisioned;
   const lines = (title: string, some: readonly ShownRecord[]): string =>
     some.length === 0 ? '' : `\n${style.faint(title)}\n${some.map((each) => renderLine(each, style)).join('')}`;
   return [

@@ -7,6 +7,10 @@ export interface ShownRecord {
   readonly sentence: string;
   readonly cure: string;
   readonly commands: readonly string[];
+  /** The steps of a provisioning. */
+  readonly trail: readonly Fields[];
+  /** The record that this one came of, by its id; empty: none. */
+  readonly cause: string;
   /** The facts, as the journal keeps them. */
   readonly record: Fields;
 }
@@ -28,6 +32,8 @@ export const readAnswer = (body: string): readonly ShownRecord[] => {
     sentence: textOf(each['sentence']),
     cure: textOf(each['cure']),
     commands: listOf(each['commands']).map(textOf),
+    trail: listOf(each['trail']).map(fieldsOf),
+    cause: textOf(each['cause']),
     record: fieldsOf(each['record']),
   }));
 };

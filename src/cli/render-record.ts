@@ -33,6 +33,14 @@ const factLabels: Readonly<Record<string, string>> = {
   thingName: 'Attached thing',
   registeredTwin: 'Same subject',
   endpoint: 'Endpoint',
+  topic: 'Topic',
+  provisioningTemplateName: 'Template',
+  templateVersion: 'Template version',
+  parameterNames: 'Parameters sent',
+  deviceCertificateId: 'Given certificate',
+  caCertificateId: 'CA certificate',
+  allowedInstead: 'Allowed instead',
+  successor: 'Successor',
 };
 
 /** Label and value of everything known; empty values are left out. */
@@ -118,7 +126,30 @@ const renderStatements = (record: Fields, style: Style): string => {
   return `  ${style.faint('Statements weighed')}\n${rows.join('')}${more}`;
 };
 
-export const renderRecord = ({ record, sentence, cure, commands }: ShownRecord, style: Style): string => {
+const dayOf = (value: unknown): string => timeOf(value).slice(0, 10);
+/** Time of day; with the date where it is another than that of the last step. */
+const stepTime = (value: unknown, lastDay: string): string =>
+  typeof value !== 'number' ? '' : dayOf(value) === lastDay ? timeOf(value).slice(11, 23) : timeOf(value).slice(0, 23);
+
+/** The steps of a provisioning by time, from top to bottom. */
+const renderTrail = ({ trail, record }: ShownRecord, style: Style): string => {
+  if (trail.length === 0) return '';
+  const lastDay = dayOf(trail.findLast(({ atMs }) => atMs !== undefined)?.['atMs']);
+  const times = trail.map(({ atMs }) => stepTime(atMs, lastDay));
+  const width = Math.max(...times.map((time) => time.length));
+  const rows = trail.map(({ mark, text }, index) => {
+    const time = style.faint((times[index] ?? '').padEnd(width));
+    const words = printable(textOf(text));
+    if (mark === 'failed') return `    ${style.bad('x')} ${time}  ${style.strong(words)}\n`;
+    if (mark === 'done') return `    ${style.good('+')} ${time}  ${words}\n`;
+    return `    ${style.faint(`${mark === 'undone' ? '~' : ' '} ${times[index]?.padEnd(width)}  ${words}`)}\n`;
+  });
+  const title = record['status'] === 'Success' ? 'How it went' : 'How far it came';
+  return `\n  ${style.faint(title)}\n${rows.join('')}`;
+};
+
+export const renderRecord = (shownRecord: ShownRecord, style: Style): string => {
+  const { record, sentence, cure, commands } = shownRecord;
   // A command that could not be printed as it is must not be printed changed.
   const shown = commands.every(isPrintable) ? commands : [];
   const facts = factsOf(record);
@@ -128,6 +159,7 @@ export const renderRecord = ({ record, sentence, cure, commands }: ShownRecord, 
     `${style.strong(printable(sentence))}\n`,
     `${printable(cure)}\n`,
     shown.length > 0 ? `\n${shown.map((line) => `  ${line}\n`).join('')}` : '',
+    renderTrail(shownRecord, style),
     '\n',
     ...facts.map(([label, value]) => `  ${style.faint(printable(label).padEnd(width))}  ${printable(value)}\n`),
     renderStatements(record, style),

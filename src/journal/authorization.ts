@@ -2,6 +2,7 @@
 import type { WeighedStatement } from '../aws/decision.ts';
 import {
   allowExactly,
+  allowRequest,
   attachPolicy,
   attachThing,
   certificateArn,
@@ -35,17 +36,31 @@ const policiesPerCertificateMax = 10;
 const isFull = ({ facts }: StoredRecord): boolean =>
   (facts?.['policyNames'] ?? '').split(' ').length >= policiesPerCertificateMax;
 
+/** A request of fleet provisioning, or a reply to it: `topic` is what stands before the format. */
+const provisioningTopic =
+  /:(?:topic|topicfilter)\/(?<topic>\$aws\/(?:certificates\/create(?:-from-csr)?|provisioning-templates\/(?<template>[^/+#]+)\/provision))\/[\s\S]+$/;
+
 /** Lines that allow what was asked, as narrowly as can be said; empty when a value of it cannot be put into a command. */
 const allowAsked = (record: StoredRecord, surroundings: Surroundings): readonly string[] => {
   const { action, resource, altered = [] } = record;
   const certificateId = certificateIdOf(record);
   if (action === undefined || resource === undefined || certificateId === undefined) return [];
   if (altered.includes('action') || altered.includes('resource') || isFull(record)) return [];
-  return allowExactly(action, resource, certificateArn(record, certificateId, surroundings));
+  const target = certificateArn(record, certificateId, surroundings);
+  const request = provisioningTopic.exec(resource)?.groups?.['topic'];
+  return request === undefined
+    ? allowExactly(action, resource, target)
+    : allowRequest(request, record.account ?? surroundings.account, target);
 };
 
 const allowCure = (record: StoredRecord, commands: readonly string[]): string => {
   if (commands.length > 0) {
+    const request = provisioningTopic.exec(record.resource ?? '')?.groups;
+    if (request) {
+      const { template } = request;
+      const may = template === undefined ? 'it may ask so' : `it may be provisioned by the template "${template}"`;
+      return `If ${may}, this allows that request and its replies, and nothing more:`;
+    }
     return `If it should be allowed, this allows exactly that and nothing more${
       record.action === 'iot:Subscribe' ? ' (to be sent messages it also needs iot:Receive on their topics)' : ''
     }:`;
@@ -165,6 +180,20 @@ const ofTheService = (record: StoredRecord): Explanation => ({
   commands: [],
 });
 
+/** What the policies say instead, if it is one of the mistakes that many make (mqtt/rights.ts). */
+const mistakeOf = ({ action, resource = '', facts }: StoredRecord): string | undefined => {
+  const written = facts?.['allowedInstead'];
+  if (written === undefined) return undefined;
+  const allows = `its policies allow ${action} on "${written}"`;
+  if (written.startsWith('topic/') && resource.includes(':topicfilter/')) {
+    return `${allows}, but what is subscribed to is a topicfilter/ in a policy, not a topic/`;
+  }
+  if (written.startsWith('topicfilter/') && resource.includes(':topic/')) {
+    return `${allows}, but only iot:Subscribe is about a topicfilter/; here the resource is a topic/`;
+  }
+  return `${allows}, but create/ does not cover create-from-csr/, which a device with a key of its own asks on`;
+};
+
 /** Explains a refusal by policy: the first cause among what was weighed. */
 export const explainAuthorization = (record: StoredRecord, surroundings: Surroundings): Explanation => {
   if (record.action === undefined && record.detail !== undefined) return ofTheService(record);
@@ -187,6 +216,10 @@ export const explainAuthorization = (record: StoredRecord, surroundings: Surroun
     const condition = conditional.condition === undefined ? 'its condition' : `its condition ${conditional.condition}`;
     const cause = `was refused ${asked(record)}: ${named(conditional)} would allow it, but ${condition} is not met.`;
     return implicitDeny(record, cause, surroundings);
+  }
+  const mistake = mistakeOf(record);
+  if (mistake !== undefined) {
+    return implicitDeny(record, `was refused ${asked(record)}: ${mistake}.`, surroundings);
   }
   const elsewhere = allows.find(({ outcome }) => outcome === 'resource');
   if (elsewhere) {

@@ -66,7 +66,7 @@ export const attachThing = (thingName: string, target: string): readonly string[
 
 interface AllowDocument {
   readonly Version: '2012-10-17';
-  readonly Statement: readonly [{ Effect: 'Allow'; Action: string | readonly string[]; Resource: string }];
+  readonly Statement: readonly { Effect: 'Allow'; Action: string | readonly string[]; Resource: string }[];
 }
 
 /** Makes a policy with that document unless it is there, under a name drawn from the document, and attaches it. */
@@ -97,6 +97,45 @@ export const allowExactly = (action: string, resource: string, target: string): 
     quote(target),
   );
 
+/**
+ * What goes with one request of fleet provisioning: to ask, to subscribe to its replies and to receive them. `topic` is what stands before its format, e.g.
+ * `$aws/certificates/create`. Source: spec provisioning.md 4.4.
+ */
+export const allowRequest = (
+  topic: string,
+  { accountId, region }: AccountRegion,
+  target: string,
+): readonly string[] => {
+  const on = (type: string): string => `arn:aws:iot:${region}:${accountId}:${type}/${literalResource(topic)}/*`;
+  return allow(
+    {
+      Version: '2012-10-17',
+      Statement: [
+        { Effect: 'Allow', Action: ['iot:Publish', 'iot:Receive'], Resource: on('topic') },
+        { Effect: 'Allow', Action: 'iot:Subscribe', Resource: on('topicfilter') },
+      ],
+    },
+    quote(target),
+  );
+};
+
+const everything: AllowDocument = {
+  Version: '2012-10-17',
+  Statement: [
+    { Effect: 'Allow', Action: ['iot:Connect', 'iot:Publish', 'iot:Subscribe', 'iot:Receive'], Resource: '*' },
+  ],
+};
+
+/** Makes a policy of this name that lets its devices talk about everything. */
+export const createOpenPolicy = (policyName: string): readonly string[] =>
+  script(
+    join(
+      'aws iot create-policy',
+      option('--policy-name', policyName),
+      command`--policy-document ${printableJson(everything)}`,
+    ),
+  );
+
 /** The variable in which a script keeps the ARN of the certificate it has made; unset, it stops the line that needs it. */
 const newArn = '"${certificateArn:?}"';
 
@@ -106,18 +145,7 @@ const createIdentity =
   ' --certificate-pem-outfile device.pem --private-key-outfile device.key --query certificateArn --output text)';
 
 /** A first identity, with a policy that lets it talk about everything. */
-export const firstIdentity = (): readonly string[] => [
-  createIdentity,
-  ...allow(
-    {
-      Version: '2012-10-17',
-      Statement: [
-        { Effect: 'Allow', Action: ['iot:Connect', 'iot:Publish', 'iot:Subscribe', 'iot:Receive'], Resource: '*' },
-      ],
-    },
-    newArn,
-  ),
-];
+export const firstIdentity = (): readonly string[] => [createIdentity, ...allow(everything, newArn)];
 
 const forEachPolicyOf = (arn: string, run: string): Line => {
   const list = command`aws iot list-attached-policies --target ${arn} --query 'policies[].policyName' --output text`;

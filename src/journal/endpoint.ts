@@ -3,17 +3,23 @@ import type { AccountRegion } from '../aws/arn.ts';
 import { Fault } from '../aws/fault.ts';
 import type { Explanation } from './cure-lines.ts';
 import { explain, policyNamesOf } from './explain.ts';
+import { causesOf } from './first-cause.ts';
 import { type Journal, readLimitMax } from './journal.ts';
 import type { Ring } from './ring.ts';
 import type { StoredRecord } from './stored-record.ts';
+import { type TrailLine, trailOf } from './trail.ts';
 
 /** One record with its explanation. */
 export interface ExplainedRecord extends Explanation {
   readonly record: StoredRecord;
+  /** Of a provisioning: its steps in words. */
+  readonly trail: readonly TrailLine[];
+  /** The `id` of the earlier record that this one came of; it is among the answered records. Told of the newest failure, and of its causes. */
+  readonly cause?: string;
 }
 
 export interface JournalAnswer {
-  /** Newest first. */
+  /** Newest first. Beyond what was asked for, the causes of the newest failure are among them. */
   readonly records: readonly ExplainedRecord[];
   /** Whether the node's own records (no account proven) were looked at too. */
   readonly operator: boolean;
@@ -22,7 +28,7 @@ export interface JournalAnswer {
 export interface JournalRequest {
   /**
    * `subject`: a client id, a certificateId or its first 8 digits or more. `certificateId`, `clientId`: exactly that.
-   * `failures=true`: leave out successes. `last=true`: only the newest failure. `limit`: 1 to 100, default 20.
+   * `failures=true`: leave out successes. `last=true`: only the newest failure, with what it came of. `limit`: 1 to 100, default 20.
    */
   readonly query: URLSearchParams;
   /** By the signature of the request. */
@@ -67,6 +73,12 @@ const rememberedPolicies = async (journal: Journal, record: StoredRecord, accoun
   return earlier.map(policyNamesOf).find((names) => names.length > 0) ?? [];
 };
 
+/** Each record once, newest first. */
+const withCauses = (found: readonly StoredRecord[], causes: readonly StoredRecord[]): readonly StoredRecord[] => {
+  const missing = causes.filter(({ id }) => found.every((record) => record.id !== id));
+  return [...found, ...missing].sort((a, b) => b.sequence - a.sequence);
+};
+
 /** Faults: InvalidRequestException for a parameter that is unknown or out of range. */
 export const answerJournal = async (journal: Journal, request: JournalRequest): Promise<JournalAnswer> => {
   const { query, account, development, apiUrl } = request;
@@ -82,10 +94,19 @@ export const answerJournal = async (journal: Journal, request: JournalRequest): 
     failuresOnly: last || readFlag(query, 'failures'),
     limit: last ? 1 : readLimit(query),
   });
+  const newest = found.find(({ status }) => status === 'Failure');
+  const causes = newest === undefined ? [] : await causesOf(journal, newest, account);
+  const causeOf = new Map([newest, ...causes].map((record, at) => [record?.id, causes[at]?.id]));
   const records: ExplainedRecord[] = [];
-  for (const record of found) {
+  for (const record of withCauses(found, causes)) {
     const policyNames = await rememberedPolicies(journal, record, account);
-    records.push({ record, ...explain(record, { account, apiUrl, policyNames }) });
+    const cause = causeOf.get(record.id);
+    records.push({
+      record,
+      ...explain(record, { account, apiUrl, policyNames }),
+      trail: trailOf(record),
+      ...(cause !== undefined && { cause }),
+    });
   }
   return { records, operator: development };
 };

@@ -4,6 +4,7 @@
  * at this connection), `errorCode` (of a template that failed). Source of the rules: spec provisioning.md 2, 3.
  */
 import { activate, certificateIdOf, certificateIdShape, type Explanation, option, shortId } from './cure-lines.ts';
+import { explainMissingPolicy, missingPolicyOf } from './explain-provisioning.ts';
 import type { Reason } from './record.ts';
 import { command, script } from './shell.ts';
 import type { StoredRecord } from './stored-record.ts';
@@ -69,12 +70,15 @@ const cures: Readonly<Record<string, string>> = {
 
 const explainTemplate = (record: StoredRecord): Explanation => {
   const certificateId = certificateIdOf(record);
-  const sentence = `The certificate${named(certificateId)} was not provisioned by ${templateOf(record)} of its CA${named(caOf(record))}${detail(record)}.`;
+  const refused = `The certificate${named(certificateId)} was not provisioned by ${templateOf(record)} of its CA${named(caOf(record))}`;
+  const sentence = `${refused}${detail(record)}.`;
   const again = 'let the device connect again';
   if (record.detail?.includes('is not enabled') === true) {
     const commands = onTemplate(record, 'update-provisioning-template', ' --enabled');
     return told(sentence, `Enable it and ${again}`, commands);
   }
+  const policyName = missingPolicyOf(record);
+  if (policyName !== undefined) return explainMissingPolicy(refused, policyName, again);
   const { errorCode = '' } = record.facts ?? {};
   const cure = `${cures[errorCode] ?? 'Correct the template'}; then ${again}`;
   const commands = errorCode === 'ResourceNotFound' ? [] : showTemplate(record);

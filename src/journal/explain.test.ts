@@ -37,7 +37,9 @@ const base: JournalRecord = {
   tls: {
     serverName: 'localhost',
     leafPem,
-    chain: [{ fingerprint: certificateId, subject: 'CN=device1', issuer: 'CN=x', notBeforeMs: 0, notAfterMs: 1000 }],
+    chain: [
+      { fingerprint: certificateId, subject: 'CN=device1', issuer: 'CN=device1', notBeforeMs: 0, notAfterMs: 1000 },
+    ],
   },
 };
 const explained = (members: Partial<JournalRecord>, around: Partial<Surroundings> = {}) =>
@@ -283,6 +285,19 @@ test('an unregistered certificate is registered from the journal, with the polic
     `aws iot attach-policy --policy-name AllowAll --target ${certificateArn}`,
   ]);
   assert.match(cure, /^If it is yours, register it with the policies that it was last seen with:$/);
+});
+test('of one that a CA has signed, the CA is what is missing: the direct one; but not of one that this service issued', () => {
+  const chain = [{ fingerprint: certificateId, subject: 'CN=d', issuer: 'CN=line 3', notBeforeMs: 0, notAfterMs: 1 }];
+  const made = { reason: 'DEVICE_CERTIFICATE_NOT_REGISTERED', tls: { chain, leafPem } } as const;
+  const { sentence, cure } = explained(made);
+  assert.match(
+    sentence,
+    /which is not registered in .*, and neither is a CA with the name of its issuer \(CN=line 3\)\.$/,
+  );
+  assert.match(cure, /^If it is yours, register the CA that signed it, .*: one above it does not count/);
+  const ours = [{ ...chain[0]!, issuer: 'O=Fleetgate, CN=Fleetgate Device CA' }];
+  assert.doesNotMatch(explained({ ...made, tls: { chain: ours, leafPem } }).sentence, /issuer/);
+  assert.doesNotMatch(explained({ ...made, protocol: 'HTTP' }).sentence, /issuer/, 'HTTPS brings nobody in');
 });
 test('where no policy is known, the right to connect is given', () => {
   const { commands } = explained({ reason: 'DEVICE_CERTIFICATE_NOT_REGISTERED' });

@@ -27,7 +27,7 @@ import {
 import { explainFirstConnect, explainPending, explainProvisioned } from './explain-first-connect.ts';
 import { explainHttps } from './explain-https.ts';
 import { explainAbsent, explainLimit, explainRate, explainRule } from './explain-mqtt.ts';
-import { explainProvisioning } from './explain-provisioning.ts';
+import { explainFleetSuccess, explainProvisioning } from './explain-provisioning.ts';
 import { script } from './shell.ts';
 import type { StoredRecord } from './stored-record.ts';
 
@@ -73,15 +73,29 @@ export const policyNamesOf = (record: StoredRecord): readonly string[] => {
 const sniNote = ({ tls }: StoredRecord): string =>
   tls?.serverName === undefined ? '; the client must then name the host that it connects to (SNI)' : '';
 
+/** Of certificates that a service of this kind has issued. */
+const ownIssuer = /(?:^|[,+\s])O=Fleetgate(?:[,+\s]|$)/;
+
+/** The issuer of a certificate that a maker's CA has signed, when no CA of this name is registered: over MQTT it has been looked for. */
+const unknownIssuerOf = ({ tls, protocol, clientId }: StoredRecord): string | undefined => {
+  const { issuer, subject } = tls?.chain?.[0] ?? {};
+  const isMakers = issuer !== undefined && issuer !== '' && issuer !== subject && !ownIssuer.test(issuer);
+  return isMakers && protocol !== 'HTTP' && clientId !== undefined ? issuer : undefined;
+};
+
 const explainUnregistered = (record: StoredRecord, surroundings: Surroundings): Explanation => {
   const certificateId = certificateIdOf(record);
   const twin = record.facts?.['registeredTwin'];
+  const issuer = twin ? undefined : unknownIssuerOf(record);
+  const also = issuer === undefined ? '' : `, and neither is a CA with the name of its issuer (${issuer})`;
   const sentence = twin
     ? `${client(record)} showed ${shownCertificate(record)}${subjectOf(record)}, which is not registered in ${where(record)}; the registered certificate with the same subject is another one, ${shortId(twin)}.`
-    : `${client(record)} showed ${shownCertificate(record)}${subjectOf(record)}, which is not registered in ${where(record)}.`;
+    : `${client(record)} showed ${shownCertificate(record)}${subjectOf(record)}, which is not registered in ${where(record)}${also}.`;
   const advice = twin
     ? 'Use the registered certificate with its key; or, only if you know where this one comes from, register it too'
-    : 'If it is yours, register it';
+    : issuer === undefined
+      ? 'If it is yours, register it'
+      : 'If it is yours, register the CA that signed it, with auto-registration (that CA itself: one above it does not count); or register the certificate alone';
   const caution = `${advice}${sniNote(record)}`;
   if (certificateId === undefined || record.tls?.leafPem === undefined) {
     return told(sentence, `${caution} (aws iot register-certificate-without-ca --status ACTIVE).`);
@@ -96,8 +110,8 @@ const explainUnregistered = (record: StoredRecord, surroundings: Surroundings): 
     return allowExactly('iot:Connect', `arn:aws:iot:${region}:${accountId}:client/${clientId}`, arn);
   };
   const allowing = rights();
-  const also = policyNames.length > 0 ? ' with the policies that it was last seen with' : ' and allow it to connect';
-  return told(sentence, `${caution}${allowing.length > 0 ? also : ''}:`, [
+  const rest = policyNames.length > 0 ? ' with the policies that it was last seen with' : ' and allow it to connect';
+  return told(sentence, `${caution}${allowing.length > 0 ? rest : ''}:`, [
     ...registerAgain(certificateId),
     ...allowing,
   ]);
@@ -123,6 +137,13 @@ const explainNotActive = (record: StoredRecord, status: string, closed: boolean)
     return told(sentence, 'Accept, reject or cancel the transfer; until then no account can use the certificate.');
   }
   const commands = script(certificateId && activate(certificateId));
+  if (!closed && status === 'PENDING_ACTIVATION' && commands.length > 0) {
+    return told(
+      `${sentence.slice(0, -1)}, as one made for a claim is until its device has asked for its thing.`,
+      'Let the device ask for its thing with the ownership token that came with the certificate; or, if it may connect without one, activate it:',
+      commands,
+    );
+  }
   if (closed && status !== 'INACTIVE') {
     const later = 'if it was revoked or deleted, the next attempt to connect says what to do';
     return commands.length === 0 || status === 'REVOKED'
@@ -170,6 +191,8 @@ const explainSuccess = (record: StoredRecord): string => {
   if (record.eventType === 'ProvisionDevice' && record.facts?.['caCertificateId'] !== undefined) {
     return explainProvisioned(record);
   }
+  const provisioned = explainFleetSuccess(record);
+  if (provisioned !== undefined) return provisioned;
   return record.eventType === 'Disconnect'
     ? `${client(record)} is no longer connected${detail(record)}.`
     : `${client(record)} was allowed ${record.action ?? record.eventType}${detail(record)}.`;
@@ -188,6 +211,13 @@ const explainNoServerName = (record: StoredRecord): Explanation => {
     'Connect by host name instead of by address, with a client that sends SNI; the name is printed by:',
     askEndpoint(),
   );
+};
+
+/** Both peers, where the one that came later is known. */
+const successorOf = ({ facts, sourceIp, sourcePort, certificateId }: StoredRecord): string => {
+  const successor = facts?.['successor'];
+  const former = certificateId === undefined ? '' : ` (principal ${certificateId})`;
+  return successor === undefined ? '' : `: ${successor} took it from ${sourceIp} port ${sourcePort}${former}`;
 };
 
 /** Explains one record. Every reason has its words: a new one does not compile without them. */
@@ -308,7 +338,7 @@ export const explain = (record: StoredRecord, surroundings: Surroundings): Expla
       );
     case 'DUPLICATE_CLIENT_ID':
       return told(
-        `${client(record)} was disconnected because a new connection used the same client id.`,
+        `${client(record)} was disconnected because a new connection used the same client id${successorOf(record)}.`,
         'Give every device a client id of its own.',
       );
     case 'PAYLOAD_INVALID':

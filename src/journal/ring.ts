@@ -121,7 +121,7 @@ export interface RecordFilter {
   /** A whole certificateId or the beginning of one, lower-case hex. */
   readonly certificateId?: string;
   readonly clientId?: string;
-  /** Either of the two: what a user typed. */
+  /** Either of the two, or the certificate that a device was given: what a user typed. */
   readonly subject?: string;
   readonly failuresOnly?: boolean;
 }
@@ -136,7 +136,10 @@ export const matches = (record: StoredRecord, filter: RecordFilter): boolean =>
   (filter.clientId === undefined || record.clientId === filter.clientId) &&
   (filter.subject === undefined ||
     record.clientId === filter.subject ||
-    (certificatePrefix.test(filter.subject) && (record.certificateId ?? '').startsWith(filter.subject)));
+    (certificatePrefix.test(filter.subject) &&
+      [record.certificateId, record.facts?.['deviceCertificateId']].some((id) =>
+        id?.startsWith(filter.subject ?? ''),
+      )));
 
 /** Records of one ring, newest first, at most `limit`. */
 export const readRing = async (db: Db, ring: Ring, filter: RecordFilter, limit: number): Promise<StoredRecord[]> => {
@@ -148,13 +151,15 @@ export const readRing = async (db: Db, ring: Ring, filter: RecordFilter, limit: 
     .where('account_id', '=', account_id)
     .where('region', '=', region);
   const startsWith = (prefix: string) => sql<boolean>`substr(certificate_id, 1, ${prefix.length}) = ${prefix}`;
+  // hexadecimal digits, which mean nothing else in a pattern
+  const given = (prefix: string) => `%"deviceCertificateId":"${prefix}%`;
   if (failuresOnly) query = query.where('status', '=', 'Failure');
   if (certificateId !== undefined) query = query.where(startsWith(certificateId));
   if (clientId !== undefined) query = query.where('client_id', '=', clientId);
   if (subject !== undefined) {
     query = query.where((either) =>
       certificatePrefix.test(subject)
-        ? either.or([either('client_id', '=', subject), startsWith(subject)])
+        ? either.or([either('client_id', '=', subject), startsWith(subject), either('body', 'like', given(subject))])
         : either('client_id', '=', subject),
     );
   }

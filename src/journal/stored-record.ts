@@ -3,7 +3,7 @@
  * control characters here, once, so that whatever reads the journal later (a terminal, a log, a page) reads plain text.
  */
 import type { WeighedStatement } from '../aws/decision.ts';
-import type { ChainEntry, JournalRecord, TlsFacts } from './record.ts';
+import type { ChainEntry, JournalRecord, ProvisioningStep, TlsFacts } from './record.ts';
 import { unprintable } from './shell.ts';
 
 /** A record as it is kept and read. Its strings are plain text: bounded, without control characters. */
@@ -33,6 +33,8 @@ export const chainEntriesMax = 4;
 export const listEntriesMax = 16;
 /** Statements kept per record; the deciding one and those that came close are kept first. */
 export const weighedStatementsMax = 40;
+/** Steps of a provisioning that are kept: ten policies, found and attached, fit. Of more the last ones are. */
+export const stepsMax = 40;
 /** Characters of a leaf PEM; a longer one is not kept. An RSA-4096 certificate needs about 2500. */
 export const leafPemCharactersMax = 16_384;
 /** Characters of the fact `decidingDocument`; a longer one is not kept. A policy document has at most 2048 that are not blank (spec policy.md 1). */
@@ -130,6 +132,15 @@ const plainStatement = (statement: WeighedStatement): WeighedStatement =>
     condition: statement.condition === undefined ? undefined : plainText(statement.condition),
   }) as WeighedStatement;
 
+const plainStep = ({ step, outcome, atMs, subject, how }: ProvisioningStep): ProvisioningStep =>
+  present({
+    step,
+    outcome,
+    atMs,
+    subject: subject === undefined ? undefined : plainText(subject),
+    how: how === undefined ? undefined : plainText(how),
+  }) as ProvisioningStep;
+
 /** What the journal adds to what it was told. */
 export interface Stamp {
   readonly id: string;
@@ -172,6 +183,7 @@ export const storedRecord = (record: JournalRecord, stamp: Stamp): StoredRecord 
     statements: record.statements && kept.map(plainStatement),
     decidedBy,
     unresolved: record.unresolved?.slice(0, listEntriesMax).map((name) => plainText(name)),
+    steps: record.steps?.slice(-stepsMax).map(plainStep),
     facts:
       facts &&
       Object.fromEntries(

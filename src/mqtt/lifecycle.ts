@@ -35,14 +35,14 @@ export const connected = (connection: Connection): void => {
 
 /** A connection is gone. The record is a failure only when its cause is not in the journal yet: one failure per cause. */
 export const disconnected = (connection: Connection, ending: Ending): void => {
-  const { failure, disconnectReason, detail } = ending;
+  const { failure, disconnectReason, detail, successor } = ending;
   const eventType = connection.client === undefined ? 'Connect' : 'Disconnect';
   if (failure !== undefined) {
     connection.record(eventType, {
       status: 'Failure',
       reason: failure,
       detail: detail ?? disconnectReason,
-      ...factsOf(connection),
+      facts: { ...connection.authority?.facts(), ...(successor !== undefined && { successor }) },
     });
   } else if (connection.client !== undefined) {
     connection.record(eventType, { status: 'Success', detail: disconnectReason });

@@ -159,7 +159,8 @@ test('the handler is told who asks, for what, and has a copy of the payload', as
   client.send({ cmd: 'publish', topic: provisionTopic, payload: '{"a":1}', qos: 0, dup: false, retain: false });
   client.send({ cmd: 'publish', topic: 'a/b', payload: 'overwritten', qos: 0, dup: false, retain: false });
   await client.settled();
-  const { authority, payload, ...request } = asked[0]!.request;
+  const { authority, payload, connectedAtMs, ...request } = asked[0]!.request;
+  assert.equal(connectedAtMs, 1_700_000_000_000);
   assert.equal(payload.toString(), '{"a":1}');
   assert.equal(authority.principalId, 'claim');
   assert.deepEqual(request, {

@@ -44,7 +44,7 @@ export const takeRequest = (connection: Connection, client: Client, asked: Asked
 
 const requestOf = (
   { peer }: Connection,
-  { clientId, authority }: Client,
+  { clientId, authority, connectedAtMs }: Client,
   { topic, labels }: Asked,
   payload: Buffer,
 ): ClientRequest => ({
@@ -53,6 +53,7 @@ const requestOf = (
   authority,
   ...(peer.signer ? { signer: peer.signer } : peer.certificate && { certificateId: peer.certificate.certificateId }),
   source: { ip: peer.remoteAddress, port: peer.remotePort },
+  connectedAtMs,
   topic,
   labels,
   payload,

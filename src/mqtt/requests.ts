@@ -17,6 +17,8 @@ export interface ClientRequest {
   /** Absent for an IAM identity. */
   readonly certificateId?: string;
   readonly source: { readonly ip: string; readonly port: number };
+  /** When its connection was accepted. */
+  readonly connectedAtMs: number;
   readonly topic: string;
   /** The levels that the pattern leaves open, by label. */
   readonly labels: Readonly<Record<string, string>>;

@@ -21,6 +21,22 @@ type NamedAction = Exclude<IotAction, 'iot:ListRetainedMessages'>;
 export const allows = (authority: Authority, action: NamedAction, name: string): boolean =>
   authority.allows(action, `${types[action]}/${name}`);
 
+/** What policies often say instead of what they mean. Source: spec policy.md 3, provisioning.md 4.4. */
+const mistakes: readonly (readonly [meant: RegExp, written: string])[] = [
+  [/^topicfilter\//, 'topic/'],
+  [/^topic\//, 'topicfilter/'],
+  [/(?<=^topic(?:filter)?\/\$aws\/certificates\/)create-from-csr(?=\/)/, 'create'],
+];
+
+/** For a cure: the same action is allowed on this, which looks much like what was denied. */
+const allowedInstead = (authority: Authority, action: IotAction, resource: string): { allowedInstead?: string } => {
+  for (const [meant, written] of mistakes) {
+    const other = resource.replace(meant, written);
+    if (other !== resource && authority.allows(action, other)) return { allowedInstead: other };
+  }
+  return {};
+};
+
 type Denial = Partial<JournalRecord> & { reason: 'AUTHORIZATION_FAILURE' };
 
 /** The journal's fields of a denied action on a resource as `Authority.allows` takes it. */
@@ -35,7 +51,10 @@ export const denialOf = (authority: Authority, action: IotAction, resource: stri
     statements,
     ...(decidedBy !== undefined && { decidedBy }),
     unresolved,
-    facts: authority.facts(),
+    facts: {
+      ...authority.facts(),
+      ...(decision === 'IMPLICIT_DENY' && topic === undefined && allowedInstead(authority, action, resource)),
+    },
   };
 };
 

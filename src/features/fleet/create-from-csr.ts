@@ -17,7 +17,8 @@ const readCsr = (text: string): ParsedCsr => {
 export const createFromCsr =
   (services: IssuingToClaims): FleetWork =>
   async (attempt) => {
-    const { members } = attempt;
+    const { members, trail } = attempt;
+    trail.begin('issued', { how: 'csr' });
     const csr = textMember(members, 'certificateSigningRequest');
     if (csr === undefined || csr === '') {
       throw new ProvisioningFault('InvalidCertificateSigningRequest', 'certificateSigningRequest is missing.');

@@ -23,6 +23,8 @@ const takePair = async (takeKeyPair: () => Promise<KeyPair>): Promise<KeyPair> =
 export const createKeys =
   (services: KeyServices): FleetWork =>
   async (attempt) => {
+    const { trail } = attempt;
+    trail.begin('issued', { how: 'keys' });
     await services.unclaimed.add(attempt);
     const { publicKeyPem, privateKeyPem } = await takePair(services.takeKeyPair);
     const publicKeyDer = firstPemBlock(publicKeyPem, 'PUBLIC KEY');

@@ -30,6 +30,7 @@ export const fleetProvisioning = ({ unclaimedBounds, fleetMetrics, store, ...ser
         {
           pattern: '$aws/certificates/create/{format}',
           eventType: 'GetDeviceCredentials',
+          asks: 'keys',
           failures: 'CreateKeysAndCertificateFailed',
           work: createKeys(issuing),
         },
@@ -39,6 +40,7 @@ export const fleetProvisioning = ({ unclaimedBounds, fleetMetrics, store, ...ser
         {
           pattern: '$aws/certificates/create-from-csr/{format}',
           eventType: 'GetDeviceCredentials',
+          asks: 'csr',
           failures: 'CreateCertificateFromCsrFailed',
           work: createFromCsr(issuing),
         },
@@ -48,6 +50,7 @@ export const fleetProvisioning = ({ unclaimedBounds, fleetMetrics, store, ...ser
         {
           pattern: '$aws/provisioning-templates/{templateName}/provision/{format}',
           eventType: 'ProvisionDevice',
+          asks: 'thing',
           failures: 'RegisterThingFailed',
           async work(attempt) {
             const answer = await registered(attempt);

@@ -3,9 +3,10 @@
  * first cause of a refusal; never a token, a key or the value of a parameter. Source: spec provisioning.md 4.
  */
 import type { Call, ReservedTopic } from '../../feature.ts';
-import type { EventType, Reason } from '../../journal/record.ts';
+import type { EventType, ProvisioningStep, Reason } from '../../journal/record.ts';
 import type { ClientRequest, RequestReply } from '../../mqtt/requests.ts';
 import { type ProvisioningErrorCode, ProvisioningFault } from '../provisioning/provisioning-fault.ts';
+import { Trail } from '../provisioning/trail.ts';
 import type { FleetMetrics } from './fleet-metrics.ts';
 import {
   formatOf,
@@ -23,6 +24,8 @@ export interface Attempt {
   readonly call: Call;
   /** For the journal: what is known so far, names only. */
   readonly facts: Record<string, string>;
+  /** For the journal: what was done so far. */
+  readonly trail: Trail;
 }
 
 /** Resolves with the members of the reply when all is durable. Faults: ProvisioningFault. */
@@ -61,29 +64,40 @@ const excuses = {
 interface TopicPlan {
   readonly pattern: string;
   readonly eventType: EventType;
+  /** What is asked for, in the journal's word. */
+  readonly asks: NonNullable<ProvisioningStep['how']>;
   /** Counts what is not accepted. */
   readonly failures: keyof FleetMetrics;
   readonly work: FleetWork;
 }
 
 export const fleetTopic = (
-  { pattern, eventType, failures, work }: TopicPlan,
+  { pattern, eventType, asks, failures, work }: TopicPlan,
   metrics: FleetMetrics,
 ): ReservedTopic => ({
   pattern,
   async answer(request, call) {
     const format = formatOf(request.labels);
     const facts: Record<string, string> = { topic: request.topic };
+    const trail = new Trail(call.now);
+    const { authority, connectedAtMs, labels } = request;
+    trail.past('connected', connectedAtMs, { subject: authority.principalId, how: 'claim' });
+    const { templateName } = labels;
+    trail.begin('asked', { how: asks, ...(templateName !== undefined && { subject: templateName }) });
     try {
       const members = readPayload(format, request.payload);
-      const reply = await work({ members, request, call, facts });
-      call.record(eventType, { status: 'Success', facts });
+      const reply = await work({ members, request, call, facts, trail });
+      call.record(eventType, { status: 'Success', facts, steps: trail.steps });
       return { outcome: 'accepted', payload: writePayload(format, reply) };
     } catch (cause) {
       metrics[failures]++;
       if (!(cause instanceof ProvisioningFault)) throw cause; // told as a fault of ours by whoever asked
       const { errorCode } = cause;
-      call.record(eventType, { status: 'Failure', reason: reasons[errorCode], detail: detailOf(cause), facts });
+      trail.fail();
+      call.record(eventType, {
+        ...{ status: 'Failure', reason: reasons[errorCode], detail: detailOf(cause) },
+        ...{ facts, steps: trail.steps },
+      });
       return rejection(format, cause);
     }
   },

@@ -23,7 +23,7 @@ export interface IssuedToClaim {
 export const issueToClaim = async (
   { issue }: IssuingToClaims,
   certified: { readonly publicKeyDer: Uint8Array; readonly subjectDer?: Uint8Array },
-  { request, call, facts }: Attempt,
+  { request, call, facts, trail }: Attempt,
 ): Promise<IssuedToClaim> => {
   const { account } = call;
   const nowMs = call.now();
@@ -50,6 +50,7 @@ export const issueToClaim = async (
   });
   assert(inserted, 'a certificate with a random serial number exists already');
   facts['deviceCertificateId'] = certificateId;
+  trail.say({ subject: certificateId });
   call.changed('certificate', certificateId);
   return { certificateId, certificatePem: pem, certificateOwnershipToken: token };
 };

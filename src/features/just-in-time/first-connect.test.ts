@@ -25,6 +25,7 @@ import { policies } from '../policies/feature.ts';
 import { listAttachedPolicies } from '../policies/list-attachments.ts';
 import { createProvisioningTemplate, createProvisioningTemplateVersion } from '../provisioning/create-template.ts';
 import { migrations } from '../provisioning/migrations.ts';
+import { Trail } from '../provisioning/trail.ts';
 import { updateProvisioningTemplate } from '../provisioning/update-template.ts';
 import { tags } from '../tags/feature.ts';
 import { things } from '../things/feature.ts';
@@ -154,7 +155,7 @@ const statusOf = async (call: Call, name: string) => (await findCertificate(call
 const withoutSni: Partial<Peer> = { account: undefined, serverName: undefined };
 const thingNames = async (call: Call) => ((await listThings({}, call)).things ?? []).map(({ thingName }) => thingName);
 
-test('checks 1, 2: an unknown certificate of a registered CA is registered PENDING_ACTIVATION, and the event has six members', async (t) => {
+test('provisioning.md check 1, 2: an unknown certificate of a registered CA is registered PENDING_ACTIVATION, and the event has six members', async (t) => {
   const { call, comes, events, changes } = await start(t);
   const caCertificateId = await hold(call, 'ca');
   const beforeMs = call.now();
@@ -200,7 +201,7 @@ test('HTTPS, which has no CONNECT packet, registers nobody (design 6)', async (t
   assert.deepEqual([await statusOf(call, 'dev1'), events], [undefined, []]);
 });
 
-test('check 3: while it is PENDING_ACTIVATION each connection is told of and refused', async (t) => {
+test('provisioning.md check 3: while it is PENDING_ACTIVATION each connection is told of and refused', async (t) => {
   const { call, comes, events } = await start(t);
   await hold(call, 'ca');
   for (const attempt of [1, 2, 3]) {
@@ -212,7 +213,7 @@ test('check 3: while it is PENDING_ACTIVATION each connection is told of and ref
   assert.equal((await findCertificate(call.db, call.account, idOf('dev1')))?.customerVersion, 1);
 });
 
-test('check 4: once it is ACTIVE it is let in', async (t) => {
+test('provisioning.md check 4: once it is ACTIVE it is let in', async (t) => {
   const { call, comes, connect, events } = await start(t);
   await hold(call, 'ca');
   await comes('dev1');
@@ -255,7 +256,7 @@ test('a certificate that waits for RegisterThing, and came from no CA, is neithe
   assert.deepEqual([events, await thingNames(call)], [[], []]);
 });
 
-test('check 5: what else the device sent of its chain plays no part', async (t) => {
+test('provisioning.md check 5: what else the device sent of its chain plays no part', async (t) => {
   // the gateway hands on the leaf alone; the whole of it over the wire is a story
   const { call, comes } = await start(t);
   await hold(call, 'ca');
@@ -341,7 +342,7 @@ test('an expired certificate, and one that is not valid yet, are refused; also w
   assert.equal(events.length, 1);
 });
 
-test('check 8: DEFAULT in one account and SNI_ONLY in the other: the SNI decides', async (t) => {
+test('provisioning.md check 8: DEFAULT in one account and SNI_ONLY in the other: the SNI decides', async (t) => {
   const { call, callAs, comes, events } = await start(t);
   const other = callAs(otherAccount);
   await hold(call, 'ca');
@@ -421,7 +422,7 @@ test('a certificate that another account holds in DEFAULT mode is not registered
   assert.deepEqual([refusal, facts, events.length], ['DEVICE_CERTIFICATE_NOT_REGISTERED', {}, 1]);
 });
 
-test('check 10: a certificate of X.509 version 1 is registered', async (t) => {
+test('provisioning.md check 10: a certificate of X.509 version 1 is registered', async (t) => {
   const { call, comes } = await start(t);
   await hold(call, 'ca');
   await comes('old');
@@ -481,7 +482,7 @@ const jitpBody = (
   });
 const string = { Type: 'String' };
 
-test('check 11: templateBody is carried out: thing, policy, ACTIVE certificate, and the second connection is let in', async (t) => {
+test('provisioning.md check 11: templateBody is carried out: thing, policy, ACTIVE certificate, and the second connection is let in', async (t) => {
   const { call, comes, connect, events, records, changes, firstConnects } = await start(t);
   await createPolicy({ policyName: 'device', policyDocument }, call);
   const caCertificateId = await hold(call, 'ca', { registrationConfig: { templateBody: jitpBody(), roleArn } });
@@ -496,13 +497,31 @@ test('check 11: templateBody is carried out: thing, policy, ACTIVE certificate, 
     attached.map(({ policyName }) => policyName),
     ['device'],
   );
-  assert.deepEqual(records, [
-    {
-      ...{ account: testAccount, eventType: 'ProvisionDevice', status: 'Success', certificateId: idOf('dev1') },
-      ...{ clientId: 'dev', sourceIp: '192.0.2.1', sourcePort: 5 },
-      facts: { caCertificateId, deviceCertificateId: idOf('dev1'), thingName: 'dev1' },
-    },
-  ]);
+  const [{ steps = [], ...told } = assert.fail(), ...others] = records;
+  assert.deepEqual(
+    [told, ...others],
+    [
+      {
+        ...{ account: testAccount, eventType: 'ProvisionDevice', status: 'Success', certificateId: idOf('dev1') },
+        ...{ clientId: 'dev', sourceIp: '192.0.2.1', sourcePort: 5 },
+        facts: { caCertificateId, deviceCertificateId: idOf('dev1'), thingName: 'dev1' },
+      },
+    ],
+  );
+  assert.deepEqual(
+    steps.map(({ step, outcome, subject, how }) => [step, outcome, subject, how]),
+    [
+      ['connected', 'done', idOf('dev1'), 'own'],
+      ['registered', 'done', idOf('dev1'), caCertificateId],
+      ['template', 'done', undefined, undefined],
+      ['filled', 'done', undefined, undefined],
+      ['thing', 'done', 'dev1', 'created'],
+      ['policy', 'done', 'device', 'found'],
+      ['certificate', 'done', idOf('dev1'), 'ACTIVE'],
+      ['attached', 'done', 'device', 'policy'],
+      ['attached', 'done', 'dev1', 'thing'],
+    ],
+  );
   assert.deepEqual(
     changes.slice(-3).map(({ kind, id }) => `${kind} ${id}`),
     [`certificate ${idOf('dev1')}`, `certificate ${idOf('dev1')}`, `principal ${idOf('dev1')}`],
@@ -512,7 +531,7 @@ test('check 11: templateBody is carried out: thing, policy, ACTIVE certificate, 
   assert.equal(firstConnects.metrics['ProvisionThing.Success'], 1);
 });
 
-test('check 12: a declared parameter that the subject has no value for keeps everything as it was, and is told; a reconnection tries again', async (t) => {
+test('provisioning.md check 12: a declared parameter that the subject has no value for keeps everything as it was, and is told; a reconnection tries again', async (t) => {
   const { call, comes, records, firstConnects } = await start(t);
   await createPolicy({ policyName: 'device', policyDocument }, call);
   const templateBody = jitpBody({ parameters: { 'AWS::IoT::Certificate::Country': string } });
@@ -553,7 +572,7 @@ test('what a template met half-way leaves nothing behind (design 5)', async (t) 
   assert.equal(await statusOf(call, 'dev1'), 'ACTIVE');
 });
 
-test('check 13: Status DO_NOTHING in the override settings ends ACTIVE all the same', async (t) => {
+test('provisioning.md check 13: Status DO_NOTHING in the override settings ends ACTIVE all the same', async (t) => {
   const { call, comes } = await start(t);
   await createPolicy({ policyName: 'device', policyDocument }, call);
   const templateBody = jitpBody({ certificate: { OverrideSettings: { Status: 'DO_NOTHING' } } });
@@ -663,6 +682,7 @@ for (const [decision, decide] of [
       },
       call.account,
       idOf('dev1'),
+      new Trail(call.now),
     );
     assert.deepEqual([before, late, await thingNames(call)], ['PENDING_ACTIVATION', undefined, []]);
     assert.notEqual(await statusOf(call, 'dev1'), 'ACTIVE');

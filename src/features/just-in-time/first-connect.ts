@@ -13,6 +13,7 @@ import { type CaCertificate, findCaCertificate } from '../cas/ca-certificate.ts'
 import { type Certificate, certificateArn, findCertificate, insertCertificate } from '../certificates/certificate.ts';
 import type { FirstConnect, Refused } from '../policies/authority.ts';
 import { ProvisioningFault } from '../provisioning/provisioning-fault.ts';
+import { Trail } from '../provisioning/trail.ts';
 import { findIssuer, type Issued } from './find-issuer.ts';
 import { createJobQueue, type Taken } from './job-queue.ts';
 import { type JustInTimeServices, provisionJustInTime, registers } from './just-in-time.ts';
@@ -39,6 +40,11 @@ export interface FirstConnects {
   idle(): Promise<void>;
   /** Begins no further template and waits for those at work. */
   close(): Promise<void>;
+}
+
+/** Who came, from where and when. */
+interface From extends Pick<JournalRecord, 'clientId' | 'sourceIp' | 'sourcePort'> {
+  readonly connectedAtMs: number;
 }
 
 /** What is found out about a certificate: it is registered now, or why it is not. Undefined: nobody would register it. */
@@ -134,12 +140,17 @@ export const createFirstConnects = (options: FirstConnectOptions): FirstConnects
   const provisionAndTell = async (
     account: AccountRegion,
     { certificateId }: Certificate,
-    known: Pick<JournalRecord, 'clientId' | 'sourceIp' | 'sourcePort' | 'facts'>,
+    { connectedAtMs, ...known }: From & Pick<JournalRecord, 'facts'>,
   ): Promise<void> => {
-    const tell = (more: Partial<JournalRecord> & Pick<JournalRecord, 'status'>): void =>
-      record({ account, eventType: 'ProvisionDevice', certificateId, ...known, ...more });
+    const trail = new Trail(now);
+    trail.past('connected', connectedAtMs, { subject: certificateId, how: 'own' });
+    const tell = (more: Partial<JournalRecord> & Pick<JournalRecord, 'status'>): void => {
+      if (more.status === 'Failure') trail.fail();
+      const { steps } = trail;
+      record({ account, eventType: 'ProvisionDevice', certificateId, ...known, ...more, steps });
+    };
     try {
-      const provisioned = await provisionJustInTime(options, account, certificateId);
+      const provisioned = await provisionJustInTime(options, account, certificateId, trail);
       if (!provisioned) return;
       metrics['ProvisionThing.Success'] += 1;
       const { thingName } = provisioned;
@@ -161,7 +172,7 @@ export const createFirstConnects = (options: FirstConnectOptions): FirstConnects
   const provisionBy = (
     { account, certificate }: { readonly account: AccountRegion; readonly certificate: Certificate },
     ca: CaCertificate,
-    from: Pick<JournalRecord, 'clientId' | 'sourceIp' | 'sourcePort'>,
+    from: From,
   ): Record<string, string> => {
     if (!ca.registrationConfig) return {};
     if (!registers(ca)) return { provisioning: whyNot(ca, account).refusal };
@@ -184,7 +195,7 @@ export const createFirstConnects = (options: FirstConnectOptions): FirstConnects
   const pending = async (
     found: { readonly account: AccountRegion; readonly certificate: Certificate },
     caCertificateId: string,
-    from: Pick<JournalRecord, 'clientId' | 'sourceIp' | 'sourcePort'>,
+    from: From,
   ): Promise<Refused> => {
     const { account, certificate } = found;
     const nowMs = now();
@@ -205,6 +216,7 @@ export const createFirstConnects = (options: FirstConnectOptions): FirstConnects
     metrics,
     async firstConnect(peer, account, clientId) {
       if (!peer.certificate) return undefined;
+      const connectedAtMs = now();
       const { certificateId } = peer.certificate;
       const held = account && (await findCertificate(db, account, certificateId));
       const outcome =
@@ -222,7 +234,7 @@ export const createFirstConnects = (options: FirstConnectOptions): FirstConnects
         const facts = { certificateStatus: 'PENDING_ACTIVATION', caCertificateId: certificate.caCertificateId };
         return { refusal: 'DEVICE_CERTIFICATE_PENDING', account: outcome.account, facts };
       }
-      const from = { clientId, sourceIp: peer.remoteAddress, sourcePort: peer.remotePort };
+      const from = { clientId, sourceIp: peer.remoteAddress, sourcePort: peer.remotePort, connectedAtMs };
       return pending(outcome, certificate.caCertificateId, from);
     },
     idle: jobs.idle,

@@ -13,6 +13,7 @@ import { findCertificate } from '../certificates/certificate.ts';
 import { type Provisioned, provision } from '../provisioning/provision.ts';
 import { withTemplate } from '../provisioning/provisioning-fault.ts';
 import { assertStillEnabled, loadTemplate, prepareForCertificate } from '../provisioning/register-thing.ts';
+import type { Trail } from '../provisioning/trail.ts';
 import { parametersOfSubject } from './subject-parameters.ts';
 
 export interface JustInTimeServices extends Pick<Store, 'db' | 'write'> {
@@ -33,8 +34,12 @@ const templateOf = async (
   { db }: JustInTimeServices,
   account: AccountRegion,
   { templateBody, templateName }: RegistrationConfig,
+  trail: Trail,
 ): Promise<Template> => {
-  if (templateName !== undefined) return (await loadTemplate(db, account, templateName, 'JITP')).template;
+  if (templateName !== undefined) {
+    return (await loadTemplate(db, account, { templateName, type: 'JITP', trail })).template;
+  }
+  trail.begin('template');
   return withTemplate(() => parseTemplate(templateBody, 'JITP'));
 };
 
@@ -46,17 +51,21 @@ export const provisionJustInTime = async (
   services: JustInTimeServices,
   account: AccountRegion,
   certificateId: string,
+  trail: Trail,
 ): Promise<Provisioned | undefined> => {
   const { db, write, now, newId, changed } = services;
   const certificate = await findCertificate(db, account, certificateId);
   if (certificate?.status !== 'PENDING_ACTIVATION' || certificate.caCertificateId === undefined) return undefined;
-  const { caCertificateId } = certificate;
+  const { caCertificateId, createdAtMs } = certificate;
+  trail.past('registered', createdAtMs, { subject: certificateId, how: caCertificateId });
   const ca = await findCaCertificate(db, account, caCertificateId);
   if (!ca?.registrationConfig || !registers(ca)) return undefined;
   const { registrationConfig } = ca;
-  const template = await templateOf(services, account, registrationConfig);
+  const template = await templateOf(services, account, registrationConfig, trail);
+  trail.begin('filled');
   const plan = prepareForCertificate(template, certificateId, parametersOfSubject(parseCertificate(certificate.pem)));
   const provisioned = await write(async (unit) => {
+    trail.unit();
     // whoever has decided about the certificate or its CA meanwhile is not overruled
     const [certificateNow, caNow] = [
       await findCertificate(unit, account, certificateId),
@@ -66,7 +75,7 @@ export const provisionJustInTime = async (
     if (!isDeepStrictEqual(caNow.registrationConfig, registrationConfig)) return undefined;
     const { templateName } = registrationConfig;
     if (templateName !== undefined) await assertStillEnabled(unit, account, templateName);
-    return provision(unit, account, plan, { nowMs: now(), newId });
+    return provision(unit, account, plan, { nowMs: now(), newId, trail });
   });
   for (const { kind, id } of provisioned?.changes ?? []) changed(account, kind, id);
   return provisioned;

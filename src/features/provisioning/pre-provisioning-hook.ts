@@ -45,6 +45,10 @@ export const readHook = (
   return { targetArn, payloadVersion };
 };
 
+/** As the journal names it. */
+export const functionNameOf = ({ targetArn }: PreProvisioningHook): string =>
+  parseFunctionArn(targetArn)?.functionName ?? targetArn;
+
 const refusal = (cause: unknown): ProvisioningFault =>
   new ProvisioningFault('AccessDenied', 'The pre-provisioning hook did not allow the provisioning', { cause });
 

@@ -31,6 +31,7 @@ export const statusAfter = (
 export interface GivenCertificate {
   readonly certificateId: string;
   readonly pem: string;
+  readonly status: Certificate['status'];
   /** It was registered, or its status was changed. */
   readonly changed: boolean;
 }
@@ -54,14 +55,14 @@ const add = async (
       ...{ createdAtMs: nowMs, notBeforeMs, notAfterMs },
     });
     if (!isNew) throw new Error('a certificate with a random serial number exists already');
-    return { certificateId, pem, changed: true };
+    return { certificateId, pem, status, changed: true };
   }
   if (source.kind === 'held') throw failed(`The certificate ${source.certificateId} does not exist`);
   const { certificate, caCertificateId } = source;
   const { certificateId, pem } = certificate;
   if (caCertificateId === undefined) throw failed(`The certificate ${certificateId} has just been deleted`);
   await insertUnderCa(db, account, { certificate, caCertificateId, status, generationId, nowMs });
-  return { certificateId, pem, changed: true };
+  return { certificateId, pem, status, changed: true };
 };
 
 /** Inside a unit. Faults: ProvisioningFault, Fault. */
@@ -79,5 +80,5 @@ export const provisionCertificate = async (
   const status = statusAfter(existing, plan);
   const changed = status !== existing.status;
   if (changed) await saveStatus(db, account, { certificateId, status, nowMs: fresh.nowMs });
-  return { certificateId, pem: existing.pem, changed };
+  return { certificateId, pem: existing.pem, status, changed };
 };

@@ -60,23 +60,23 @@ export const attributesAfter = (
   }
 };
 
-/** Inside a unit. Answers whether a thing that existed was changed. Faults: ProvisioningFault, Fault. */
+/** Inside a unit. Answers what became of the thing. Faults: ProvisioningFault, Fault. */
 export const provisionThing = async (
   db: Db,
   account: AccountRegion,
   thing: ProvisionedThing,
   { thingId, nowMs }: { readonly thingId: string; readonly nowMs: number },
-): Promise<boolean> => {
+): Promise<'created' | 'changed' | 'kept'> => {
   const { thingName } = thing;
   refuseGroupings(thing);
   const existing = await findThing(db, account, thingName);
   if (!existing) {
     const attributes = applyAttributes({}, thing.attributes ?? {});
     await insertThing(db, account, { thingName, thingId, attributes, createdAtMs: nowMs });
-    return false;
+    return 'created';
   }
   const attributes = attributesAfter(existing, thing);
-  if (attributesText(attributes) === attributesText(existing.attributes)) return false;
+  if (attributesText(attributes) === attributesText(existing.attributes)) return 'kept';
   await saveAttributes(db, account, existing, attributes);
-  return true;
+  return 'changed';
 };

@@ -15,6 +15,7 @@ import type { PreparedProvisioning } from './prepare-provisioning.ts';
 import { provisionCertificate } from './provision-certificate.ts';
 import { provisionThing } from './provision-thing.ts';
 import { stepFailed } from './provisioning-fault.ts';
+import type { Trail } from './trail.ts';
 
 /** A part of the account that whoever keeps copies must read again, after the commit. */
 export type ProvisioningChange = Pick<Change, 'kind' | 'id'>;
@@ -35,6 +36,8 @@ export interface ProvisionOptions {
   readonly nowMs: number;
   /** A fresh lower-case UUID. */
   readonly newId: () => string;
+  /** Takes down the steps. */
+  readonly trail?: Trail;
 }
 
 interface Scene extends ProvisionOptions {
@@ -60,16 +63,17 @@ export const provision = async (
 };
 
 const carryOut = async (scene: Scene, plan: PreparedProvisioning): Promise<Provisioned> => {
-  const { db, account, nowMs, newId } = scene;
+  const { db, account, nowMs, newId, trail } = scene;
   const { thing, certificate, policies, deviceConfiguration } = plan;
   const changes: ProvisioningChange[] = [];
   const arns = new Map<string, string>();
 
   if (thing) {
     const { logicalName, thingName } = thing;
-    if (await provisionThing(db, account, thing, { thingId: newId(), nowMs })) {
-      changes.push({ kind: 'thing', id: thingName });
-    }
+    trail?.begin('thing', { subject: thingName });
+    const outcome = await provisionThing(db, account, thing, { thingId: newId(), nowMs });
+    trail?.say({ how: outcome });
+    if (outcome === 'changed') changes.push({ kind: 'thing', id: thingName });
     arns.set(logicalName, iotArn(account, 'thing', thingName));
   }
   const policyNames: string[] = [];
@@ -83,8 +87,11 @@ const carryOut = async (scene: Scene, plan: PreparedProvisioning): Promise<Provi
     return { ...(thing && { thingName: thing.thingName }), resourceArns, deviceConfiguration, changes };
   }
 
+  const { source } = certificate;
+  trail?.begin('certificate', source.kind === 'held' ? { subject: source.certificateId } : {});
   const given = await provisionCertificate(db, account, certificate, { generationId: newId(), nowMs });
-  const { certificateId, pem: certificatePem } = given;
+  const { certificateId, pem: certificatePem, status } = given;
+  trail?.say({ subject: certificateId, how: status });
   const principal = iotArn(account, 'cert', certificateId);
   arns.set(certificate.logicalName, principal);
   if (given.changed) changes.push({ kind: 'certificate', id: certificateId });
@@ -107,30 +114,37 @@ export const documentPolicyName = (document: string): string =>
 
 /** The name of the policy, which exists afterwards; one of the name that a document makes is taken as it is. */
 const provisionPolicy = async (
-  { db, account, nowMs: createdAtMs, newId }: Scene,
+  { db, account, nowMs: createdAtMs, newId, trail }: Scene,
   policy: ProvisionedPolicy,
 ): Promise<string> => {
-  if ('policyName' in policy) return (await getPolicyRow(db, account, policy.policyName)).policyName;
+  if ('policyName' in policy) {
+    trail?.begin('policy', { subject: policy.policyName, how: 'found' });
+    return (await getPolicyRow(db, account, policy.policyName)).policyName;
+  }
   const { policyDocument: document } = policy;
   const policyName = documentPolicyName(document);
+  trail?.begin('policy', { subject: policyName });
   if (await insertPolicy(db, account, { policyName, generationId: newId(), createdAtMs })) {
     await insertPolicyVersion(db, account, policyName, { version: 1, document, createdAtMs });
-  }
+    trail?.say({ how: 'created' });
+  } else trail?.say({ how: 'found' });
   return policyName;
 };
 
 /** Whether anything was attached that had not been. */
 const attachAll = async (
-  { db, account, nowMs }: Scene,
+  { db, account, nowMs, trail }: Scene,
   principal: string,
   policyNames: readonly string[],
   thingName: string | undefined,
 ): Promise<boolean> => {
   let isNew = false;
   for (const policyName of policyNames) {
+    trail?.begin('attached', { subject: policyName, how: 'policy' });
     if (await attachWithinLimit(db, account, { policyName, target: principal, createdAtMs: nowMs })) isNew = true;
   }
   if (thingName === undefined) return isNew;
+  trail?.begin('attached', { subject: thingName, how: 'thing' });
   const attachment = { thingName, principal, thingPrincipalType: 'NON_EXCLUSIVE_THING' } as const;
   return (await insertAttachment(db, account, attachment, nowMs)) || isNew;
 };

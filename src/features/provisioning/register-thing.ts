@@ -8,13 +8,14 @@ import type { Db } from '../../store/store.ts';
 import { certificateIdParameter } from '../../templates/certificate-parameters.ts';
 import { evaluateTemplate } from '../../templates/evaluate.ts';
 import { parseTemplate, type Template } from '../../templates/template.ts';
-import { askHook, type InvokeFunction } from './pre-provisioning-hook.ts';
+import { askHook, functionNameOf, type InvokeFunction } from './pre-provisioning-hook.ts';
 import { checkPolicies, type PreparedProvisioning } from './prepare-provisioning.ts';
 import { type Provisioned, provision } from './provision.ts';
 import type { ProvisioningCall } from './provisioning-call.ts';
 import { ProvisioningFault, withTemplate } from './provisioning-fault.ts';
 import { findTemplate, type ProvisioningTemplate, templateItem } from './provisioning-template.ts';
 import { findDefaultVersion } from './template-version.ts';
+import type { Trail } from './trail.ts';
 
 export interface RegisterThingServices extends ProvisioningCall {
   readonly invokeFunction: InvokeFunction;
@@ -33,6 +34,8 @@ export interface RegisterThingRequest {
   /** For the hook: the certificate of the session that asks, and its client id. */
   readonly claimCertificateId: string;
   readonly clientId: string;
+  /** Takes down the steps. */
+  readonly trail?: Trail;
   /** Asked once the template is known to be usable. Faults: ProvisioningFault (InvalidCertificateOwnershipToken). */
   readonly findTokenCertificate: (template: FleetTemplate) => Promise<TokenCertificate>;
   /**
@@ -68,14 +71,15 @@ export const assertStillEnabled = async (db: Db, account: AccountRegion, templat
 export const loadTemplate = async (
   db: Db,
   account: AccountRegion,
-  templateName: string,
-  type: ProvisioningTemplate['type'],
+  { templateName, type, trail }: Pick<ProvisioningTemplate, 'templateName' | 'type'> & { readonly trail?: Trail },
 ): Promise<FleetTemplate> => {
+  trail?.begin('template', { subject: templateName });
   const found = await findDefaultVersion(db, account, templateName);
   if (!found) {
     throw new ProvisioningFault('ResourceNotFound', `Provisioning template ${templateName} does not exist`);
   }
   const { template: record, body } = found;
+  trail?.say({ how: String(record.defaultVersion) });
   if (record.type !== type) {
     throw new ProvisioningFault(
       'InvalidRequest',
@@ -120,11 +124,12 @@ export const registerThing = async (
   request: RegisterThingRequest,
 ): Promise<Provisioned> => {
   const { account, db, write, now, newId, changed, invokeFunction } = services;
-  const { templateName, parameters } = request;
-  const loaded = await loadTemplate(db, account, templateName, 'FLEET_PROVISIONING');
+  const { templateName, parameters, trail } = request;
+  const loaded = await loadTemplate(db, account, { templateName, type: 'FLEET_PROVISIONING', ...(trail && { trail }) });
   const certificate = await request.findTokenCertificate(loaded);
   const { certificateId, certificatePem } = certificate;
   const hook = loaded.record.preProvisioningHook;
+  if (hook) trail?.begin('hook', { subject: functionNameOf(hook) });
   const overrides = hook
     ? await askHook(invokeFunction, hook, account, {
         claimCertificateId: request.claimCertificateId,
@@ -135,11 +140,14 @@ export const registerThing = async (
         parameters,
       })
     : {};
+  if (hook) trail?.say({ how: Object.keys(overrides).join(' ') });
+  trail?.begin('filled');
   const plan = prepareForCertificate(loaded.template, certificateId, { ...parameters, ...overrides });
   const provisioned = await write(async (unit) => {
+    trail?.unit();
     await assertStillEnabled(unit, account, templateName);
     await request.spendToken(unit, certificate);
-    const outcome = await provision(unit, account, plan, { nowMs: now(), newId });
+    const outcome = await provision(unit, account, plan, { nowMs: now(), newId, ...(trail && { trail }) });
     await request.keepAnswer?.(unit, outcome);
     return outcome;
   });
