@@ -10,7 +10,7 @@ import type { TLSSocket } from 'node:tls';
 import { type ApiLogEntry, createDispatch, type Dispatching } from '../api/dispatch.ts';
 import { checkFetchSite, checkHost, checkOrigin } from '../api/host.ts';
 import { type ApiLimits, apiLimits, createHttpServer, type HttpError, writeRaw } from '../api/http-server.ts';
-import { type Incoming, incoming } from '../api/incoming.ts';
+import { ClientGone, type Incoming, incoming } from '../api/incoming.ts';
 import { refusal } from '../api/refusal.ts';
 import { Fault } from '../aws/fault.ts';
 import type { RecordAttempt } from '../journal/record.ts';
@@ -66,9 +66,8 @@ export const createDataPort = (options: DataPortOptions): DataPort => {
     whoAsks: (request) => principals.ofRequest(request, connectionOf(request.connection)),
   });
 
-  const strange = (error: HttpError, socket: Duplex): boolean => {
-    if (error.rawPacket?.[0] !== connectPacket) return false;
-    const { peer } = connectionOf(socket);
+  /** Another protocol than this connection's: it is closed without a word (spec gateway.md 1.2). */
+  const mismatch = ({ socket, peer }: DataConnection, detail?: string): void => {
     record({
       eventType: 'Connection.AuthNError',
       status: 'Failure',
@@ -76,9 +75,15 @@ export const createDataPort = (options: DataPortOptions): DataPort => {
       sourceIp: peer.remoteAddress,
       sourcePort: peer.remotePort,
       tls: peer.tls,
+      ...(detail !== undefined && { detail }),
       ...(peer.account && { account: peer.account }),
     });
     socket.destroy();
+  };
+
+  const strange = (error: HttpError, socket: Duplex): boolean => {
+    if (error.rawPacket?.[0] !== connectPacket) return false;
+    mismatch(connectionOf(socket));
     return true;
   };
 
@@ -89,7 +94,12 @@ export const createDataPort = (options: DataPortOptions): DataPort => {
       bodyBytesMax: limits.payloadBytesMax,
       ...options.httpLimits,
     },
-    dispatch,
+    async dispatch(request, requestId) {
+      const connection = connectionOf(request.connection);
+      if (connection.carries !== 'upgrades') return dispatch(request, requestId);
+      mismatch(connection, 'a request where the domain configuration allows MQTT over WebSocket only');
+      throw new ClientGone('The connection was closed');
+    },
     service: 'iot-data',
     log,
     newId: randomUUID,
@@ -129,6 +139,11 @@ export const createDataPort = (options: DataPortOptions): DataPort => {
   http.server.on('upgrade', (message, _socket, head) => {
     const { socket } = message;
     http.forget(socket);
+    const connection = connectionOf(socket);
+    if (connection.carries === 'requests') {
+      mismatch(connection, 'a WebSocket where the domain configuration allows HTTPS requests only');
+      return;
+    }
     void upgrade(message, socket, head);
   });
   // what a listening server does by itself: the bounds on the time of requests begin to be kept
@@ -140,6 +155,7 @@ export const createDataPort = (options: DataPortOptions): DataPort => {
         socket: tlsSocket,
         peer,
         certificateOnly: protocol.clientCertificate === 'required',
+        ...(protocol.carries && { carries: protocol.carries }),
       });
       http.server.emit('connection', tlsSocket);
     },

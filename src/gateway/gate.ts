@@ -5,15 +5,20 @@ import type { Limits } from '../limits.ts';
 import type { Peer } from '../mqtt/authority.ts';
 import type { HandshakeLine } from './handshake-line.ts';
 import type { Protocol, ProtocolChoice } from './protocol.ts';
+import type { ServedDomain } from './served-domain.ts';
 import type { ServerKind } from './server-kind.ts';
 import type { ServerCertificate, TlsServers } from './tls-servers.ts';
 
 /** An account in one region. */
 export type Account = NonNullable<Peer['account']>;
 
-/** Whose a server name is. `absent` answers for no name; `unknown` is a name that no enabled endpoint of this node has. */
+/**
+ * Whose a server name is; `domain` where a domain configuration says how it is served. `absent` answers for no name; `disabled` is that of a domain
+ * configuration that is switched off; `unknown` is a name that no endpoint of this node has.
+ */
 export type Resolution =
-  | { readonly kind: 'account'; readonly account: Account }
+  | { readonly kind: 'account'; readonly account: Account; readonly domain?: ServedDomain }
+  | { readonly kind: 'disabled'; readonly account: Account; readonly name: string }
   | { readonly kind: 'absent' }
   | { readonly kind: 'unknown' };
 
@@ -26,7 +31,7 @@ export interface Endpoint {
   readonly serverName: string | undefined;
 }
 
-/** Asked for every connection, so it should answer from memory. An endpoint with one certificate answers it for either kind. */
+/** Asked for every connection to a name that brings no certificate along, so it should answer from memory. An endpoint with one certificate answers it for either kind. */
 export type ServerCertificates = (
   endpoint: Endpoint,
   kind: ServerKind,

@@ -16,7 +16,8 @@ import { ClientHelloReader } from './hello-reader.ts';
 import { certificateIdOf, certificateTlsFacts, helloTlsFacts, peerCertificate, TlsPeer } from './peer.ts';
 import type { Protocol } from './protocol.ts';
 import { watchForRejection } from './rejection.ts';
-import { defaultSecurityPolicy } from './security-policy.ts';
+import { defaultSecurityPolicy, policyOnPort, type SecurityPolicy } from './security-policy.ts';
+import { domainProtocol, type ServedDomain } from './served-domain.ts';
 import { negotiatedVersion, type ServerKind, serverKind } from './server-kind.ts';
 import type { ServerCertificate } from './tls-servers.ts';
 
@@ -24,10 +25,11 @@ import type { ServerCertificate } from './tls-servers.ts';
 const errorCharactersMax = 200;
 
 /**
- * `hello` bytes are read here; `deciding` rooms above are asked; `waiting` in the line; `handshake` OpenSSL has the socket; `open` accepted;
+ * `hello` bytes are read here; `deciding` rooms above are asked; `waiting` in the line; `handshake` OpenSSL has the socket; `asking` a function about
+ * the certificate; `open` accepted;
  * `over` refused, closing or closed.
  */
-type Step = 'hello' | 'deciding' | 'waiting' | 'handshake' | 'open' | 'over';
+type Step = 'hello' | 'deciding' | 'waiting' | 'handshake' | 'asking' | 'open' | 'over';
 
 /** What the listener is told, each at least once. */
 export interface Progress {
@@ -71,6 +73,7 @@ export class Incoming {
   #tls: TlsFacts = {};
   #account: Account | undefined;
   #serverName: string | undefined;
+  #domain: ServedDomain | undefined;
 
   constructor(gate: Gate, socket: Socket, progress: Progress) {
     this.#gate = gate;
@@ -126,22 +129,42 @@ export class Incoming {
     }
     const next = (resolution: Resolution): void => {
       if (this.#step !== 'deciding') return;
-      if (resolution.kind === 'account') this.#account = resolution.account;
+      if (resolution.kind === 'account') {
+        this.#account = resolution.account;
+        this.#domain = resolution.domain;
+      } else if (resolution.kind === 'disabled') {
+        this.#account = resolution.account;
+        const facts = { domainConfigurationName: resolution.name };
+        this.#refuse('DOMAIN_CONFIGURATION_DISABLED', { facts }, 'accessDenied');
+        return;
+      }
       if (resolution.kind === 'unknown') this.#refuse('SNI_MISUSED', {}, 'unrecognizedName');
       else this.#choose(hello);
     };
     when(() => resolve(this.#serverName), next, this.#broken);
   }
 
+  get #policy(): SecurityPolicy {
+    return this.#domain?.securityPolicy ?? defaultSecurityPolicy;
+  }
+
+  /** For records of what would have come out otherwise under another domain configuration. */
+  get #domainFacts(): Pick<JournalRecord, 'facts'> {
+    if (!this.#domain) return {};
+    const { name, securityPolicy } = this.#domain;
+    return { facts: { domainConfigurationName: name, securityPolicy: securityPolicy.name } };
+  }
+
   /** Version, protocol and server certificate; then into the line. */
   #choose(hello: ClientHello): void {
-    const version = negotiatedVersion(hello, defaultSecurityPolicy);
+    const version = negotiatedVersion(hello, this.#policy);
     if (!version) {
-      this.#refuse('TLS_VERSION_UNSUPPORTED', {}, 'protocolVersion');
+      this.#refuse('TLS_VERSION_UNSUPPORTED', this.#domainFacts, 'protocolVersion');
       return;
     }
     this.#tls = { ...this.#tls, version };
-    const protocol = this.#gate.protocol(hello.alpn);
+    const choice = this.#domain ? domainProtocol(this.#domain, this.#gate.protocol) : this.#gate.protocol;
+    const protocol = choice(hello.alpn);
     if (protocol.name === 'unavailable') {
       this.#refuse('NOT_AVAILABLE', { detail: protocol.detail }, 'noApplicationProtocol');
       return;
@@ -157,6 +180,10 @@ export class Incoming {
       if (place) this.#place = place;
       else this.#refuse('CONNECTION_LIMIT', { detail: 'too many TLS handshakes wait' });
     };
+    if (this.#domain?.certificate) {
+      next(this.#domain.certificate);
+      return;
+    }
     const endpoint = { account: this.#account, serverName: this.#serverName };
     when(() => this.#gate.options.serverCertificates(endpoint, kind), next, this.#broken);
   }
@@ -164,7 +191,7 @@ export class Incoming {
   #handshake(certificate: ServerCertificate, protocol: Protocol): void {
     const needs = {
       certificate,
-      policy: defaultSecurityPolicy,
+      policy: policyOnPort(this.#policy, this.#gate.options.port),
       requestCertificate: protocol.clientCertificate !== 'none',
       alpn: protocol.alpn,
     };
@@ -193,7 +220,7 @@ export class Incoming {
     const leaf = peerCertificate(tlsSocket);
     const { reason, failure } = handshakeFailure(error, leaf !== undefined);
     this.#tls = { ...this.#tls, failure };
-    this.#record(reason, {}, leaf);
+    this.#record(reason, this.#domainFacts, leaf);
   }
 
   #secured(tlsSocket: TLSSocket, protocol: Protocol): void {
@@ -213,6 +240,26 @@ export class Incoming {
       this.#linger();
       return;
     }
+    const acceptsClient = leaf && this.#domain?.acceptsClient;
+    if (!acceptsClient) {
+      this.#enter(tlsSocket, protocol, leaf);
+      return;
+    }
+    this.#step = 'asking';
+    clearTimeout(this.#timer);
+    const answered = (accepted: boolean): void => {
+      if (this.#step !== 'asking') return;
+      if (accepted) this.#enter(tlsSocket, protocol, leaf);
+      else {
+        this.#step = 'over';
+        this.#record('CLIENT_CERTIFICATE_CALLBACK_REFUSED', this.#domainFacts, leaf);
+        tlsSocket.destroy();
+      }
+    };
+    acceptsClient({ certificate: leaf, serverName: this.#serverName }).then(answered, () => answered(false));
+  }
+
+  #enter(tlsSocket: TLSSocket, protocol: Protocol, leaf: X509Certificate | undefined): void {
     clearTimeout(this.#timer);
     this.#step = 'open';
     const peer = new TlsPeer(tlsSocket, leaf, {

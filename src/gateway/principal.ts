@@ -23,6 +23,8 @@ export interface DataConnection {
   readonly peer: Peer;
   /** ALPN asked for the certificate. */
   readonly certificateOnly: boolean;
+  /** What the domain configuration leaves of HTTPS; absent: all. */
+  readonly carries?: 'requests' | 'upgrades';
   /** Of the certificate, from the first request that needed it to the end of the connection. */
   authority?: Promise<Authority>;
 }

@@ -6,6 +6,8 @@ export interface Protocol {
   readonly alpn: string | undefined;
   /** `required`: refused without one. `requested`: asked for, the principal may be another. `none`: not asked for. */
   readonly clientCertificate: 'required' | 'requested' | 'none';
+  /** Of HTTPS: only requests, or only upgrades to MQTT over WebSocket; absent: both. */
+  readonly carries?: 'requests' | 'upgrades';
 }
 
 /** A protocol that this version does not speak: refused before the handshake. */

@@ -19,6 +19,8 @@ export interface ServerCertificate {
   /** The leaf, then what stands between it and the root. */
   readonly chainPem: string;
   readonly privateKeyPem: string;
+  /** The DER of its OCSP response, for clients that ask for one; undefined: none that is valid. Answers from memory. */
+  readonly staple?: () => Uint8Array | undefined;
 }
 
 /** What distinguishes one server from another. */
@@ -38,6 +40,12 @@ export interface HandshakeOutcome {
 /** Node has no public name for the socket under a TLSSocket, but the events of an injected socket name only the latter. */
 const socketUnder = (tlsSocket: TLSSocket): Socket | undefined =>
   (tlsSocket as TLSSocket & { readonly _parent?: Socket })._parent;
+
+/** Node's types have no null for "no response", its documentation has: then the handshake goes on without. */
+const ocspAnswer = (staple: () => Uint8Array | undefined): Buffer => {
+  const response = staple();
+  return (response ? Buffer.from(response) : null) as Buffer;
+};
 
 /** Node's form: 16 bytes name, 16 bytes HMAC key, 16 bytes AES key. */
 const newTicketKeys = (): Buffer => randomBytes(48);
@@ -120,14 +128,17 @@ export class TlsServers {
       // an empty list instead of none: Node would otherwise look for the issuer among the public roots
       ca: [],
       ...(alpn === undefined ? {} : { ALPNProtocols: [alpn] }),
-      // a session made without a certificate request must not be resumed where a certificate is wanted
-      sessionIdContext: requestCertificate ? 'fleetgate-x509' : 'fleetgate',
+      ...(policy.dhe && { dhparam: 'auto' }),
+      // a session made without a certificate request must not be resumed where a certificate is wanted, nor one with suites that the policy does not have
+      sessionIdContext: `${requestCertificate ? 'x509' : 'none'} ${policy.name.slice(-24)}`,
       sessionTimeout: Math.ceil(this.#ticketKeysPeriodMs / 1000),
       ticketKeys: this.#ticketKeys,
       // a renegotiated TLS 1.2 session could change its certificate after we have looked at it
       secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
     });
     server.on('secureConnection', (tlsSocket) => this.#outcomeOf(tlsSocket)?.secured(tlsSocket));
+    const { staple } = certificate;
+    if (staple) server.on('OCSPRequest', (_leaf, _issuer, answer) => answer(null, ocspAnswer(staple)));
     server.on('tlsClientError', (error, tlsSocket) => this.#outcomeOf(tlsSocket)?.failed(error, tlsSocket));
     return server;
   }

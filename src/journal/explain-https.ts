@@ -40,6 +40,13 @@ export const explainHttps = (reason: HttpsReason, record: StoredRecord): Explana
         commands: [],
       };
     case 'PROTOCOL_MISMATCH':
+      if (record.detail !== undefined) {
+        return {
+          sentence: `${client(record)} speaks another protocol than its endpoint${detail(record)}.`,
+          cure: 'Let it use an endpoint for its protocol, or change applicationProtocol and authenticationType of the domain configuration (aws iot update-domain-configuration).',
+          commands: [],
+        };
+      }
       return {
         sentence: `${client(record)} spoke MQTT where HTTPS is expected${detail(record)}.`,
         cure: 'Let it offer the ALPN name x-amzn-mqtt-ca on this port (mosquitto: --tls-alpn x-amzn-mqtt-ca), connect to the port for MQTT, 8883 by default, or speak MQTT over WebSocket at /mqtt.',

@@ -65,6 +65,8 @@ const reasons: Readonly<Record<Reason, [sentence: RegExp, command: string | unde
     /its certificate does not tell one account/,
     'aws iot describe-endpoint --endpoint-type iot:Data-ATS ',
   ],
+  DOMAIN_CONFIGURATION_DISABLED: [/a domain configuration, and that is DISABLED/, undefined],
+  CLIENT_CERTIFICATE_CALLBACK_REFUSED: [/did not accept this one/, undefined],
   CLIENT_HELLO_INVALID: [/did not begin a TLS connection/, undefined],
   TLS_VERSION_UNSUPPORTED: [/no version of TLS/, undefined],
   SERVER_CERTIFICATE_REJECTED: [/they do not trust/, 'curl -fsS -o root-ca.pem http://127.0.0.1:4566/root-ca.pem'],

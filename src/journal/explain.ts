@@ -24,6 +24,7 @@ import {
   shortId,
   successorIdentity,
 } from './cure-lines.ts';
+import { explainDomain } from './explain-domains.ts';
 import { explainFirstConnect, explainPending, explainProvisioned } from './explain-first-connect.ts';
 import { explainHttps } from './explain-https.ts';
 import { explainAbsent, explainLimit, explainRate, explainRule } from './explain-mqtt.ts';
@@ -236,11 +237,10 @@ export const explain = (record: StoredRecord, surroundings: Surroundings): Expla
         `The client did not begin a TLS connection as it should${detail(record)}.`,
         'Connect with TLS: for mosquitto that is --cafile with --cert and --key; for other clients a URL that begins with mqtts://.',
       );
+    case 'DOMAIN_CONFIGURATION_DISABLED':
+    case 'CLIENT_CERTIFICATE_CALLBACK_REFUSED':
     case 'TLS_VERSION_UNSUPPORTED':
-      return told(
-        `The client offers no version of TLS that this server speaks${detail(record)}.`,
-        'Let the client use TLS 1.2 or 1.3; for mosquitto that is --tls-version tlsv1.2.',
-      );
+      return explainDomain(record.reason, record);
     case 'SERVER_CERTIFICATE_REJECTED':
       return told(
         record.tls?.failure

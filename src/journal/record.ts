@@ -31,12 +31,14 @@ export type EventType =
 export type Reason =
   // before a principal is known
   | 'SNI_MISUSED' // names no endpoint of this node, or one of another account than the certificate's
+  | 'DOMAIN_CONFIGURATION_DISABLED' // names a domain configuration that is switched off
   | 'SNI_REQUIRED' // absent, and no single account could be derived
   | 'CLIENT_HELLO_INVALID' // not TLS, too large, or not arriving in time
   | 'TLS_VERSION_UNSUPPORTED'
   | 'SERVER_CERTIFICATE_REJECTED' // the client does not trust our root: its alert said so, or its silence
   | 'TLS_HANDSHAKE_FAILED'
   | 'CLIENT_CERTIFICATE_MISSING'
+  | 'CLIENT_CERTIFICATE_CALLBACK_REFUSED' // the function that the domain configuration asks about client certificates said no, or nothing
   | 'PRIVATE_KEY_MISMATCH' // the proof of possession did not verify under the certificate's key
   | 'DEVICE_CERTIFICATE_NOT_REGISTERED'
   | 'DEVICE_CERTIFICATE_INACTIVE'
