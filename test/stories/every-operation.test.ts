@@ -729,7 +729,7 @@ const bulk = async ({ json, iot: clientOf, noted }: World): Promise<void> => {
   );
   const stop = new iot.StopThingRegistrationTaskCommand({ taskId });
   await assert.rejects(json(stop), fails('InvalidRequestException', 400));
-  const another = await json(new iot.StartThingRegistrationTaskCommand(given));
+  const another = await json(new iot.StartThingRegistrationTaskCommand({ ...given, inputFileKey: 'many' }));
   const running = { taskId: String(another['taskId']) };
   assert.deepEqual(await json(new iot.StopThingRegistrationTaskCommand(running)), {});
   assert.equal((await endOfTask(clientOf(), running.taskId)).status, 'Cancelled');
@@ -761,6 +761,7 @@ const logging = async ({ json }: World): Promise<void> => {
 test('every handled operation answers what its schema says, in full, and what openssl says (acceptance 2)', async (t) => {
   const buckets = await makeFolder(t);
   await putObject(buckets, account, 'fleet/lamps', `no JSON\n${wordyLines}`);
+  await putObject(buckets, account, 'fleet/many', 'no JSON\n'.repeat(10_000));
   const world = await bootChecked(t, { buckets });
   await callerIdentity(world);
   const made = await certificates(world);
