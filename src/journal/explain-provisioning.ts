@@ -2,7 +2,7 @@
  * Refusals of fleet provisioning in words. Facts that change the answer: `provisioningTemplateName`, `topic`, `parameterNames` (those that the device sent,
  * separated by blanks). Source of the rules: spec provisioning.md 4 to 6.
  */
-import { type Explanation, option } from './cure-lines.ts';
+import { createOpenPolicy, type Explanation, option, shortId } from './cure-lines.ts';
 import type { Reason } from './record.ts';
 import { script } from './shell.ts';
 import type { StoredRecord } from './stored-record.ts';
@@ -81,6 +81,13 @@ const explainToken = (record: StoredRecord): Explanation => {
 
 const explainTemplate = (record: StoredRecord): Explanation => {
   const sentence = `${client(record)} asked for its thing by ${template(record)}, which cannot be used${detail(record)}.`;
+  if (record.detail?.includes('is of type')) {
+    return told(
+      sentence,
+      'The type of a template stays what it is: let the device name one of type FLEET_PROVISIONING, and its claim policy allow it; they are listed by',
+      [`aws iot list-provisioning-templates --query "templates[?type=='FLEET_PROVISIONING'].templateName"`],
+    );
+  }
   if (record.detail?.includes('is not enabled')) {
     const commands = onTemplate(record, 'update-provisioning-template', ' --enabled');
     return told(sentence, 'Enable it', commands);
@@ -90,6 +97,38 @@ const explainTemplate = (record: StoredRecord): Explanation => {
     'Correct it by a new default version; this shows what it is now',
     onTemplate(record, 'describe-provisioning-template'),
   );
+};
+
+const policyNameShape = /^[\w+=,.@-]{1,128}$/;
+
+/** The policy that a template names and nobody has made, if that was it. */
+export const missingPolicyOf = ({ steps }: StoredRecord): string | undefined => {
+  const { step, outcome, how, subject } = steps?.at(-1) ?? {};
+  const isMissing = step === 'policy' && outcome === 'failed' && how === 'found';
+  return isMissing && subject !== undefined && policyNameShape.test(subject) ? subject : undefined;
+};
+
+/** Of a policy that is not there. */
+export const explainMissingPolicy = (refused: string, policyName: string, again: string): Explanation =>
+  told(
+    `${refused}, which names the policy "${policyName}": there is none.`,
+    `Make the policy "${policyName}", and ${again}; or let the template name another one. This makes one that allows every client id and topic, to be narrowed later`,
+    createOpenPolicy(policyName),
+  );
+
+/** A certificate or thing that a device was given. */
+export const explainFleetSuccess = (record: StoredRecord): string | undefined => {
+  const { eventType, facts } = record;
+  const { deviceCertificateId: id, thingName, repeated } = facts ?? {};
+  const certificate = id === undefined ? 'its certificate' : `the certificate ${shortId(id)}`;
+  if (eventType === 'GetDeviceCredentials') {
+    return `${client(record)} was given ${certificate}, and has an hour to ask for its thing with it.`;
+  }
+  if (eventType !== 'ProvisionDevice') return undefined;
+  const as = thingName === undefined ? '' : ` as the thing "${thingName}"`;
+  return repeated === undefined
+    ? `${client(record)} was provisioned by ${template(record)}${as}, with ${certificate}.`
+    : `${client(record)} asked ${template(record)} the very same once more, and was answered as before.`;
 };
 
 const sent = ({ facts }: StoredRecord): string => {
@@ -141,12 +180,18 @@ export const explainProvisioning = (reason: ProvisioningReason, record: StoredRe
         'Say in OverrideSettings of the template what is to become of what exists (REPLACE, MERGE, DO_NOTHING), or change it',
         onTemplate(record, 'describe-provisioning-template', ' --query templateBody --output text'),
       );
-    case 'RESOURCE_REGISTRATION_FAILURE':
+    case 'RESOURCE_REGISTRATION_FAILURE': {
+      const refused = `${client(record)} was not provisioned by ${template(record)}`;
+      const policyName = missingPolicyOf(record);
+      if (policyName !== undefined) {
+        return explainMissingPolicy(refused, policyName, 'let the device ask again, with the same token');
+      }
       return told(
-        `${client(record)} was not provisioned by ${template(record)}${detail(record)}.`,
+        `${refused}${detail(record)}.`,
         'Create what the template names, or correct the template; policies, types and groups are not made by their names. Nothing has remained, so the device may ask again with the same token',
         onTemplate(record, 'describe-provisioning-template', ' --query templateBody --output text'),
       );
+    }
     case 'PROVISIONING_CLAIM_EXPIRED':
       return told(
         record.eventType === 'Disconnect'

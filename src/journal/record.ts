@@ -114,6 +114,35 @@ export interface TlsFacts {
   readonly failure?: string;
 }
 
+/** What is done for a device that is provisioned, roughly in this order; `trail.ts` has the words. */
+export type StepName =
+  | 'connected' // `subject`: the certificate; `how`: claim, or own
+  | 'registered' // a certificate that its maker signed; `how`: its CA
+  | 'issued' // a certificate to a claim; `how`: for a key of the service (keys), or of the device (csr); absent: known from its token
+  | 'asked' // `how`: for a certificate (keys, csr), or for its thing (thing), `subject`: by which template
+  | 'template' // `how`: its version
+  | 'token' // `subject`: the certificate that it stands for
+  | 'hook' // `how`: the names of parameters that it changed
+  | 'filled' // parameters were put into the template
+  | 'spent' // the token
+  | 'thing' // `how`: created, changed, kept
+  | 'policy' // `how`: created, found
+  | 'certificate' // `how`: the status that it has now
+  | 'attached' // `how`: what (policy, thing)
+  | 'repeated'; // the same request had been carried out before
+
+/** One step of a provisioning. */
+export interface ProvisioningStep {
+  readonly step: StepName;
+  /** `failed`: the last one, and the record's detail says why. `undone`: it was done, and taken back with the rest. */
+  readonly outcome: 'done' | 'failed' | 'undone';
+  readonly atMs: number;
+  /** The name or id of what it is about; never the value of a parameter as such. */
+  readonly subject?: string;
+  /** How it came out, where it can in several ways. */
+  readonly how?: string;
+}
+
 /** What happened, as the place that saw it tells the journal. */
 export interface JournalRecord {
   /** Absent: no account was proven; the record goes to the node's operator journal. */
@@ -138,6 +167,8 @@ export interface JournalRecord {
   readonly statements?: readonly WeighedStatement[];
   readonly decidedBy?: number;
   readonly unresolved?: readonly string[];
+  /** Of a provisioning: all steps from the connection on, by time. */
+  readonly steps?: readonly ProvisioningStep[];
   /** Facts a cure may need, e.g. `{ thingName, endpoint, registeredTwin }`: names only, never secrets. */
   readonly facts?: Readonly<Record<string, string>>;
 }

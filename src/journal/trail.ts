@@ -80,6 +80,7 @@ const ofTokens: Readonly<Record<string, string>> = {
   expired: 'it is older than an hour',
   used: 'it has served already, for another request',
   'of another claim': 'another claim was given it',
+  'of a claim that was deactivated': 'its claim was deactivated meanwhile',
   'of a certificate that was deleted': 'its certificate was deleted',
 };
 

@@ -98,6 +98,7 @@ const start = async (t: TestContext, services: Partial<FleetServices> = {}) => {
         authority: { principalId } as Authority,
         certificateId: principalId,
         source: { ip: '127.0.0.1', port: 1 },
+        connectedAtMs: call.now(),
         topic,
         labels: asked.labels,
         payload: Buffer.from(JSON.stringify(payload)),

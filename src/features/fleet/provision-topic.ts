@@ -50,15 +50,17 @@ const repeated = (token: OwnershipToken | undefined, requestHash: string, nowMs:
 /** Faults: ProvisioningFault (InvalidCertificateOwnershipToken). */
 const certificateOf = async (
   token: OwnershipToken | undefined,
-  { request, call, facts }: Attempt,
+  { request, call, facts, trail }: Attempt,
 ): Promise<TokenCertificate> => {
   if (token === undefined) throw tokenFault('unknown');
   if (token.principalId !== request.authority.principalId) throw tokenFault('of another claim');
   facts['deviceCertificateId'] = token.certificateId;
+  const certificate = await findCertificate(call.db, call.account, token.certificateId);
+  if (certificate) trail.past('issued', certificate.createdAtMs, { subject: certificate.certificateId });
   if (token.spent !== undefined) throw tokenFault('used');
   if (token.expiresAtMs <= call.now()) throw tokenFault('expired');
-  const certificate = await findCertificate(call.db, call.account, token.certificateId);
   if (certificate === undefined) throw tokenFault('of a certificate that was deleted');
+  trail.say({ subject: certificate.certificateId });
   return { certificateId: certificate.certificateId, certificatePem: certificate.pem };
 };
 
@@ -74,13 +76,15 @@ const assertClaimStands = async (db: Db, { request, call }: Attempt): Promise<vo
 export const provisionOverMqtt =
   ({ invokeFunction }: ProvisionServices): FleetWork =>
   async (attempt) => {
-    const { members, request, call, facts } = attempt;
+    const { members, request, call, facts, trail } = attempt;
     const { account, db, now } = call;
     const templateName = request.labels['templateName'] ?? '';
     facts['provisioningTemplateName'] = templateName;
-    const token = presentToken(textMember(members, 'certificateOwnershipToken'));
+    const given = textMember(members, 'certificateOwnershipToken');
     const parameters = parametersOf(members);
     facts['parameterNames'] = Object.keys(parameters).join(' ');
+    if (!given) trail.begin('token');
+    const token = presentToken(given);
 
     const requestHash = hashOf(token, attempt, templateName, parameters);
     const again = async (): Promise<ReplyMembers | undefined> =>
@@ -88,6 +92,7 @@ export const provisionOverMqtt =
     const earlier = await again();
     if (earlier !== undefined) {
       facts['repeated'] = 'true';
+      trail.repeated();
       return earlier;
     }
     const { write, newId, changed } = call;
@@ -99,11 +104,14 @@ export const provisionOverMqtt =
           parameters,
           claimCertificateId: request.certificateId ?? request.authority.principalId,
           clientId: request.clientId,
+          trail,
           async findTokenCertificate({ record }) {
             facts['templateVersion'] = String(record.defaultVersion);
+            trail.begin('token');
             return certificateOf(await findOwnershipToken(db, account, token), attempt);
           },
           async spendToken(unit) {
+            trail.begin('spent');
             await assertClaimStands(unit, attempt);
             // it may have been spent, or have expired, while the hook was asked
             if (!(await spendOwnershipToken(unit, account, token, { requestHash, nowMs: now() })))
@@ -120,6 +128,7 @@ export const provisionOverMqtt =
       const first = await again();
       if (first === undefined) throw cause;
       facts['repeated'] = 'true';
+      trail.repeated();
       return first;
     }
   };
