@@ -12,11 +12,13 @@ fleetgate=$examples/../bin/fleetgate.js
 export FLEETGATE_API_URL=${FLEETGATE_API_URL:-http://127.0.0.1:4566}
 mqttPort=${FLEETGATE_MQTT_PORT:-8883}
 eval "$("$fleetgate" env)" # the endpoint, development credentials, and `aws` as a function that also an old CLI understands
+"$fleetgate" health > /dev/null # or one sentence about the server that is missing
 
 work=$(mktemp -d)
 cd "$work"
 trap 'cd /; rm -rf "$work"' EXIT
 step() { printf '\n== %s\n' "$1"; }
+trap 'printf "\nStopped here. What the steps before made is still there; to begin anew, stop the server and delete its data folder.\n" >&2' ERR
 fail() { "$fleetgate" explain last; exit 1; }
 node=$examples/../node_modules/.bin/node # the one that `npm ci` brought
 

@@ -10,11 +10,13 @@ fleetgate=$(cd "$(dirname "$0")/.." && pwd)/bin/fleetgate.js
 export FLEETGATE_API_URL=${FLEETGATE_API_URL:-http://127.0.0.1:4566}
 mqttPort=${FLEETGATE_MQTT_PORT:-8883}
 eval "$("$fleetgate" env)" # the endpoint, development credentials, and `aws` as a function that also an old CLI understands
+"$fleetgate" health > /dev/null # or one sentence about the server that is missing
 
 work=$(mktemp -d)
 cd "$work"
 trap 'jobs -p | xargs -r kill 2>/dev/null; cd /; rm -rf "$work"' EXIT
 step() { printf '\n== %s\n' "$1"; }
+trap 'printf "\nStopped here. What the steps before made is still there; to begin anew, stop the server and delete its data folder.\n" >&2' ERR
 fail() { cat "$work/account$number/robot.log"; AWS_ACCESS_KEY_ID=${accountIds[number]} "$fleetgate" explain last; exit 1; }
 member() { sed -n 's/.*"'"$1"'": "\([^"]*\)".*/\1/p' "$2"; } # of an answer that was kept
 

@@ -9,11 +9,13 @@ fleetgate=$(cd "$(dirname "$0")/.." && pwd)/bin/fleetgate.js
 export FLEETGATE_API_URL=${FLEETGATE_API_URL:-http://127.0.0.1:4566}
 mqttPort=${FLEETGATE_MQTT_PORT:-8883}
 eval "$("$fleetgate" env)" # the endpoint, development credentials, and `aws` as a function that also an old CLI understands
+"$fleetgate" health > /dev/null # or one sentence about the server that is missing
 
 work=$(mktemp -d)
 cd "$work"
 trap 'jobs -p | xargs -r kill 2>/dev/null; cd /; rm -rf "$work"' EXIT
 step() { printf '\n== %s\n' "$1"; }
+trap 'printf "\nStopped here. What the steps before made is still there; to begin anew, stop the server and delete its data folder.\n" >&2' ERR
 member() { sed -n 's/.*"'"$1"'": "\([^"]*\)".*/\1/p' "$2"; } # of an answer that was kept
 
 step 'a CA of our own'
@@ -53,7 +55,12 @@ cat > AllowAll.json <<'POLICY'
   ]
 }
 POLICY
-aws iot create-policy --policy-name AllowAll --policy-document file://AllowAll.json --query policyArn --output text
+if aws iot get-policy --policy-name AllowAll --query policyArn --output text 2> /dev/null; then
+  made= # by somebody else, in the first steps of the README perhaps: then it stays
+else
+  made=AllowAll
+  aws iot create-policy --policy-name AllowAll --policy-document file://AllowAll.json --query policyArn --output text
+fi
 
 step 'register the certificate under the CA, activate it, attach the policy'
 aws iot register-certificate --certificate-pem file://device1.crt --ca-certificate-pem file://CA.crt --output json | tee registered.json
@@ -85,7 +92,7 @@ step 'clean up'
 aws iot detach-policy --target "$certificateArn" --policy "AllowAll"
 aws iot update-certificate --certificate-id "$certificateId" --new-status INACTIVE
 aws iot delete-certificate --certificate-id "$certificateId"
-aws iot delete-policy --policy-name AllowAll
+if [[ $made ]]; then aws iot delete-policy --policy-name AllowAll; fi
 aws iot update-ca-certificate --certificate-id "$caCertificateId" --new-status INACTIVE
 aws iot delete-ca-certificate --certificate-id "$caCertificateId"
 echo 'done: the device talked, nothing is left behind but the registration code, which stays that of the account'

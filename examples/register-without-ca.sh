@@ -10,11 +10,13 @@ fleetgate=$(cd "$(dirname "$0")/.." && pwd)/bin/fleetgate.js
 export FLEETGATE_API_URL=${FLEETGATE_API_URL:-http://127.0.0.1:4566}
 mqttPort=${FLEETGATE_MQTT_PORT:-8883}
 eval "$("$fleetgate" env)" # the endpoint, development credentials, and `aws` as a function that also an old CLI understands
+"$fleetgate" health > /dev/null # or one sentence about the server that is missing
 
 work=$(mktemp -d)
 cd "$work"
 trap 'jobs -p | xargs -r kill 2>/dev/null; cd /; rm -rf "$work"' EXIT
 step() { printf '\n== %s\n' "$1"; }
+trap 'printf "\nStopped here. What the steps before made is still there; to begin anew, stop the server and delete its data folder.\n" >&2' ERR
 
 step 'a CA of our own, which is never registered'
 openssl req -x509 -newkey rsa:2048 -sha256 -nodes -keyout CA.key -out CA.crt -subj "/CN=example.com" -days 3650 2>/dev/null
@@ -39,7 +41,12 @@ cat > AllowAll.json <<'POLICY'
   ]
 }
 POLICY
-aws iot create-policy --policy-name AllowAll --policy-document file://AllowAll.json --query policyArn --output text
+if aws iot get-policy --policy-name AllowAll --query policyArn --output text 2> /dev/null; then
+  made= # by somebody else, in the first steps of the README perhaps: then it stays
+else
+  made=AllowAll
+  aws iot create-policy --policy-name AllowAll --policy-document file://AllowAll.json --query policyArn --output text
+fi
 
 step 'register the certificate without its CA, activate it, attach the policy'
 aws iot register-certificate-without-ca --certificate-pem file://device1.crt --output json | tee registered.json
@@ -84,5 +91,5 @@ for arn in "$certificateArn" "$certificate2Arn"; do
   aws iot update-certificate --certificate-id "$id" --new-status INACTIVE
   aws iot delete-certificate --certificate-id "$id"
 done
-aws iot delete-policy --policy-name AllowAll
+if [[ $made ]]; then aws iot delete-policy --policy-name AllowAll; fi
 echo 'done: both devices talked, nothing is left behind'

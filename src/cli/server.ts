@@ -124,7 +124,7 @@ export const get = async (url: string, headers: Readonly<Record<string, string>>
   } catch (cause) {
     const { origin } = new URL(url);
     throw new CommandProblem(
-      `No server answers at ${origin}. Start one with \`fleetgate start\`, or say where it is with --api-url.`,
+      `No server answers at ${origin}. Start one with \`fleetgate start\` (in a clone: \`npm start\`), or say where it is with --api-url.`,
       { cause },
     );
   }

@@ -5,6 +5,8 @@ import { symlink } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { CreatePolicyCommand, GetPolicyCommand } from '@aws-sdk/client-iot';
+import { pathWithAws } from '../aws-cli.ts';
 import { makeFolder } from '../folder.ts';
 import { bash, bootNode } from '../harness.ts';
 import { testEngine } from '../stores.ts';
@@ -44,3 +46,23 @@ else {
     });
   }
 }
+
+test('the example needs a server, and leaves a policy alone that it has not made', async (t) => {
+  const { node, folder, iot } = await bootNode(t);
+  const env = { FLEETGATE_MQTT_PORT: String(node.mqttPort) };
+  const without = await bash(example, { cwd: folder, env: { ...env, FLEETGATE_API_URL: 'http://127.0.0.1:9' } });
+  assert.deepEqual([without.code, without.stdout], [1, '']);
+  assert.match(without.stderr, /^fleetgate: No server answers at http:\/\/127\.0\.0\.1:9\. [^\n]*\n$/);
+
+  const policyDocument = JSON.stringify({
+    Version: '2012-10-17',
+    Statement: [{ Effect: 'Allow', Action: 'iot:*', Resource: '*' }],
+  });
+  await iot().send(new CreatePolicyCommand({ policyName: 'AllowAll', policyDocument }));
+  const { code, stdout, stderr } = await bash(example, {
+    cwd: folder,
+    env: { ...env, PATH: pathWithAws(), FLEETGATE_API_URL: node.apiUrl },
+  });
+  assert.equal(code, 0, `${stdout}\n${stderr}`);
+  assert.equal((await iot().send(new GetPolicyCommand({ policyName: 'AllowAll' }))).policyDocument, policyDocument);
+});
