@@ -37,9 +37,9 @@ declare module '../../store/tables.ts' {
 
 export type TaskStatus = 'InProgress' | 'Completed' | 'Failed' | 'Cancelled' | 'Cancelling';
 const runningStatuses = ['InProgress', 'Cancelling'] as const;
-const finishedStatuses = ['Completed', 'Failed', 'Cancelled'] as const;
+export const finishedStatuses = ['Completed', 'Failed', 'Cancelled'] as const;
 /** Hidden from its account: the sweeper takes away its report, and then the task. */
-const forgotten = 'FORGOTTEN';
+export const forgotten = 'FORGOTTEN';
 
 /** A report as it grows: `parts` is how many there are, `partBytes` how long the last one is. */
 export interface ReportExtent {
@@ -82,7 +82,7 @@ export interface OwnedTask extends BulkTask {
   readonly account: AccountRegion;
 }
 
-const toTask = (row: BulkTasksTable): OwnedTask => ({
+export const toTask = (row: BulkTasksTable): OwnedTask => ({
   account: { accountId: row.account_id, region: row.region },
   taskId: row.task_id,
   // the column holds nothing else where it is not `forgotten`, which every query leaves out
@@ -161,7 +161,8 @@ export const insertTask = async (
   return Number(inserted.numInsertedOrUpdatedRows) === 1;
 };
 
-const tasksOf = (db: Db, { accountId, region }: AccountRegion) =>
+/** All that the account sees. */
+export const tasksOf = (db: Db, { accountId, region }: AccountRegion) =>
   db
     .selectFrom('bulk_tasks')
     .selectAll()
@@ -212,8 +213,9 @@ export const listRunningTasks = async (db: Db, limit: number): Promise<readonly 
   return rows.map(toTask);
 };
 
-type TaskName = Pick<OwnedTask, 'account' | 'taskId'>;
-const update = (db: Db, { account, taskId }: TaskName) =>
+export type TaskName = Pick<OwnedTask, 'account' | 'taskId'>;
+/** An update of one task's row. */
+export const updateTask = (db: Db, { account, taskId }: TaskName) =>
   db
     .updateTable('bulk_tasks')
     .where('account_id', '=', account.accountId)
@@ -234,7 +236,7 @@ export const moveTask = async (
   task: TaskName,
   { from, to, nowMs }: { readonly from: TaskProgress; readonly to: TaskProgress; readonly nowMs: number },
 ): Promise<void> => {
-  const moved = await update(db, task)
+  const moved = await updateTask(db, task)
     .set({ ...columnsOf(to), modified_at_ms: nowMs })
     .where('status', '=', 'InProgress')
     .where('position', '=', from.position)
@@ -244,7 +246,7 @@ export const moveTask = async (
 
 /** Says of a task that was never opened which file it reads. Faults: TaskMoved. */
 export const noteInput = async (db: Db, task: TaskName, input: { version: string; bytes: number }): Promise<void> => {
-  const noted = await update(db, task)
+  const noted = await updateTask(db, task)
     .set({ input_version: input.version, input_bytes: input.bytes })
     .where('status', '=', 'InProgress')
     .where('input_version', 'is', null)
@@ -258,7 +260,7 @@ export const changeStatus = async (
   task: TaskName,
   { from, to, message, nowMs }: { from: TaskStatus; to: TaskStatus; message?: string; nowMs: number },
 ): Promise<boolean> => {
-  const changed = await update(db, task)
+  const changed = await updateTask(db, task)
     .set({ status: to, message: message ?? null, modified_at_ms: nowMs })
     .where('status', '=', from)
     .executeTakeFirst();
@@ -267,65 +269,5 @@ export const changeStatus = async (
 
 /** Puts a task behind those that wait. */
 export const noteServed = async (db: Db, task: TaskName, nowMs: number): Promise<void> => {
-  await update(db, task).set({ served_at_ms: nowMs }).execute();
-};
-
-export interface KeptMax {
-  readonly tasks: number;
-  readonly reportBytes: number;
-}
-
-/** Forgets the oldest finished tasks of an account beyond what is kept. */
-export const forgetBeyond = async (db: Db, account: AccountRegion, kept: KeptMax): Promise<void> => {
-  const finished = await tasksOf(db, account)
-    .where('status', 'in', finishedStatuses)
-    .orderBy('created_at_ms', 'desc')
-    .orderBy('task_id', 'desc')
-    .execute();
-  let reportBytes = 0;
-  for (const [index, row] of finished.entries()) {
-    reportBytes += Number(row.report_bytes);
-    if (index < kept.tasks && reportBytes <= kept.reportBytes) continue;
-    await update(db, { account, taskId: row.task_id }).set({ status: forgotten }).execute();
-  }
-};
-
-/** Forgets tasks of all accounts that came to their end before. */
-export const forgetEndedBefore = async (db: Db, beforeMs: number): Promise<void> => {
-  await db
-    .updateTable('bulk_tasks')
-    .set({ status: forgotten })
-    .where('status', 'in', finishedStatuses)
-    .where('modified_at_ms', '<', beforeMs)
-    .execute();
-};
-
-/** Whether anything is to be forgotten or swept: asked before a unit is spent on it. */
-export const hasRefuse = async (db: Db, beforeMs: number): Promise<boolean> => {
-  const found = await db
-    .selectFrom('bulk_tasks')
-    .select('task_id')
-    .where(({ eb, and, or }) =>
-      or([
-        eb('status', '=', forgotten),
-        and([eb('status', 'in', finishedStatuses), eb('modified_at_ms', '<', beforeMs)]),
-      ]),
-    )
-    .limit(1)
-    .executeTakeFirst();
-  return found !== undefined;
-};
-
-export const findForgotten = async (db: Db): Promise<TaskName | undefined> => {
-  const row = await db.selectFrom('bulk_tasks').selectAll().where('status', '=', forgotten).limit(1).executeTakeFirst();
-  return row && toTask(row);
-};
-
-export const deleteTaskRow = async (db: Db, { account, taskId }: TaskName): Promise<void> => {
-  await db
-    .deleteFrom('bulk_tasks')
-    .where('account_id', '=', account.accountId)
-    .where('region', '=', account.region)
-    .where('task_id', '=', taskId)
-    .execute();
+  await updateTask(db, task).set({ served_at_ms: nowMs }).execute();
 };

@@ -16,9 +16,7 @@ import { errorOf, insertReportLine, progressAfter, type ReportLine, reportBytesM
 import { changeStatus, moveTask, noteInput, type OwnedTask, TaskMoved, type TaskProgress } from './bulk-task.ts';
 import { type InputLine, readLines } from './read-lines.ts';
 import { readParameters } from './register-line.ts';
-
-/** A task that has not come to its end by then fails. Source: spec provisioning.md 10. */
-export const taskLifetimeMs = 30 * 24 * 60 * 60 * 1000;
+import { taskLifetimeMs } from './task-retention.ts';
 
 export interface TaskWork {
   readonly issue: IssueDeviceCertificate;

@@ -4,23 +4,12 @@
  * everybody else meanwhile. Nothing but the store says how far a task is: a node that dies leaves nothing to mend.
  */
 
-import type { Db, Store } from '../../store/store.ts';
+import type { Store } from '../../store/store.ts';
 import { StoreUnavailable } from '../../store/store.ts';
 import { InputProblem } from './bulk-input.ts';
-import { deleteReportPart } from './bulk-report.ts';
-import {
-  changeStatus,
-  deleteTaskRow,
-  findForgotten,
-  findTask,
-  forgetEndedBefore,
-  hasRefuse,
-  listRunningTasks,
-  noteServed,
-  type OwnedTask,
-  TaskMoved,
-} from './bulk-task.ts';
-import { runTask, type TaskWork, taskLifetimeMs } from './run-task.ts';
+import { changeStatus, findTask, listRunningTasks, noteServed, type OwnedTask, TaskMoved } from './bulk-task.ts';
+import { runTask, type TaskWork } from './run-task.ts';
+import { sweepTasks } from './task-retention.ts';
 
 /** Tasks that this node works at at once. */
 const runningMax = 4;
@@ -167,7 +156,7 @@ export const createBulkRunner = ({ store, sliceMs = sliceMsDefault, ...services 
     wake,
     async turn(nowMs) {
       await lookAgain();
-      await sweep(store, nowMs, () => closed);
+      await sweepTasks(store, nowMs, () => closed);
     },
     async idle() {
       for (;;) {
@@ -182,18 +171,4 @@ export const createBulkRunner = ({ store, sliceMs = sliceMsDefault, ...services 
       await Promise.all(working.values());
     },
   };
-};
-
-/** Clears away tasks that ended long ago, and forgotten ones, one part of a report in a unit. */
-const sweep = async (store: Pick<Store, 'db' | 'write'>, nowMs: number, pauses: () => boolean): Promise<void> => {
-  const beforeMs = nowMs - taskLifetimeMs;
-  if (!(await hasRefuse(store.db, beforeMs))) return;
-  await store.write((db) => forgetEndedBefore(db, beforeMs));
-  const sweepSome = async (db: Db): Promise<boolean> => {
-    const task = await findForgotten(db);
-    if (!task) return false;
-    if (!(await deleteReportPart(db, task))) await deleteTaskRow(db, task);
-    return true;
-  };
-  for (let goesOn = true; goesOn && !pauses(); ) goesOn = await store.write(sweepSome);
 };

@@ -4,8 +4,9 @@ import type { Handler } from '../../feature.ts';
 import { parseTemplate } from '../../templates/template.ts';
 import { ProvisioningFault, toFault, withTemplate } from '../provisioning/provisioning-fault.ts';
 import { isPlainKey } from './bulk-input.ts';
-import { forgetBeyond, insertTask, type KeptMax } from './bulk-task.ts';
+import { insertTask } from './bulk-task.ts';
 import type { BulkRunner } from './runner.ts';
+import { forgetBeyond, type KeptMax } from './task-retention.ts';
 
 /** Finished tasks of an account and region, and the bytes of their reports; the oldest beyond are forgotten when another starts. */
 export const keptMax: KeptMax = { tasks: 100, reportBytes: 4 * 1024 * 1024 * 1024 };
