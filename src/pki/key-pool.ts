@@ -3,7 +3,9 @@
  * ahead of need: after the first `take` or `warm`, a small stock is kept. Whoever finds the stock empty waits in line, and beyond
  * `keyWaitersMax` is told so at once. Sizes: performance measurements, "Keys and certificates".
  */
+import { strict as assert } from 'node:assert';
 import { generateKeyPair } from 'node:crypto';
+import { firstPemBlock } from './pem.ts';
 
 export interface KeyPair {
   /** SubjectPublicKeyInfo, `BEGIN PUBLIC KEY`. */
@@ -16,6 +18,25 @@ export interface KeyPair {
 export class KeyPoolExhausted extends Error {
   override readonly name = 'KeyPoolExhausted';
 }
+
+/** A pair, or the error that the caller makes of an exhausted pool. */
+export const takePair = async (
+  take: KeyPool['take'],
+  refused: (cause: KeyPoolExhausted) => Error,
+): Promise<KeyPair> => {
+  try {
+    return await take();
+  } catch (cause) {
+    throw cause instanceof KeyPoolExhausted ? refused(cause) : cause;
+  }
+};
+
+/** The public key of a pair as DER of its SubjectPublicKeyInfo. */
+export const publicKeyDerOf = ({ publicKeyPem }: KeyPair): Uint8Array => {
+  const der = firstPemBlock(publicKeyPem, 'PUBLIC KEY');
+  assert(der, 'the public key of a pair is SubjectPublicKeyInfo in PEM');
+  return der;
+};
 
 export interface KeyPoolOptions {
   /** Pairs kept in stock. */

@@ -8,8 +8,7 @@ import { Fault } from '../../aws/fault.ts';
 import type { Call, Handler } from '../../feature.ts';
 import { CsrProblem, type ParsedCsr, parseCsr } from '../../pki/csr.ts';
 import type { IssueDeviceCertificate } from '../../pki/issue.ts';
-import { type KeyPair, KeyPoolExhausted } from '../../pki/key-pool.ts';
-import { firstPemBlock } from '../../pki/pem.ts';
+import { type KeyPair, publicKeyDerOf, takePair } from '../../pki/key-pool.ts';
 import { certificateArn, insertCertificate } from './certificate.ts';
 
 export interface IssuingServices {
@@ -53,25 +52,17 @@ const issueAndStore = async (
   return { certificateArn: certificateArn(call.account, certificateId), certificateId, certificatePem: pem };
 };
 
-/** A key pair, or the fault that tells the caller to come back. */
-const takePair = async (takeKeyPair: () => Promise<KeyPair>): Promise<KeyPair> => {
-  try {
-    return await takeKeyPair();
-  } catch (cause) {
-    if (!(cause instanceof KeyPoolExhausted)) throw cause;
-    throw new Fault('ThrottlingException', 'Rate exceeded: too many key pairs are being made', {}, { cause });
-  }
-};
+/** Tells the caller to come back. */
+const tooManyKeyPairs = (cause: Error): Fault =>
+  new Fault('ThrottlingException', 'Rate exceeded: too many key pairs are being made', {}, { cause });
 
 /** Faults: ThrottlingException while too many callers wait for keys. */
 export const createKeysAndCertificate =
   ({ issue, takeKeyPair }: IssuingServices): Handler<'CreateKeysAndCertificate'> =>
   async ({ setAsActive }, call) => {
-    const { publicKeyPem, privateKeyPem } = await takePair(takeKeyPair);
-    const publicKeyDer = firstPemBlock(publicKeyPem, 'PUBLIC KEY');
-    assert(publicKeyDer, 'the key pool answers SubjectPublicKeyInfo in PEM');
-    const created = await issueAndStore(issue, { publicKeyDer }, setAsActive, call);
-    return { ...created, keyPair: { PublicKey: publicKeyPem, PrivateKey: privateKeyPem } };
+    const pair = await takePair(takeKeyPair, tooManyKeyPairs);
+    const created = await issueAndStore(issue, { publicKeyDer: publicKeyDerOf(pair) }, setAsActive, call);
+    return { ...created, keyPair: { PublicKey: pair.publicKeyPem, PrivateKey: pair.privateKeyPem } };
   };
 
 const readCsr = (text: string): ParsedCsr => {

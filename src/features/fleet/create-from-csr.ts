@@ -1,18 +1,9 @@
 /** CreateCertificateFromCsr over MQTT: the device keeps its key. Source: spec provisioning.md 4.2. */
-import { CsrProblem, type ParsedCsr, parseCsr } from '../../pki/csr.ts';
 import { ProvisioningFault } from '../provisioning/provisioning-fault.ts';
+import { readSigningRequest } from '../provisioning/signing-request.ts';
 import type { FleetWork } from './fleet-topics.ts';
 import { type IssuingToClaims, issueToClaim } from './issue-to-claim.ts';
 import { textMember } from './payload.ts';
-
-const readCsr = (text: string): ParsedCsr => {
-  try {
-    return parseCsr(text);
-  } catch (cause) {
-    if (!(cause instanceof CsrProblem)) throw cause;
-    throw new ProvisioningFault('InvalidCertificateSigningRequest', cause.message, { cause });
-  }
-};
 
 export const createFromCsr =
   (services: IssuingToClaims): FleetWork =>
@@ -23,7 +14,7 @@ export const createFromCsr =
     if (csr === undefined || csr === '') {
       throw new ProvisioningFault('InvalidCertificateSigningRequest', 'certificateSigningRequest is missing.');
     }
-    const { publicKeyDer, subjectDer } = readCsr(csr);
+    const { publicKeyDer, subjectDer } = readSigningRequest(csr);
     await services.unclaimed.add(attempt);
     const { certificateOwnershipToken, certificateId, certificatePem } = await issueToClaim(
       services,

@@ -1,6 +1,5 @@
 /** What of a provisioning takes a processor, such as reading and signing certificates: done before the unit of writing, which awaits the store alone. */
 import type { ParsedCertificate } from '../../pki/certificate.ts';
-import { CsrProblem, type ParsedCsr, parseCsr } from '../../pki/csr.ts';
 import type { IssueDeviceCertificate, IssuedCertificate } from '../../pki/issue.ts';
 import type { ProvisionedCertificate, Provisioning } from '../../templates/evaluate.ts';
 import { findSigner } from '../cas/register-certificate.ts';
@@ -9,6 +8,7 @@ import { readRegistrable } from '../certificates/registrable.ts';
 import { assertPolicyDocument } from '../policies/policy-version.ts';
 import type { ProvisioningCall } from './provisioning-call.ts';
 import { ProvisioningFault, stepFailed } from './provisioning-fault.ts';
+import { readSigningRequest } from './signing-request.ts';
 
 /** Where the certificate comes from. */
 export type CertificateSource =
@@ -33,14 +33,7 @@ export interface PreparedProvisioning extends Omit<Provisioning, 'certificate'> 
 }
 
 const issueFrom = async (csr: string, issue: IssueDeviceCertificate, nowMs: number): Promise<CertificateSource> => {
-  let certified: ParsedCsr;
-  try {
-    certified = parseCsr(csr);
-  } catch (cause) {
-    if (!(cause instanceof CsrProblem)) throw cause;
-    throw new ProvisioningFault('InvalidCertificateSigningRequest', cause.message, { cause });
-  }
-  const { publicKeyDer, subjectDer } = certified;
+  const { publicKeyDer, subjectDer } = readSigningRequest(csr);
   return { kind: 'issued', certificate: await issue({ publicKeyDer, subjectDer, nowMs }) };
 };
 
