@@ -157,6 +157,23 @@ test('a token is good to the last millisecond of its hour, and not after it', as
   assert.deepEqual(refused(again), invalidToken, 'what was answered is forgotten with the token');
 });
 
+test('a token that was forgotten with its hour is called expired in the journal, and what is none unknown', async (t) => {
+  const { ask, create, advance, store, call, records } = await start(t);
+  const { certificateOwnershipToken } = await create();
+  const asked = async (token: string): Promise<string | undefined> => {
+    assert.deepEqual(refused(await ask(provisionTopic('fleet'), request(token))), invalidToken);
+    return records.at(-1)?.detail;
+  };
+  const younger = `A${certificateOwnershipToken.slice(1)}`;
+  assert.equal(await asked(younger), 'unknown');
+  advance(ownershipTokenLifetimeMs);
+  await sweepUnclaimed(store, call.now());
+  assert.equal(await asked(certificateOwnershipToken), 'expired');
+  for (const token of ['x', certificateOwnershipToken.slice(0, 43), '_'.repeat(51)]) {
+    assert.equal(await asked(token), 'unknown', token);
+  }
+});
+
 test('the hook takes the rest of the hour: nothing is provisioned, as the sweeper may have been there', async (t) => {
   const scene = await start(t, {
     async invokeFunction() {

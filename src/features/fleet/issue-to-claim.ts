@@ -28,7 +28,7 @@ export const issueToClaim = async (
   const { account } = call;
   const nowMs = call.now();
   const { certificateId, pem, notBeforeMs, notAfterMs } = await issue({ ...certified, nowMs });
-  const token = newOwnershipToken();
+  const token = newOwnershipToken(nowMs);
   const generationId = call.newId();
   const inserted = await call.write(async (db) => {
     const isNew = await insertCertificate(db, account, {

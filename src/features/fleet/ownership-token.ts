@@ -59,11 +59,25 @@ export const ownershipTokenOfClaimMigration: Migration = {
 /** Source: developer guide, "Device provisioning MQTT API". */
 export const ownershipTokenLifetimeMs = 60 * 60 * 1000;
 
-/** Longest text that is taken for a token; ours have 43. */
+/** Longest text that is taken for a token; ours have 51. */
 export const tokenCharactersMax = 500;
 
-/** A fresh token: URL-safe text of 256 random bits. */
-export const newOwnershipToken = (): string => randomBytes(32).toString('base64url');
+const randomLength = 32;
+const timeLength = 6;
+
+/** A fresh token: URL-safe text of 256 random bits and the time, which lets the journal call one expired that the store has long forgotten. */
+export const newOwnershipToken = (nowMs: number): string => {
+  const time = Buffer.alloc(timeLength);
+  time.writeUIntBE(nowMs, 0, timeLength);
+  return Buffer.concat([randomBytes(randomLength), time]).toString('base64url');
+};
+
+/** What a token says of itself, which anybody can write: good for a word in the journal and nothing else. */
+export const saysItIsExpired = (token: string, nowMs: number): boolean => {
+  const bytes = Buffer.from(token, 'base64url');
+  if (bytes.length !== randomLength + timeLength) return false;
+  return bytes.readUIntBE(randomLength, timeLength) + ownershipTokenLifetimeMs <= nowMs;
+};
 
 const hashOf = (token: string): string => hash('sha256', token, 'hex');
 

@@ -15,6 +15,7 @@ import {
   keepTokenAnswer,
   type OwnershipToken,
   presentToken,
+  saysItIsExpired,
   spendOwnershipToken,
   tokenFault,
 } from './ownership-token.ts';
@@ -49,10 +50,9 @@ const repeated = (token: OwnershipToken | undefined, requestHash: string, nowMs:
 
 /** Faults: ProvisioningFault (InvalidCertificateOwnershipToken). */
 const certificateOf = async (
-  token: OwnershipToken | undefined,
+  token: OwnershipToken,
   { request, call, facts, trail }: Attempt,
 ): Promise<TokenCertificate> => {
-  if (token === undefined) throw tokenFault('unknown');
   if (token.principalId !== request.authority.principalId) throw tokenFault('of another claim');
   facts['deviceCertificateId'] = token.certificateId;
   const certificate = await findCertificate(call.db, call.account, token.certificateId);
@@ -108,14 +108,16 @@ export const provisionOverMqtt =
           async findTokenCertificate({ record }) {
             facts['templateVersion'] = String(record.defaultVersion);
             trail.begin('token');
-            return certificateOf(await findOwnershipToken(db, account, token), attempt);
+            const found = await findOwnershipToken(db, account, token);
+            if (found === undefined) throw tokenFault(saysItIsExpired(token, now()) ? 'expired' : 'unknown');
+            return certificateOf(found, attempt);
           },
           async spendToken(unit) {
             trail.begin('spent');
             await assertClaimStands(unit, attempt);
             // it may have been spent, or have expired, while the hook was asked
             if (!(await spendOwnershipToken(unit, account, token, { requestHash, nowMs: now() })))
-              throw tokenFault('used');
+              throw tokenFault(saysItIsExpired(token, now()) ? 'expired' : 'used');
           },
           keepAnswer: (unit, outcome) => keepTokenAnswer(unit, account, token, JSON.stringify(answerOf(outcome))),
         },
