@@ -12,10 +12,10 @@ import { assertRegistrable, CertificateProblem, type CertificateRule } from '../
 import { type CaCertificate, findCaCertificate } from '../cas/ca-certificate.ts';
 import { type Certificate, certificateArn, findCertificate, insertCertificate } from '../certificates/certificate.ts';
 import type { FirstConnect, Refused } from '../policies/authority.ts';
+import { createJobQueue, type Taken } from '../provisioning/job-queue.ts';
 import { ProvisioningFault } from '../provisioning/provisioning-fault.ts';
 import { Trail } from '../provisioning/trail.ts';
 import { findIssuer, type Issued } from './find-issuer.ts';
-import { createJobQueue, type Taken } from './job-queue.ts';
 import { type JustInTimeServices, provisionJustInTime, registers } from './just-in-time.ts';
 import { type RegisteredEvent, registeredEvent } from './registered-event.ts';
 import { createVerificationBudget, type VerificationBudget } from './verification-budget.ts';
