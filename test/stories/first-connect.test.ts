@@ -1,121 +1,31 @@
-/**
- * Devices that only their maker knows, over real TLS and MQTT: just-in-time registration and provisioning, by the numbers of provisioning.md's acceptance checks.
- * CAs and devices are made by openssl, as in seeds 000 and 004.
- */
+/** Just-in-time registration over real TLS and MQTT, by the numbers of the acceptance checks. Source: provisioning.md 2, 13. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import {
   AttachPolicyCommand,
-  CreateProvisioningTemplateCommand,
   DescribeCertificateCommand,
   DescribeEndpointCommand,
-  DescribeThingCommand,
-  GetRegistrationCodeCommand,
-  type IoTClient,
   ListCertificatesByCACommand,
-  ListThingPrincipalsCommand,
-  ListThingsCommand,
-  RegisterCACertificateCommand,
-  type RegisterCACertificateCommandInput,
   UpdateCACertificateCommand,
   UpdateCertificateCommand,
 } from '@aws-sdk/client-iot';
 import { iotArn } from '../../src/aws/arn.ts';
-import { authorities, type LeafOptions } from '../ca.ts';
 import { connectDevice } from '../device.ts';
-import { certificateIdOf, type Identity, put } from '../harness.ts';
+import { bootFirstConnect } from '../first-connect-scene.ts';
+import { type Identity, put } from '../harness.ts';
 import { openInbox } from '../inbox.ts';
 import { readJournal } from '../journal.ts';
 import { publish } from '../mosquitto.ts';
-import { bytesOf, dial, RawMqtt } from '../raw-mqtt.ts';
-import { bootFleet, carryOut, explainedAs, noConnack, published, walk } from '../refusal.ts';
-import { waitMsMax } from '../within.ts';
+import { bytesOf, dial, RawMqtt, versions } from '../raw-mqtt.ts';
+import { noConnack, published, walk } from '../refusal.ts';
 
 const stranger = '111111111111';
 
-const start = async (t: TestContext) => {
-  const fleet = await bootFleet(t);
-  const { node, folder, client } = fleet;
-  const maker = authorities(folder);
-  let proofs = 0;
-
-  const identityOf = async (name: string): Promise<Identity> => {
-    const [certFile, keyFile] = [join(folder, `${name}.crt`), join(folder, `${name}.key`)];
-    const certificatePem = await readFile(certFile, 'utf8');
-    return { certFile, keyFile, certificatePem, certificateId: certificateIdOf(certificatePem) };
-  };
-  return {
-    ...fleet,
-    maker,
-    identityOf,
-    /** A device of a CA. */
-    async leaf(name: string, ca = 'ca', options?: LeafOptions): Promise<Identity> {
-      await maker.leaf(name, ca, options);
-      return identityOf(name);
-    },
-    /** The CA by this name in the DEFAULT mode of an account; ACTIVE and with auto-registration unless told otherwise. Answers its id. */
-    async hold(
-      name: string,
-      input: Partial<RegisterCACertificateCommandInput> = {},
-      iot: IoTClient = client,
-    ): Promise<string> {
-      const caCertificate = await readFile(join(folder, `${name}.crt`), 'utf8');
-      const { registrationCode } = await iot.send(new GetRegistrationCodeCommand({}));
-      const possession =
-        input.certificateMode === 'SNI_ONLY'
-          ? {}
-          : {
-              verificationCertificate: await maker.leaf(`proof${proofs++}`, name, {
-                subject: `/CN=${registrationCode}`,
-              }),
-            };
-      const settings = { setAsActive: true, allowAutoRegistration: true, ...possession, ...input };
-      const { certificateId } = await iot.send(new RegisterCACertificateCommand({ caCertificate, ...settings }));
-      return String(certificateId);
-    },
-    /** What a CONNECT of this device is answered, to the close of the connection: nothing, if it is refused. */
-    async connects(identity: Identity, serverName?: string): Promise<readonly string[]> {
-      const raw = await dial(node, 4, { identity, ...(serverName !== undefined && { serverName }) });
-      raw.send({
-        cmd: 'connect',
-        clientId: 'first',
-        clean: true,
-        keepalive: 60,
-        protocolId: 'MQTT',
-        protocolVersion: 4,
-      });
-      const answer = await raw.take(1);
-      raw.socket.destroy();
-      return answer.map((packet) => `${packet.cmd} ${packet.cmd === 'connack' ? packet.returnCode : ''}`);
-    },
-    async statusOf({ certificateId }: Identity, iot: IoTClient = client): Promise<string | undefined> {
-      try {
-        const answer = await iot.send(new DescribeCertificateCommand({ certificateId }));
-        return answer.certificateDescription?.status;
-      } catch (error) {
-        assert.equal((error as Error).name, 'ResourceNotFoundException');
-        return undefined;
-      }
-    },
-    /** Resolves when the newest that the journal says about a template for this certificate is this. */
-    async provisioned({ certificateId }: Identity, sentence: RegExp): Promise<void> {
-      const endMs = performance.now() + waitMsMax;
-      let newest = '';
-      while (!sentence.test(newest) && performance.now() < endMs) {
-        const { records } = await readJournal(node, node.account, { subject: certificateId });
-        newest = records.find(({ record }) => record.eventType === 'ProvisionDevice')?.sentence ?? '';
-      }
-      assert.match(newest, sentence);
-    },
-  };
-};
-
 test('provisioning.md check 1, 2, 3, 4: the handshake registers nobody, CONNECT does; a subscriber is told at each attempt; ACTIVE is let in', async (t) => {
-  const { node, client, maker, hold, leaf, connects, statusOf, device } = await start(t);
+  const { node, client, maker, hold, leaf, connects, statusOf, device } = await bootFirstConnect(t);
   await maker.ca('ca');
   const caCertificateId = await hold('ca');
   const identity = await leaf('dev');
@@ -155,7 +65,7 @@ test('provisioning.md check 1, 2, 3, 4: the handshake registers nobody, CONNECT 
 });
 
 test('provisioning.md check 5, 9: leaf and CA, and a full chain, are as good as the leaf alone; the direct issuer counts', async (t) => {
-  const { as, folder, maker, hold, leaf, identityOf, statusOf } = await start(t);
+  const { as, folder, maker, hold, leaf, identityOf, statusOf } = await bootFirstConnect(t);
   await maker.ca('root');
   const extension = await put(folder, 'ca.ext', 'basicConstraints=critical,CA:TRUE\n');
   await maker.leaf('intermediate', 'root', { extras: ['-extfile', extension] });
@@ -178,7 +88,7 @@ test('provisioning.md check 5, 9: leaf and CA, and a full chain, are as good as 
 });
 
 test('provisioning.md check 6, 7: auto-registration off or the CA INACTIVE: refused, and what `fleetgate explain` prints lets the device in', async (t) => {
-  const fleet = await start(t);
+  const fleet = await bootFirstConnect(t);
   const { client, maker, hold, leaf, statusOf } = fleet;
   await maker.ca('ca');
   const certificateId = await hold('ca', { allowAutoRegistration: false });
@@ -204,7 +114,7 @@ test('provisioning.md check 6, 7: auto-registration off or the CA INACTIVE: refu
 });
 
 test('provisioning.md check 8: DEFAULT in one account and SNI_ONLY in another: the SNI says where a device is registered, also a second time', async (t) => {
-  const { maker, iot, hold, leaf, connects, statusOf, node } = await start(t);
+  const { maker, iot, hold, leaf, connects, statusOf, node } = await bootFirstConnect(t);
   await maker.ca('ca');
   await hold('ca');
   const other = iot(stranger);
@@ -225,7 +135,7 @@ test('provisioning.md check 8: DEFAULT in one account and SNI_ONLY in another: t
 });
 
 test('without SNI: the account with the CA in DEFAULT mode; a CA in SNI_ONLY mode needs it, and that is said', async (t) => {
-  const { node, maker, iot, hold, leaf, statusOf } = await start(t);
+  const { node, maker, iot, hold, leaf, statusOf } = await bootFirstConnect(t);
   await maker.ca('ca');
   const identity = await leaf('dev');
   const connectsWithoutName = async (): Promise<readonly unknown[]> => {
@@ -252,7 +162,7 @@ test('without SNI: the account with the CA in DEFAULT mode; a CA in SNI_ONLY mod
 });
 
 test('provisioning.md check 10: a certificate of X.509 version 1 is registered', async (t) => {
-  const { maker, hold, leaf, identityOf, connects, statusOf, folder } = await start(t);
+  const { maker, hold, leaf, identityOf, connects, statusOf, folder } = await bootFirstConnect(t);
   await maker.ca('ca');
   await hold('ca');
   await leaf('dev');
@@ -262,8 +172,36 @@ test('provisioning.md check 10: a certificate of X.509 version 1 is registered',
   assert.equal(await statusOf(identity), 'PENDING_ACTIVATION');
 });
 
+test('INACTIVE or REVOKED: refused without an event; expired before it came: refused and not registered (provisioning.md 2.3)', async (t) => {
+  const { node, client, maker, hold, leaf, connects, statusOf, device } = await bootFirstConnect(t);
+  await maker.ca('ca');
+  await hold('ca');
+  const watcher = await connectDevice(node, await device('watcher', { policyName: 'everything' }), { clientId: 'w' });
+  await watcher.client.subscribeAsync('$aws/events/certificates/registered/#', { qos: 1 });
+  const heard = openInbox<string>();
+  watcher.client.on('message', (_topic, payload) => heard.put(JSON.parse(payload.toString()).certificateId));
+  const [one, two, late] = [await leaf('one'), await leaf('two'), await leaf('late', 'ca', { days: 1 })];
+
+  for (const version of versions) assert.deepEqual(await connects(one, undefined, version), [], `version ${version}`);
+  for (const newStatus of ['INACTIVE', 'REVOKED'] as const) {
+    await client.send(new UpdateCertificateCommand({ certificateId: one.certificateId, newStatus }));
+    for (const version of versions) assert.deepEqual(await connects(one, undefined, version), [], newStatus);
+    assert.equal(await statusOf(one), newStatus);
+  }
+  assert.deepEqual(await connects(two), []);
+  await heard.until(3);
+  assert.deepEqual(
+    heard.items,
+    [one, one, two].map(({ certificateId }) => certificateId),
+  );
+
+  await node.clock.advance(2 * 24 * 60 * 60 * 1000);
+  assert.deepEqual(await connects(late), []);
+  assert.equal(await statusOf(late), undefined);
+});
+
 test('50 first connections at once: one registration (provisioning.md 2.3)', async (t) => {
-  const { client, maker, hold, leaf, connects } = await start(t);
+  const { client, maker, hold, leaf, connects } = await bootFirstConnect(t);
   await maker.ca('ca');
   const caCertificateId = await hold('ca');
   const identity = await leaf('dev');
@@ -274,95 +212,4 @@ test('50 first connections at once: one registration (provisioning.md 2.3)', asy
     certificates.map(({ certificateId, status }) => [certificateId, status]),
     [[identity.certificateId, 'PENDING_ACTIVATION']],
   );
-});
-
-const roleArn = 'arn:aws:iam::000000000000:role/jitp';
-const own = (name: string) => ({ Ref: `AWS::IoT::Certificate::${name}` });
-/** The form of the developer guide's sample, with DO_NOTHING for the certificate's Status. */
-const jitpBody = JSON.stringify({
-  Parameters: {
-    'AWS::IoT::Certificate::Country': { Type: 'String' },
-    'AWS::IoT::Certificate::SerialNumber': { Type: 'String' },
-    'AWS::IoT::Certificate::Id': { Type: 'String' },
-  },
-  Resources: {
-    thing: {
-      Type: 'AWS::IoT::Thing',
-      Properties: {
-        ThingName: { 'Fn::Join': ['-', ['ship', own('SerialNumber')]] },
-        AttributePayload: { serial: own('SerialNumber'), country: own('Country') },
-      },
-      OverrideSettings: { AttributePayload: 'MERGE' },
-    },
-    certificate: {
-      Type: 'AWS::IoT::Certificate',
-      Properties: { CertificateId: own('Id'), Status: 'ACTIVE' },
-      OverrideSettings: { Status: 'DO_NOTHING' },
-    },
-    policy: { Type: 'AWS::IoT::Policy', Properties: { PolicyName: 'everything' } },
-  },
-});
-
-test('provisioning.md check 11, 13, 15: a template of the CA makes thing and attachments and activates the certificate; the second connection is let in', async (t) => {
-  const { as, node, client, maker, hold, leaf, provisioned, statusOf } = await start(t);
-  await maker.ca('ca');
-  await hold('ca', { registrationConfig: { templateBody: jitpBody, roleArn } });
-  const identity = await leaf('dev', 'ca', { subject: '/C=DE/serialNumber=42/CN=dev' });
-  assert.match((await publish(as(identity), 'a/b')).printed, noConnack);
-  await provisioned(identity, /was provisioned by the template of its CA \w{8}, as the thing "ship-42"\.$/);
-  assert.equal(await statusOf(identity), 'ACTIVE', 'check 13');
-  assert.match((await publish(as(identity), 'a/b')).printed, published);
-
-  const { attributes } = await client.send(new DescribeThingCommand({ thingName: 'ship-42' }));
-  assert.deepEqual(attributes, { serial: '42', country: 'DE' });
-  const { principals } = await client.send(new ListThingPrincipalsCommand({ thingName: 'ship-42' }));
-  assert.deepEqual(principals, [iotArn(node.account, 'cert', identity.certificateId)]);
-});
-
-test('provisioning.md check 12: a leaf without C stays PENDING_ACTIVATION, nothing is made, and the journal says which parameter', async (t) => {
-  const fleet = await start(t);
-  const { as, client, maker, hold, leaf, provisioned, statusOf } = fleet;
-  await maker.ca('ca');
-  await hold('ca', { registrationConfig: { templateBody: jitpBody, roleArn } });
-  const identity = await leaf('dev', 'ca', { subject: '/serialNumber=42/CN=dev' });
-  assert.match((await publish(as(identity), 'a/b')).printed, noConnack);
-  const cause = /was not provisioned by the template of its CA .*AWS::IoT::Certificate::Country.*subject has no C\.$/;
-  await provisioned(identity, cause);
-  await explainedAs(fleet, cause);
-  assert.equal(await statusOf(identity), 'PENDING_ACTIVATION');
-  assert.deepEqual((await client.send(new ListThingsCommand({}))).things, []);
-});
-
-test('provisioning.md check 14: a CA takes no template of fleet provisioning by its name; one of type JITP provisions, once it is enabled', async (t) => {
-  const fleet = await start(t);
-  const { client, as, maker, hold, leaf, provisioned } = fleet;
-  const create = (templateName: string, type: 'JITP' | 'FLEET_PROVISIONING') =>
-    client.send(
-      new CreateProvisioningTemplateCommand({
-        templateName,
-        type,
-        provisioningRoleArn: roleArn,
-        templateBody: jitpBody,
-      }),
-    );
-  await Promise.all([create('fleet', 'FLEET_PROVISIONING'), create('ship', 'JITP')]);
-  await maker.ca('ca');
-  await assert.rejects(hold('ca', { registrationConfig: { templateName: 'fleet' } }), {
-    name: 'InvalidRequestException',
-    message: /FLEET_PROVISIONING, not JITP/,
-  });
-  await hold('ca', { registrationConfig: { templateName: 'ship' } });
-  const identity = await leaf('dev', 'ca', { subject: '/C=DE/serialNumber=7/CN=dev' });
-  assert.match((await publish(as(identity), 'a/b')).printed, noConnack);
-  await provisioned(identity, /ship is not enabled/);
-  await carryOut(
-    fleet,
-    await explainedAs(fleet, /not provisioned by the provisioning template "ship" .*not enabled\.$/),
-  );
-  assert.match((await publish(as(identity), 'a/b')).printed, noConnack);
-  await provisioned(
-    identity,
-    /was provisioned by the provisioning template "ship" of its CA \w{8}, as the thing "ship-7"/,
-  );
-  assert.match((await publish(as(identity), 'a/b')).printed, published);
 });
