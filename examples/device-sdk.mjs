@@ -8,7 +8,7 @@ export const optionsOf = (...names) =>
 
 export const connectionOptions = ['endpoint', 'port', 'cert', 'key', 'ca_file', 'client_id'];
 
-/** Mutual TLS over MQTT 3.1.1. Without `--ca_file` the system's trust store decides. */
+/** Mutual TLS over MQTT 3.1.1. Without `--ca_file` the system's trust store decides, and the file that SSL_CERT_FILE names. */
 export const connectionOf = ({ endpoint, port = '8883', cert, key, ca_file, client_id = `test-${process.pid}` }) => {
   const builder = iot.AwsIotMqttConnectionConfigBuilder.new_mtls_builder_from_path(cert, key);
   if (ca_file !== undefined) builder.with_certificate_authority_from_path(undefined, ca_file);
@@ -37,7 +37,7 @@ export const runDevice = async (connection, work) => {
     await connection.disconnect();
     console.log('Disconnected');
   } catch (error) {
-    fail(error.message);
+    fail(error.message ?? error); // the SDK's native half may throw a text
   }
   process.exit(0); // the SDK's clients keep a process alive until they are collected
 };

@@ -39,6 +39,8 @@ const onceOnly = [
   ...['backup', 'postgres-crash'],
   // what is packed is the same on both; it starts on both in one test
   'package',
+  // what a machine trusts is not in the store
+  'trust-store',
 ];
 const overBoth = globSync(['src/features/**/*.test.ts', 'src/journal/*.test.ts', 'test/stories/*.test.ts'], {
   cwd: root,

@@ -23,6 +23,7 @@ const needed: readonly (readonly [program: string, debianPackage: string])[] = [
   ['pkcs11-tool', 'opensc'],
   ['/usr/lib/*/engines-3/pkcs11.so', 'libengine-pkcs11-openssl'],
   ['/usr/lib/*/libnss_wrapper.so', 'libnss-wrapper'],
+  ['/usr/sbin/update-ca-certificates', 'ca-certificates'],
 ];
 
 const present = (program: string): boolean =>
