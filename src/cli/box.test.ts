@@ -81,9 +81,10 @@ test('another default account is asked for with its own development key', () => 
   assert.ok(startBox({ ...facts, accountId: '123456789012' }).includes('AWS_ACCESS_KEY_ID=123456789012 '));
 });
 
-test('the line for other shells finds a server on another port or in another region', () => {
-  const box = startBox({ ...facts, apiUrl: 'http://127.0.0.1:4567', region: 'ap-northeast-1' });
-  assert.ok(box.includes(' env --api-url http://127.0.0.1:4567 --region ap-northeast-1)"'), box);
+test('the line for other shells finds a server on another port, in another account or region', () => {
+  const place = { accountId: '123456789012', region: 'ap-northeast-1' };
+  const box = startBox({ ...facts, apiUrl: 'http://127.0.0.1:4567', ...place });
+  assert.ok(box.includes(' env --api-url http://127.0.0.1:4567 --account 123456789012 --region ap-northeast-1)"'), box);
 });
 
 test('from another machine only the root key counts, so that is what the box exports, or what it asks for', () => {

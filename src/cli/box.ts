@@ -54,8 +54,9 @@ const broken = (parts: readonly string[]): readonly string[] =>
   parts.map((part, index) => `  ${index === 0 ? '' : '  '}${part}${index < parts.length - 1 ? ' \\' : ''}`);
 
 /** What `fleetgate env` in another shell cannot know of a server that is not where and what it is by default. */
-const envFlags = ({ apiUrl, region }: StartFacts): readonly string[] => [
+const envFlags = ({ apiUrl, accountId, region }: StartFacts): readonly string[] => [
   ...(apiUrl === defaultUrl ? [] : ['--api-url', shellWord(apiUrl)]),
+  ...(accountId === '000000000000' ? [] : ['--account', accountId]),
   ...(region === 'us-east-1' ? [] : ['--region', region]),
 ];
 
