@@ -14,6 +14,7 @@ import {
   DeleteCertificateCommand,
   DeletePolicyCommand,
   DeleteThingCommand,
+  DescribeEndpointCommand,
   ListCertificatesCommand,
   ListPoliciesCommand,
   ListProvisioningTemplatesCommand,
@@ -121,6 +122,11 @@ test('each step done wrong is refused, and the right one after it succeeds', asy
   };
 
   // the policy and the certificate of the claim
+  const policyNamed = (policyName: string, policyDocument: string) =>
+    client.send(new CreatePolicyCommand({ policyName, policyDocument }));
+  const malformed = fails('MalformedPolicyException', 400);
+  await assert.rejects(policyNamed(claimPolicyName, '{'), malformed, 'not JSON');
+  await assert.rejects(policyNamed(claimPolicyName, '{"Version":"2012-10-17"}'), malformed, 'no statement');
   const made = await client.send(new CreateKeysAndCertificateCommand({}));
   const { certificateArn: target, certificateId, certificatePem, keyPair } = made;
   const claim = { certificatePem: String(certificatePem), privateKey: String(keyPair?.PrivateKey) };
@@ -129,13 +135,15 @@ test('each step done wrong is refused, and the right one after it succeeds', asy
   const attach = (policyName: string) => client.send(new AttachPolicyCommand({ policyName, target }));
   await assert.rejects(attach(claimPolicyName), fails('ResourceNotFoundException', 404), 'no such policy');
   const placeholders = claimPolicy(templateName, 'create').replaceAll(accountId, 'aws-account-id');
-  await client.send(new CreatePolicyCommand({ policyName: 'as-printed', policyDocument: placeholders }));
+  await policyNamed('as-printed', placeholders);
   await attach('as-printed');
   await assert.rejects(connect('device', claim), /not let in/, 'INACTIVE');
   await status('ACTIVE');
   await denied(claim, createTopic, 'the placeholders of the policy are as printed');
   const policyDocument = claimPolicy(templateName, 'create');
-  await client.send(new CreatePolicyCommand({ policyName: claimPolicyName, policyDocument }));
+  await policyNamed(claimPolicyName, policyDocument);
+  const taken = policyNamed(claimPolicyName, devicePolicy);
+  await assert.rejects(taken, fails('ResourceAlreadyExistsException', 409), 'the name is taken');
   await attach(claimPolicyName);
 
   // the template
@@ -155,6 +163,16 @@ test('each step done wrong is refused, and the right one after it succeeds', asy
   await template();
   await assert.rejects(template(), fails('ResourceAlreadyExistsException', 409));
 
+  // where to connect, and with what
+  const unknown = client.send(new DescribeEndpointCommand({ endpointType: 'iot:Nothing' }));
+  await assert.rejects(unknown, invalid);
+  for (const serverName of ['iot.example.org', 'abc-ats.iot.us-east-1.amazonaws.com']) {
+    await assert.rejects(connectFleetDevice(node, claim, { clientId: 'device', serverName }), /unrecognized name/);
+  }
+  const other = await client.send(new CreateKeysAndCertificateCommand({}));
+  const swapped = { ...claim, privateKey: String(other.keyPair?.PrivateKey) };
+  await assert.rejects(connect('device', swapped), /key values mismatch/, 'the key of another certificate');
+
   // the certificate
   await denied(claim, csrTopic, 'create/* is not create-from-csr/*');
   await denied(claim, 'sdk/test/js', 'the claim may provision, and nothing else');
@@ -171,7 +189,7 @@ test('each step done wrong is refused, and the right one after it succeeds', asy
   await client.send(new UpdateProvisioningTemplateCommand({ templateName, enabled: true }));
   const noPolicy = refused(await asking.request(topic, right));
   assert.deepEqual(noPolicy, [400, 'ResourceRegistrationFailure'], 'there is no policy for devices');
-  await client.send(new CreatePolicyCommand({ policyName: devicePolicyName, policyDocument: devicePolicy }));
+  await policyNamed(devicePolicyName, devicePolicy);
   const { parameters } = right;
   assert.deepEqual(refused(await asking.request(topic, { parameters })), invalidToken, 'without token');
   const foreign = { ...right, certificateOwnershipToken: 'another' };
