@@ -29,6 +29,7 @@ import { explainFirstConnect, explainPending, explainProvisioned } from './expla
 import { explainHttps } from './explain-https.ts';
 import { explainAbsent, explainLimit, explainRate, explainRule } from './explain-mqtt.ts';
 import { explainFleetSuccess, explainProvisioning } from './explain-provisioning.ts';
+import { explainTakenOver } from './explain-takeover.ts';
 import { script } from './shell.ts';
 import type { StoredRecord } from './stored-record.ts';
 
@@ -214,13 +215,6 @@ const explainNoServerName = (record: StoredRecord): Explanation => {
   );
 };
 
-/** Both peers, where the one that came later is known. */
-const successorOf = ({ facts, sourceIp, sourcePort, certificateId }: StoredRecord): string => {
-  const successor = facts?.['successor'];
-  const former = certificateId === undefined ? '' : ` (principal ${certificateId})`;
-  return successor === undefined ? '' : `: ${successor} took it from ${sourceIp} port ${sourcePort}${former}`;
-};
-
 /** Explains one record. Every reason has its words: a new one does not compile without them. */
 export const explain = (record: StoredRecord, surroundings: Surroundings): Explanation => {
   if (record.status === 'Success') return told(explainSuccess(record), 'Nothing is to be done.');
@@ -337,10 +331,7 @@ export const explain = (record: StoredRecord, surroundings: Surroundings): Expla
         'Connect with an MQTT client; a bare TLS tool such as `openssl s_client` ends here.',
       );
     case 'DUPLICATE_CLIENT_ID':
-      return told(
-        `${client(record)} was disconnected because a new connection used the same client id${successorOf(record)}.`,
-        'Give every device a client id of its own.',
-      );
+      return explainTakenOver(client(record), record);
     case 'PAYLOAD_INVALID':
     case 'CSR_INVALID':
     case 'OWNERSHIP_TOKEN_INVALID':

@@ -95,7 +95,7 @@ test('a stolen claim shows, and the fleet gets rid of it', async (t) => {
   /** That the newest refusal of device 1 is that another took its client id: who, by which certificate, from where. */
   const assertTaken = async (byCertificate: string): Promise<void> => {
     const { records } = await readJournal(node, node.account, { clientId: '1', failures: 'true', limit: '1' });
-    const [{ record, sentence } = assert.fail()] = records;
+    const [{ record, sentence, cure } = assert.fail()] = records;
     assert.deepEqual(
       [record.reason, record.certificateId, record.sourceIp],
       ['DUPLICATE_CLIENT_ID', first.identity.certificateId, '127.0.0.1'],
@@ -104,6 +104,9 @@ test('a stolen claim shows, and the fleet gets rid of it', async (t) => {
       `127\\.0\\.0\\.2 port \\d+ \\(principal ${byCertificate}\\) took it from 127\\.0\\.0\\.1 port \\d+ \\(principal ${first.identity.certificateId}\\)`,
     );
     assert.match(sentence, peers);
+    assert.ok(
+      cure.includes(`the certificate ${byCertificate.slice(0, 8)} is in no device of yours, it is a stolen claim`),
+    );
     const isIt = ({ reason, details }: LogEvent): boolean =>
       reason === 'DUPLICATE_CLIENT_ID' && peers.test(String(details));
     const event = (await readLog(node, dataFolder, isIt)).find(isIt);
