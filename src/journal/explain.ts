@@ -240,7 +240,7 @@ export const explain = (record: StoredRecord, surroundings: Surroundings): Expla
         record.tls?.failure
           ? `The client did not trust the certificate of this server and ended the handshake (${record.tls.failure}).`
           : `The client fell silent when it was shown the certificate of this server, as the AWS device SDKs do with one that they do not trust${detail(record)}.`,
-        "Give the client this server's root certificate; for mosquitto that is --cafile root-ca.pem, for the samples of the AWS device SDKs --ca_file root-ca.pem, after:",
+        "Give the client this server's root certificate; for mosquitto that is --cafile root-ca.pem, for the samples of the AWS device SDKs --ca_file root-ca.pem (or SSL_CERT_FILE=root-ca.pem before the command), after:",
         fetchRoot(surroundings),
       );
     case 'TLS_HANDSHAKE_FAILED':
