@@ -6,8 +6,10 @@ import type { Bus } from './bus.ts';
  * `certificate`: status, deletion or transfer of one (id = certificateId). `principal`: the policies or things attached to one
  * (id = certificateId). `policy`: the default version of one (id = policyName). `thing`: attributes, type or deletion (id = thingName). `ca`:
  * registration, settings or deletion of one (id = caCertificateId). `logging`: the account's logging options or levels.
+ * `domain`: creation, settings, certificate or deletion of a domain configuration (id = its domain name). `acm`: a certificate of ACM was imported
+ * again or renewed (id = its ARN).
  */
-export type ChangeKind = 'certificate' | 'principal' | 'policy' | 'thing' | 'ca' | 'logging';
+export type ChangeKind = 'certificate' | 'principal' | 'policy' | 'thing' | 'ca' | 'logging' | 'domain' | 'acm';
 
 export interface Change {
   readonly account: AccountRegion;

@@ -46,6 +46,8 @@ export interface DomainSettings {
 
 export interface Endpoints {
   readonly defaultAccount: AccountRegion;
+  /** Suffix of the account endpoints, lower case. */
+  readonly domain: string;
   /** Whether the operator has given the endpoints a domain of their own. */
   readonly hasOwnDomain: boolean;
   /** Whether a name, lower-case, is one of the default account's plain names. */
@@ -88,6 +90,7 @@ export const openEndpoints = (settings: DomainSettings, accounts: Pick<Accounts,
 
   return {
     defaultAccount,
+    domain,
     hasOwnDomain: domain !== 'localhost',
     isPlainName: (name) => plainNames.has(name),
     hostNames: (account) => hostNamesOf(account, domain),
