@@ -28,6 +28,7 @@ import { allFeatures } from './features/index.ts';
 import { createFirstConnects } from './features/just-in-time/first-connect.ts';
 import { allMigrations } from './features/migrations.ts';
 import { createAuthorities } from './features/policies/authority.ts';
+import { createRetirement } from './features/provisioning/retirement.ts';
 import { followLogging } from './features/settings/live-logging.ts';
 import { createInvoker } from './functions/invoker.ts';
 import { createEventLogs, droppedLine } from './journal/event-logs.ts';
@@ -284,6 +285,12 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
     trouble: (error) => log.server.error({ err: error }, 'a device was not provisioned by a fault of the server'),
   });
   opened.add(firstConnects.close);
+  const retirement = createRetirement({
+    ...{ write: store.write, now, record },
+    changed: (owner, kind, id) => noteChange(bus, { account: owner, kind, id }),
+    trouble: (error) => log.server.error({ err: error }, 'a certificate was not retired by a fault of the server'),
+  });
+  opened.add(retirement.close);
   const authorities = createAuthorities({
     db: store.db,
     bus,
@@ -292,6 +299,7 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
     requireSni: config.requireSni,
     connectionsMax: limits.connectionsMax,
     firstConnect: firstConnects.firstConnect,
+    succeeded: retirement.connected,
     failed: (error) => log.server.error({ err: error }, 'rights could not be read again'),
   });
   opened.add(authorities.close);

@@ -12,6 +12,7 @@ import { policies } from './policies/feature.ts';
 import { findPolicy } from './policies/policy.ts';
 import { provisioning } from './provisioning/feature.ts';
 import { findTemplateType } from './provisioning/provisioning-template.ts';
+import { checkRotationSetting } from './provisioning/rotation.ts';
 import { settings } from './settings/feature.ts';
 import { tags } from './tags/feature.ts';
 import { things } from './things/feature.ts';
@@ -28,11 +29,14 @@ export const allFeatures = (services: FeatureServices): readonly Feature[] => [
   messages(),
   accounts(),
   domains(services.endpoints),
-  tags({
-    policy: async (db, account, name) => (await findPolicy(db, account, name)) !== undefined,
-    provisioningtemplate: async (db, account, name) => (await findTemplateType(db, account, name)) !== undefined,
-    cacert: async (db, account, id) => (await findCaCertificate(db, account, id)) !== undefined,
-  }),
+  tags(
+    {
+      policy: async (db, account, name) => (await findPolicy(db, account, name)) !== undefined,
+      provisioningtemplate: async (db, account, name) => (await findTemplateType(db, account, name)) !== undefined,
+      cacert: async (db, account, id) => (await findCaCertificate(db, account, id)) !== undefined,
+    },
+    { provisioningtemplate: checkRotationSetting },
+  ),
   certificates(services),
   cas({ findTemplateType }),
   things(),

@@ -116,6 +116,14 @@ export const explainMissingPolicy = (refused: string, policyName: string, again:
     createOpenPolicy(policyName),
   );
 
+/** What became of a certificate when its successor came. */
+const explainPredecessor = ({ certificateId = '', facts }: StoredRecord, successorId: string): string => {
+  const thing = `the thing "${facts?.['thingName'] ?? ''}"`;
+  return facts?.['predecessor'] === 'retired'
+    ? `The certificate ${shortId(certificateId)} was retired: a device connected with its successor ${shortId(successorId)} for ${thing}.`
+    : `The certificate ${shortId(certificateId)} was not retired by its successor ${shortId(successorId)} for ${thing}: it serves other things too.`;
+};
+
 /** A certificate or thing that a device was given. */
 export const explainFleetSuccess = (record: StoredRecord): string | undefined => {
   const { eventType, facts } = record;
@@ -125,6 +133,8 @@ export const explainFleetSuccess = (record: StoredRecord): string | undefined =>
     return `${client(record)} was given ${certificate}, and has an hour to ask for its thing with it.`;
   }
   if (eventType !== 'ProvisionDevice') return undefined;
+  const { predecessor, successorId } = facts ?? {};
+  if (predecessor !== undefined && successorId !== undefined) return explainPredecessor(record, successorId);
   const as = thingName === undefined ? '' : ` as the thing "${thingName}"`;
   return repeated === undefined
     ? `${client(record)} was provisioned by ${template(record)}${as}, with ${certificate}.`

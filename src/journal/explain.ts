@@ -139,6 +139,14 @@ const explainNotActive = (record: StoredRecord, status: string, closed: boolean)
     return told(sentence, 'Accept, reject or cancel the transfer; until then no account can use the certificate.');
   }
   const commands = script(certificateId && activate(certificateId));
+  const successorId = record.facts?.['successorId'];
+  if (!closed && successorId !== undefined) {
+    return told(
+      `${sentence.slice(0, -1)}: it was retired when its device, or another of the same thing, connected with its successor ${shortId(successorId)}.`,
+      `Let the device use that certificate, or provision itself again with its claim.${commands.length === 0 ? '' : ' This lets the old one in again, beside the new one:'}`,
+      commands,
+    );
+  }
   if (!closed && status === 'PENDING_ACTIVATION' && commands.length > 0) {
     return told(
       `${sentence.slice(0, -1)}, as one made for a claim is until its device has asked for its thing.`,
@@ -158,6 +166,13 @@ const explainNotActive = (record: StoredRecord, status: string, closed: boolean)
 
 const explainDates = (record: StoredRecord, surroundings: Surroundings, expired: boolean): Explanation => {
   const leaf = record.tls?.chain?.[0];
+  const end = Date.parse(record.facts?.['notAfter'] ?? '');
+  if (expired && leaf && end < leaf.notAfterMs) {
+    return told(
+      `${client(record)} showed ${shownCertificate(record)}, which ${where(record)} has not honoured since${dayOf(end).replace(' on', '')}, although the certificate itself lasts longer: the provisioning template said so (its tag fleetgate:certificate-lifetime-days).`,
+      'Let the device provision itself again with its claim: it gets another certificate for the same thing. For devices to come, change the tag.',
+    );
+  }
   const whileConnected = `${client(record)} was disconnected because ${shownCertificate(record)} has expired.`;
   const shown = `${client(record)} showed ${shownCertificate(record)}, which expired${dayOf(leaf?.notAfterMs)}.`;
   const sentence = expired

@@ -284,6 +284,7 @@ const open = async (
   connection.send(accepted(isPresent));
   connection.opened(client);
   connected(connection);
+  authority.connected?.();
   scope.open(session, receiver);
 };
 

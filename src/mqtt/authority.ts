@@ -77,6 +77,8 @@ export interface Authority {
   facts(): Readonly<Record<string, string>>;
   /** `close` is called once, when the certificate is no longer ACTIVE, is deleted or has expired. */
   onLost(close: (reason: Reason) => void): void;
+  /** Present where somebody waits for this: the CONNECT was accepted. Called once. */
+  readonly connected?: (() => void) | undefined;
   /** The connection is gone. */
   release(): void;
 }

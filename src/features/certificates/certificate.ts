@@ -25,6 +25,8 @@ interface CertificatesTable {
   accepted_at_ms: number | null;
   rejected_at_ms: number | null;
   reject_reason: string | null;
+  predecessors: string | null;
+  retired_by: string | null;
 }
 
 declare module '../../store/tables.ts' {
@@ -226,6 +228,7 @@ export const saveStatus = async (
     .updateTable('certificates')
     .set((column) => ({
       status: change.status,
+      retired_by: null,
       customer_version: column('customer_version', '+', 1),
       last_modified_at_ms: change.nowMs,
     }))

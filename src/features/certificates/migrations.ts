@@ -51,4 +51,12 @@ export const migrations: readonly Migration[] = [
         where transferred_to is not null`,
     ],
   },
+  {
+    // Succession: `predecessors` is null for all but certificates that retire others when their device first connects with them (succession.ts).
+    name: 'certificates-0003',
+    sql: [
+      `alter table certificates add column predecessors text`,
+      `alter table certificates add column retired_by text`,
+    ],
+  },
 ];

@@ -10,6 +10,8 @@ export interface CertificateStanding {
   readonly status: CertificateStatus;
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
+  /** Others are to be retired when its device connects with it. */
+  readonly hasPredecessors: boolean;
   /** Differs after every registration and every change of status, also one that was taken back. */
   readonly version: string;
 }
@@ -18,6 +20,7 @@ const standingRows = keepQuery((db, [accountId = '', region = '', ...certificate
   db
     .selectFrom('certificates')
     .select(['certificate_id', 'status', 'not_before_ms', 'not_after_ms', 'generation_id', 'customer_version'])
+    .select((eb) => eb('predecessors', 'is not', null).as('has_predecessors'))
     .where('account_id', '=', accountId)
     .where('region', '=', region)
     .where('certificate_id', 'in', certificateIds),
@@ -38,6 +41,7 @@ export const readCertificateStandings = async (
         status: row.status as CertificateStatus,
         notBeforeMs: Number(row.not_before_ms),
         notAfterMs: Number(row.not_after_ms),
+        hasPredecessors: Boolean(row.has_predecessors),
         version: `${row.generation_id}/${row.customer_version}`,
       },
     ]),

@@ -619,6 +619,28 @@ test('templateName: the default version at this moment, only while it is enabled
   assert.equal(records.at(-1)?.status, 'Success');
 });
 
+test('a named template with our tag for lifetimes ends sooner what the certificate states itself (docs/divergences.md)', async (t) => {
+  const { call, comes, connect, advance } = await start(t);
+  await createPolicy({ policyName: 'device', policyDocument }, call);
+  await hold(call, 'ca', { registrationConfig: { templateName: 'ship' } });
+  const tags = [{ Key: 'fleetgate:certificate-lifetime-days', Value: '10' }];
+  const template = { templateName: 'ship', type: 'JITP', provisioningRoleArn: roleArn, enabled: true, tags } as const;
+  await createProvisioningTemplate({ ...template, templateBody: jitpBody() }, call);
+  await comes('dev1');
+  const held = (await findCertificate(call.db, call.account, idOf('dev1'))) ?? assert.fail();
+  assert.equal(held.notAfterMs, Math.floor((held.createdAtMs + 10 * dayMs) / 1000) * 1000);
+  advance(9 * dayMs);
+  assert('authority' in (await connect('dev1')));
+  advance(2 * dayMs);
+  const refused = await connect('dev1');
+  assert('refusal' in refused);
+  const { refusal, facts } = refused;
+  assert.deepEqual(
+    [refusal, facts?.['notAfter']],
+    ['DEVICE_CERTIFICATE_EXPIRED', new Date(held.notAfterMs).toISOString()],
+  );
+});
+
 for (const [settings, told] of [
   [{ status: 'INACTIVE', autoRegistrationStatus: 'ENABLE' }, 'CA_CERTIFICATE_INACTIVE'],
   [{ status: 'ACTIVE', autoRegistrationStatus: 'DISABLE' }, 'AUTO_REGISTRATION_DISABLED'],

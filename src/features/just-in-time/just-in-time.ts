@@ -13,6 +13,7 @@ import { findCertificate } from '../certificates/certificate.ts';
 import { type Provisioned, provision } from '../provisioning/provision.ts';
 import { withTemplate } from '../provisioning/provisioning-fault.ts';
 import { assertStillEnabled, loadTemplate, prepareForCertificate } from '../provisioning/register-thing.ts';
+import { rotate } from '../provisioning/rotation.ts';
 import type { Trail } from '../provisioning/trail.ts';
 import { parametersOfSubject } from './subject-parameters.ts';
 
@@ -75,7 +76,9 @@ export const provisionJustInTime = async (
     if (!isDeepStrictEqual(caNow.registrationConfig, registrationConfig)) return undefined;
     const { templateName } = registrationConfig;
     if (templateName !== undefined) await assertStillEnabled(unit, account, templateName);
-    return provision(unit, account, plan, { nowMs: now(), newId, trail });
+    const outcome = await provision(unit, account, plan, { nowMs: now(), newId, trail });
+    if (templateName !== undefined) await rotate(unit, account, templateName, outcome);
+    return outcome;
   });
   for (const { kind, id } of provisioned?.changes ?? []) changed(account, kind, id);
   return provisioned;

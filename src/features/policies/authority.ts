@@ -15,6 +15,7 @@ import { weigh } from '../../policy/weigh.ts';
 import type { Db } from '../../store/store.ts';
 import { type CertificateStatus, findHoldersOfCertificate } from '../certificates/certificate.ts';
 import { findTwin } from '../certificates/standing.ts';
+import { findSuccessor } from '../certificates/succession.ts';
 import type { ConnectionThings } from '../things/thing-principal.ts';
 import { connectionContext, withThing } from './connection-context.ts';
 import { type Connection, createLivePrincipals, type LivePrincipals } from './live-principals.ts';
@@ -48,6 +49,8 @@ export interface AuthoritiesOptions {
   readonly recheckMs?: number;
   /** Default: nothing is done about unknown devices. */
   readonly firstConnect?: FirstConnect;
+  /** Told of an accepted CONNECT with a certificate that has predecessors. */
+  readonly succeeded?: (account: AccountRegion, certificateId: string, clientId: string) => void;
   /** Told of a reading of the store that failed in the background; it is tried again. */
   readonly failed?: (cause: unknown) => void;
 }
@@ -128,11 +131,15 @@ export const createAuthorities = (options: AuthoritiesOptions): Authorities => {
     if (standing.status !== 'ACTIVE') {
       const first = standing.status === 'PENDING_ACTIVATION' ? await ask(account) : undefined;
       if (first) return { ...first, facts: { ...facts, ...first.facts } };
-      return { refusal: refusalOf[standing.status], account, facts };
+      const successorId = standing.status === 'INACTIVE' ? await findSuccessor(db, account, certificateId) : undefined;
+      return { refusal: refusalOf[standing.status], account, facts: { ...facts, ...(successorId && { successorId }) } };
     }
     const nowMs = now();
     if (nowMs < standing.notBeforeMs) return { refusal: 'DEVICE_CERTIFICATE_NOT_YET_VALID', account, facts };
-    if (nowMs > standing.notAfterMs) return { refusal: 'DEVICE_CERTIFICATE_EXPIRED', account, facts };
+    if (nowMs > standing.notAfterMs) {
+      const notAfter = new Date(standing.notAfterMs).toISOString();
+      return { refusal: 'DEVICE_CERTIFICATE_EXPIRED', account, facts: { ...facts, notAfter } };
+    }
     return undefined;
   };
 
@@ -150,7 +157,9 @@ export const createAuthorities = (options: AuthoritiesOptions): Authorities => {
     try {
       const refused = await refusal(connection, der, (holder) => asFirst(peer, connect, holder));
       if (refused) live.leave(connection);
-      return refused ?? { authority: authorityOf({ connection, live, peer, connect, now }) };
+      return (
+        refused ?? { authority: authorityOf({ connection, live, peer, connect, now, succeeded: options.succeeded }) }
+      );
     } catch (cause) {
       live.leave(connection);
       throw cause;
@@ -192,9 +201,10 @@ interface AuthorityParts {
   readonly peer: Peer;
   readonly connect: ConnectFacts;
   readonly now: () => number;
+  readonly succeeded: AuthoritiesOptions['succeeded'];
 }
 
-const authorityOf = ({ connection, live, peer, connect, now }: AuthorityParts): Authority => {
+const authorityOf = ({ connection, live, peer, connect, now, succeeded }: AuthorityParts): Authority => {
   const { principal } = connection;
   const { account, certificateId } = principal;
   const certificateArn = iotArn(account, 'cert', certificateId);
@@ -262,6 +272,9 @@ const authorityOf = ({ connection, live, peer, connect, now }: AuthorityParts): 
       connection.onLost = close;
       live.loseIfDue(connection);
     },
+    connected: principal.standing?.hasPredecessors
+      ? () => succeeded?.(account, certificateId, connect.clientId ?? '')
+      : undefined,
     release: () => live.leave(connection),
   };
 };

@@ -15,6 +15,7 @@ import {
   saveTemplate,
   templateItem,
 } from './provisioning-template.ts';
+import { checkRotationSetting } from './rotation.ts';
 import { insertTemplateVersion, listTemplateVersionRows, templateVersionsMax } from './template-version.ts';
 
 /** Refuses a body that cannot be a template of this type. Faults: InvalidRequestException, with the place. */
@@ -42,7 +43,7 @@ export const createProvisioningTemplate: Handler<'CreateProvisioningTemplate'> =
   const { account } = call;
   const { templateName = '', templateBody: body = '', provisioningRoleArn = '' } = input;
   const type: ProvisioningTemplateType = input.type === 'JITP' ? 'JITP' : 'FLEET_PROVISIONING';
-  const tags = readTags(input.tags);
+  const tags = readTags(input.tags, checkRotationSetting);
   assertRoleArn(provisioningRoleArn, account, 'provisioningRoleArn');
   if (input.preProvisioningHook) assertHookable(type);
   const preProvisioningHook = input.preProvisioningHook && readHook(input.preProvisioningHook, account);

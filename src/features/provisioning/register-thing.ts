@@ -14,6 +14,7 @@ import { type Provisioned, provision } from './provision.ts';
 import type { ProvisioningCall } from './provisioning-call.ts';
 import { ProvisioningFault, withTemplate } from './provisioning-fault.ts';
 import { findTemplate, type ProvisioningTemplate, templateItem } from './provisioning-template.ts';
+import { rotate } from './rotation.ts';
 import { findDefaultVersion } from './template-version.ts';
 import type { Trail } from './trail.ts';
 
@@ -148,6 +149,7 @@ export const registerThing = async (
     await assertStillEnabled(unit, account, templateName);
     await request.spendToken(unit, certificate);
     const outcome = await provision(unit, account, plan, { nowMs: now(), newId, ...(trail && { trail }) });
+    await rotate(unit, account, templateName, outcome);
     await request.keepAnswer?.(unit, outcome);
     return outcome;
   });

@@ -3,12 +3,15 @@ import { type AccountRegion, iotArn, parseArn, type ResourceType, sameAccount } 
 import { Fault } from '../../aws/fault.ts';
 import type { Handler } from '../../feature.ts';
 import type { Db } from '../../store/store.ts';
-import { listTags, readTags, removeTags, saveTags, tagsPerResourceMax } from './tag.ts';
+import { type CheckSetting, listTags, readTags, removeTags, saveTags, tagsPerResourceMax } from './tag.ts';
 
 /** Whether a resource of one type exists in an account, by its name. Types without an entry cannot be tagged. */
 export type Taggable = {
   readonly [Type in ResourceType]?: (db: Db, account: AccountRegion, name: string) => Promise<boolean>;
 };
+
+/** What judges the settings among the tags of one type. Types without an entry have none. */
+export type Settings = { readonly [Type in ResourceType]?: CheckSetting };
 
 /** ARNs are cut to this length, in characters, in messages. */
 const shownMax = 256;
@@ -32,9 +35,11 @@ const assertTaggable = async (db: Db, account: AccountRegion, taggable: Taggable
 
 /** Adds tags, or replaces their values. Faults: InvalidRequestException, LimitExceededException, ResourceNotFoundException. */
 export const tagResource =
-  (taggable: Taggable): Handler<'TagResource'> =>
+  (taggable: Taggable, settings: Settings): Handler<'TagResource'> =>
   async ({ resourceArn = '', tags }, call) => {
-    const given = readTags(tags);
+    const type = parseArn(resourceArn)?.resourceType;
+    // a resource type that is none of ours has no settings either
+    const given = readTags(tags, Object.hasOwn(settings, type ?? '') ? settings[type as ResourceType] : undefined);
     await call.write(async (db) => {
       await assertTaggable(db, call.account, taggable, resourceArn);
       await saveTags(db, call.account, resourceArn, given);

@@ -31,11 +31,22 @@ interface GivenTag {
   readonly Value?: string | undefined;
 }
 
+/** Judges a tag whose key begins with `fleetgate:`, which is a setting of ours. Faults: InvalidRequestException. */
+export type CheckSetting = (tag: Tag) => void;
+
+/** Most resources have no settings; a tag that looks like one would be taken for one. */
+const refuseSetting: CheckSetting = ({ Key }) => {
+  throw new Fault('InvalidRequestException', `The tag key ${Key} is no setting of this resource`);
+};
+
 /**
  * Tags as a caller gave them, fit to be stored; without a value it is the empty string. Key and value were held against the model's patterns.
- * Faults: InvalidRequestException (a key twice, a key of the prefix `aws:`), LimitExceededException.
+ * Faults: InvalidRequestException (a key twice, a key of the prefix `aws:`, a setting that this resource has not), LimitExceededException.
  */
-export const readTags = (given: readonly GivenTag[] = []): readonly Tag[] => {
+export const readTags = (
+  given: readonly GivenTag[] = [],
+  checkSetting: CheckSetting = refuseSetting,
+): readonly Tag[] => {
   if (given.length > tagsPerResourceMax) throw tooMany();
   const keys = new Set<string>();
   return given.map(({ Key = '', Value = '' }) => {
@@ -44,6 +55,7 @@ export const readTags = (given: readonly GivenTag[] = []): readonly Tag[] => {
     }
     if (keys.has(Key)) throw new Fault('InvalidRequestException', `The tag key ${Key} is given twice`);
     keys.add(Key);
+    if (/^fleetgate:/i.test(Key)) checkSetting({ Key, Value });
     return { Key, Value };
   });
 };

@@ -15,7 +15,7 @@ const fails = (name: FaultName, message?: RegExp) => (error: unknown) => {
 const arn = (name: string, account: AccountRegion = testAccount) => iotArn(account, 'policy', name);
 /** Policies `a` and `b` exist, in every account. */
 const taggable: Taggable = { policy: async (_db, _account, name) => name === 'a' || name === 'b' };
-const [put, take, list] = [tagResource(taggable), untagResource(taggable), listTagsForResource(taggable)];
+const [put, take, list] = [tagResource(taggable, {}), untagResource(taggable), listTagsForResource(taggable)];
 const start = (t: TestContext) => makeCall(t, { features: [tags(taggable)] });
 const numbered = (count: number) => Array.from({ length: count }, (_, index) => ({ Key: `k${index}`, Value: '' }));
 
@@ -81,6 +81,28 @@ for (const [what, given, message] of refused) {
     assert.deepEqual(await list({ resourceArn }, call), { tags: [] });
   });
 }
+
+test('keys that begin with fleetgate: are settings, judged by the type of their resource', async (t) => {
+  const { call } = await start(t);
+  const judged: string[] = [];
+  const withSettings = tagResource(taggable, {
+    policy({ Key, Value }) {
+      judged.push(`${Key}=${Value}`);
+      if (Value === 'bad') throw new Fault('InvalidRequestException', 'bad');
+    },
+  });
+  const setting = (Value: string, Key = 'fleetgate:x') => [
+    { Key, Value },
+    { Key: 'other', Value: '1' },
+  ];
+  const resourceArn = arn('a');
+  await withSettings({ resourceArn, tags: setting('good') }, call);
+  await assert.rejects(withSettings({ resourceArn, tags: setting('bad') }, call), fails('InvalidRequestException'));
+  assert.deepEqual(judged, ['fleetgate:x=good', 'fleetgate:x=bad']);
+  const none = fails('InvalidRequestException', /The tag key Fleetgate:y is no setting of this resource/);
+  await assert.rejects(put({ resourceArn, tags: setting('', 'Fleetgate:y') }, call), none);
+  assert.equal((await list({ resourceArn }, call)).tags?.[0]?.Value, 'good');
+});
 
 const resources: [resourceArn: string, fault: FaultName][] = [
   [arn('missing'), 'ResourceNotFoundException'],
