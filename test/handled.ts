@@ -17,6 +17,7 @@ export const handledOperations = (): readonly Covered[] => {
     bulk: { runner: { wake: unused, turn: unused }, links: { link: unused }, apiUrl: unused },
     endpoints: {
       defaultAccount: { accountId: '000000000000', region: 'us-east-1' },
+      domain: 'localhost',
       hasOwnDomain: false,
       isPlainName: unused,
       hostNames: unused,
