@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import type { TestContext } from 'node:test';
 import {
   AttachPolicyCommand,
@@ -13,7 +14,10 @@ import {
   RegisterCertificateWithoutCACommand,
 } from '@aws-sdk/client-iot';
 import { iotArn } from '../src/aws/arn.ts';
+import { explain as explainCommand } from '../src/cli/explain.ts';
+import type { Io } from '../src/cli/io.ts';
 import type { StartOptions } from '../src/index.ts';
+import type { ExplainedRecord } from '../src/journal/endpoint.ts';
 import { type Booted, bootNode, type Identity, makeIdentity, type ShellOptions } from './harness.ts';
 import { readJournal } from './journal.ts';
 import type { Ended, MosquittoOptions } from './mosquitto.ts';
@@ -92,6 +96,16 @@ const readPrinted = (printed: string): Told => {
   return { sentence, cure, commands: lines.map((line) => line.slice(2)), printed };
 };
 
+/** The newest failure, or what it came of. */
+const firstCauseIn = (records: readonly ExplainedRecord[]): ExplainedRecord | undefined => {
+  let found = records.find(({ record }) => record.status === 'Failure');
+  while (found?.cause !== undefined) {
+    const { cause } = found;
+    found = records.find(({ record }) => record.id === cause);
+  }
+  return found;
+};
+
 /** Asks `fleetgate explain`; what it prints for a person is what the journal answers a program. */
 export const explain = async ({ shell, node }: Booted, subject = 'last', options?: ShellOptions): Promise<Told> => {
   const [printed, { records }] = await Promise.all([
@@ -100,8 +114,7 @@ export const explain = async ({ shell, node }: Booted, subject = 'last', options
   ]);
   assert.deepEqual([printed.code, printed.stderr], [0, '']);
   const told = readPrinted(printed.stdout);
-  const newest = records.find(({ record }) => record.status === 'Failure');
-  const { sentence, cure, commands } = newest ?? { sentence: '', cure: '', commands: [] };
+  const { sentence, cure, commands } = firstCauseIn(records) ?? { sentence: '', cure: '', commands: [] };
   assert.deepEqual(told, { sentence, cure, commands, printed: printed.stdout });
   return told;
 };
@@ -114,7 +127,7 @@ export const explainedAs = async (fleet: Fleet, cause: RegExp): Promise<Told> =>
   const endMs = performance.now() + noticedMsMax;
   const isThere = async (): Promise<boolean> => {
     const { records } = await readJournal(fleet.node, fleet.node.account, { last: 'true' });
-    return cause.test(records[0]?.sentence ?? '');
+    return cause.test(firstCauseIn(records)?.sentence ?? '');
   };
   while (!(await isThere()) && performance.now() < endMs);
   const told = await explain(fleet);
@@ -123,12 +136,43 @@ export const explainedAs = async (fleet: Fleet, cause: RegExp): Promise<Told> =>
   return told;
 };
 
+/**
+ * The same of one client or certificate, among others that are refused meanwhile. The command runs in this process: one of its own for each of many mistakes would
+ * say no more.
+ */
+export const explainedAbout = async ({ node }: Pick<Booted, 'node'>, subject: string, cause: RegExp): Promise<Told> => {
+  const endMs = performance.now() + noticedMsMax;
+  for (;;) {
+    let printed = '';
+    const io: Io = {
+      out: (text) => {
+        printed += text;
+      },
+      err: (text) => assert.fail(text),
+      input: Readable.from([]),
+      env: {},
+      terminal: false,
+      program: ['fleetgate'],
+      version: '',
+      now: Date.now,
+    };
+    await explainCommand.run(['--api-url', node.apiUrl, '--', subject], io);
+    const told = readPrinted(printed);
+    if (!cause.test(told.sentence) && performance.now() < endMs) continue;
+    assert.match(told.sentence, cause, printed);
+    assert.match(told.sentence, /^[A-Z].*\.$/, 'one sentence');
+    return told;
+  }
+};
+
 /** What carrying out a cure left behind. */
 export interface Cured {
   /** Empty before. */
   readonly folder: string;
   /** What the commands printed last. */
   readonly answer: string;
+  /** All that they printed. */
+  readonly output: string;
 }
 
 /** Carries the commands out in an empty folder, in a shell that has evaluated `fleetgate env`; the first that fails is the end. */
@@ -140,7 +184,7 @@ export const carryOut = async (
   const folder = await mkdtemp(join(parent, 'cure-'));
   const { code, stdout, stderr } = await shell(`set -e\n${commands.join('\n')}`, { cwd: folder });
   assert.equal(code, 0, `${commands.join('\n')}\n${stderr}`);
-  return { folder, answer: stdout.trim().split('\n').at(-1) ?? '' };
+  return { folder, answer: stdout.trim().split('\n').at(-1) ?? '', output: stdout };
 };
 
 /** What MQTT 3.1.1 shows of a refusal at CONNECT: the connection is closed without CONNACK (spec gateway.md 1.5, 5.1). */

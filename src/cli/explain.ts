@@ -34,9 +34,12 @@ const pemIn = (records: readonly ShownRecord[]): string => {
   throw new CommandProblem('None of these records holds a certificate.');
 };
 
+const newestFailureIn = (records: readonly ShownRecord[]): number =>
+  records.findIndex(({ record }) => record['status'] !== 'Success');
+
 /** Where the first cause of the newest failure stands; 0 without a failure. Each cause is older than what came of it, so the search ends. */
 const firstCauseIn = (records: readonly ShownRecord[]): number => {
-  let at = records.findIndex(({ record }) => record['status'] !== 'Success');
+  let at = newestFailureIn(records);
   for (;;) {
     const cause = records[at]?.cause ?? '';
     const next = cause === '' ? -1 : records.findIndex(({ record }, index) => index > at && record['id'] === cause);
@@ -51,9 +54,8 @@ const isProvisioned = ({ record }: ShownRecord): boolean =>
 
 /** The newest failure in full, or what it came of, or the provisioning that succeeded since; what came after and before that on a line each. */
 const renderAll = (records: readonly ShownRecord[], style: Style): string => {
-  const failed = firstCauseIn(records);
-  const provisioned = records.slice(0, failed).findIndex(isProvisioned);
-  const full = provisioned < 0 ? failed : provisioned;
+  const provisioned = records.slice(0, Math.max(0, newestFailureIn(records))).findIndex(isProvisioned);
+  const full = provisioned < 0 ? firstCauseIn(records) : provisioned;
   const lines = (title: string, some: readonly ShownRecord[]): string =>
     some.length === 0 ? '' : `\n${style.faint(title)}\n${some.map((each) => renderLine(each, style)).join('')}`;
   return [

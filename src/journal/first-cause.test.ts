@@ -34,6 +34,9 @@ const provisioned = (members: Partial<JournalRecord> = {}): JournalRecord =>
   });
 const shows = (reason: 'DEVICE_CERTIFICATE_PENDING' | 'DEVICE_CERTIFICATE_NOT_REGISTERED', certificateId = given) =>
   failure({ eventType: 'Connection.AuthNError', reason, certificateId, sourcePort: 6000 });
+const issue = failure({
+  ...{ eventType: 'GetDeviceCredentials', status: 'Success', facts: { deviceCertificateId: given, topic: create } },
+});
 const takenOver = (successor: string): JournalRecord =>
   failure({ eventType: 'Disconnect', reason: 'DUPLICATE_CLIENT_ID', facts: { successor } });
 
@@ -129,6 +132,42 @@ const cases: readonly Case[] = [
   ],
   ['another device takes its place', [unheard(reply)], takenOver(`192.0.2.1 port 1 (principal ${given})`), undefined],
   ['another machine takes its place', [unheard(reply)], takenOver(`192.0.2.11 port 1 (principal ${claim})`), undefined],
+  [
+    'a certificate waits, since its thing could not be asked for',
+    [issue, denied('iot:Publish', on('topic', provision))],
+    shows('DEVICE_CERTIFICATE_PENDING'),
+    1,
+  ],
+  [
+    'not since something was wrong before it was made',
+    [unheard(reply), issue],
+    shows('DEVICE_CERTIFICATE_PENDING'),
+    undefined,
+  ],
+  [
+    'not since something was wrong on another connection',
+    [issue, { ...denied('iot:Publish', on('topic', provision)), sourcePort: 4000 }],
+    shows('DEVICE_CERTIFICATE_PENDING'),
+    undefined,
+  ],
+  [
+    'no token is sent, since a certificate may not be asked for',
+    [denied('iot:Publish', on('topic', create))],
+    token('missing'),
+    0,
+  ],
+  [
+    'a refusal may not be received: what was refused counts',
+    [token('unknown')],
+    denied('iot:Receive', on('topic', `${provision}/rejected`)),
+    0,
+  ],
+  [
+    'an answer may not be received: a cause of its own',
+    [token('unknown')],
+    denied('iot:Receive', on('topic', `${provision}/accepted`)),
+    undefined,
+  ],
 ];
 const stored = (record: JournalRecord, sequence: number): StoredRecord =>
   storedRecord(record, { id: String(sequence), atMs: 0, sequence });

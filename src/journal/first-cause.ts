@@ -43,12 +43,12 @@ const subscriptionDenied =
   ({ action, resource }) =>
     action === 'iot:Subscribe' && matches(nameIn(resource, 'topicfilter'), topic);
 
-/** A reply on such a topic reached nobody. */
-const replyLost =
+/** Asking on such a topic was denied, or the reply reached nobody. */
+const unanswered =
   (prefix: string): Test =>
   ({ reason, action, resource, facts }) =>
     (reason === 'REPLY_NOT_SUBSCRIBED' && facts?.['topic']?.startsWith(prefix) === true) ||
-    (action === 'iot:Receive' && nameIn(resource, 'topic').startsWith(prefix));
+    ((action === 'iot:Receive' || action === 'iot:Publish') && nameIn(resource, 'topic').startsWith(prefix));
 
 const certificateTopics = '$aws/certificates/';
 const provisionTopics = '$aws/provisioning-templates/';
@@ -62,14 +62,19 @@ const causes: { readonly [Name in Reason]?: (record: StoredRecord) => Test | und
     // a reply that says no: to what was asked, and for that there is a cause
     return (earlier) => denied(earlier) || (asked !== topic && earlier.facts?.['topic'] === asked);
   },
+  AUTHORIZATION_FAILURE({ action, resource }) {
+    if (action !== 'iot:Receive') return undefined;
+    const [asked, end] = nameIn(resource, 'topic').split(/\/rejected$/);
+    return (earlier) => end === '' && earlier.facts?.['topic'] === asked;
+  },
   OWNERSHIP_TOKEN_INVALID({ detail }) {
     // it never got one: see why
     if (detail === 'missing') {
-      const lost = replyLost(certificateTopics);
+      const lost = unanswered(certificateTopics);
       return (earlier) => lost(earlier) || earlier.eventType === 'GetDeviceCredentials';
     }
     // it does not know that it was answered, and asks in another way
-    return detail === 'used' ? replyLost(provisionTopics) : undefined;
+    return detail === 'used' ? unanswered(provisionTopics) : undefined;
   },
   // it gave up waiting, and came again before this server had noticed
   DUPLICATE_CLIENT_ID: ({ certificateId, sourceIp, facts }) =>
@@ -84,16 +89,24 @@ const ofCertificate: { readonly [Name in Reason]?: true } = {
   DEVICE_CERTIFICATE_NOT_REGISTERED: true,
 };
 
-/** The newest provisioning of a certificate before this record, if it failed: one that succeeded since leaves nothing to blame. */
+const isIssue: Test = ({ eventType, status }) => eventType === 'GetDeviceCredentials' && status === 'Success';
+
+/**
+ * The newest provisioning of a certificate before this record, if it failed: one that succeeded since leaves nothing to blame. Without any, what went wrong on the
+ * connection that the certificate was made for: its thing was not asked for as it should be.
+ */
 const failedProvisioning = (
   { certificateId }: StoredRecord,
   earlier: readonly StoredRecord[],
 ): StoredRecord | undefined => {
-  const newest = earlier.find(
-    ({ eventType, certificateId: own, facts }) =>
-      eventType === 'ProvisionDevice' && (own === certificateId || facts?.['deviceCertificateId'] === certificateId),
+  const about = earlier.filter(
+    ({ certificateId: own, facts }) => own === certificateId || facts?.['deviceCertificateId'] === certificateId,
   );
-  return newest && isFailure(newest) ? newest : undefined;
+  const newest = about.find(({ eventType }) => eventType === 'ProvisionDevice');
+  if (newest) return isFailure(newest) ? newest : undefined;
+  const issue = about.find(isIssue);
+  const sameConnection = issue && ofConnection(issue);
+  return earlier.find((each) => isFailure(each) && sameConnection?.(each) && each.sequence > (issue?.sequence ?? 0));
 };
 
 /** What this came of, among earlier records, newest first. Pure. */
@@ -111,7 +124,13 @@ const earlierOf = async (journal: Journal, record: StoredRecord, ring: Ring): Pr
   const { reason, certificateId, clientId } = record;
   const query = { rings: [ring], limit: earlierRecordsMax };
   if (reason !== undefined && ofCertificate[reason]) {
-    return certificateId === undefined ? [] : journal.read({ ...query, subject: certificateId });
+    if (certificateId === undefined) return [];
+    const about = await journal.read({ ...query, subject: certificateId });
+    const asker = about.find(isIssue)?.clientId;
+    const others = asker === undefined ? [] : await journal.read({ ...query, clientId: asker });
+    return [...new Map([...about, ...others].map((each) => [each.id, each])).values()].sort(
+      (a, b) => b.sequence - a.sequence,
+    );
   }
   return clientId === undefined ? [] : journal.read({ ...query, clientId });
 };

@@ -10,6 +10,7 @@ import {
   journalMigrations,
   type Ring,
   ringFailuresPerSourceMax,
+  ringProvisionedPerSourceMax,
   ringRecordsMax,
   ringSuccessesPerSourceMax,
 } from './ring.ts';
@@ -151,6 +152,41 @@ test('successes have a smaller share and never push out a failure', async (t) =>
   const records = await again.read({ rings: own, limit: 100 });
   assert.equal(records.length, ringSuccessesPerSourceMax + 1);
   assert.equal(records.at(-1)?.clientId, 'failed');
+});
+
+test('replies on two topics that nobody heard are two refusals', async (t) => {
+  const { journal } = await open(t);
+  for (const topic of ['a', 'b', 'a']) journal.record(refused({ reason: 'REPLY_NOT_SUBSCRIBED', facts: { topic } }));
+  const records = await journal.read({ rings: own, limit: 10 });
+  assert.deepEqual(
+    records.map(({ facts, repeats }) => [facts?.['topic'], repeats]),
+    [
+      ['a', 1],
+      ['b', 0],
+    ],
+  );
+});
+
+test('a thing that a device was given outlives the connections that follow, and pushes out no failure', async (t) => {
+  const { journal, reopen } = await open(t);
+  const success = (clientId: string): JournalRecord => ({ ...refused({ clientId }), status: 'Success' });
+  journal.record(refused({ clientId: 'failed' }));
+  for (let i = 0; i < ringProvisionedPerSourceMax + 10; i++) {
+    const eventType = i % 2 === 0 ? 'GetDeviceCredentials' : 'ProvisionDevice';
+    journal.record({ ...success(`thing-${i}`), eventType });
+    if (i % 40 === 0) await journal.flush();
+  }
+  await journal.flush();
+  for (let i = 0; i < 50; i++) journal.record(success(`ok-${i}`));
+  const again = await reopen();
+  const ids = [
+    ...clientIds(await again.read({ rings: own, limit: 100 })),
+    ...clientIds(await again.read({ rings: own, limit: 100, failuresOnly: true })),
+  ];
+  const things = ids.filter((id) => id?.startsWith('thing-'));
+  // one read answers a hundred: the five connections, and of the hundred things the newest
+  assert.deepEqual([things.length, things[0]], [100 - ringSuccessesPerSourceMax, 'thing-109']);
+  assert.equal(ids.at(-1), 'failed');
 });
 
 test('a full ring gives up the many records of a few sources before the one of another, and successes first', async (t) => {

@@ -1,7 +1,7 @@
 /**
  * The journal on disk: one ring of records per account and region, and one of the node itself (both columns empty) for attempts that proved no
  * account. A ring is cut fairly, not by age alone: the newest record of every source is kept before the second newest of any, so one
- * address that fails ten thousand times cannot push out the one record of another. Failures are kept before successes.
+ * address that fails ten thousand times cannot push out the one record of another. Failures are kept before successes, and a provisioning before a connection.
  */
 
 import { sql } from 'kysely';
@@ -12,8 +12,9 @@ import type { StoredRecord } from './stored-record.ts';
 
 /** Records of one ring. */
 export const ringRecordsMax = 500;
-/** Of them, failures of one source, and successes of one source. */
+/** Of them, failures of one source, certificates and things that it was given, and other successes. */
 export const ringFailuresPerSourceMax = 50;
+export const ringProvisionedPerSourceMax = 100;
 export const ringSuccessesPerSourceMax = 5;
 /** Rows per insert: SQL engines bound the values of one statement. */
 const rowsPerInsertMax = 100;
@@ -68,6 +69,14 @@ export interface RingRow {
   readonly record: StoredRecord;
 }
 
+/** Certificates and things that were given to devices: the trail of each is worth more than that of a connection, of which there are many. */
+const provisioned = 'Provisioned';
+/** Records of one source that are kept alike. */
+const keptAs = ({ status, eventType }: StoredRecord): string =>
+  status === 'Success' && (eventType === 'ProvisionDevice' || eventType === 'GetDeviceCredentials')
+    ? provisioned
+    : status;
+
 /** Writes new records and the counts of repeated ones, then cuts every ring that was touched. Part of one unit. */
 export const writeRows = async (db: Db, rows: readonly RingRow[]): Promise<void> => {
   for (let start = 0; start < rows.length; start += rowsPerInsertMax) {
@@ -79,7 +88,7 @@ export const writeRows = async (db: Db, rows: readonly RingRow[]): Promise<void>
           record_id: record.id,
           sequence: record.sequence,
           source,
-          status: record.status,
+          status: keptAs(record),
           certificate_id: record.certificateId ?? '',
           client_id: record.clientId ?? '',
           body: JSON.stringify(record),
@@ -104,15 +113,16 @@ const cutRing = async (db: Db, ring: Ring): Promise<void> => {
     delete from journal_records where account_id = ${account_id} and region = ${region} and record_id in (
       select record_id from (
         select record_id, status, place, row_number() over (
-          order by case when status = 'Failure' then 0 else 1 end, place, sequence desc) as rank_in_ring
+          order by case status when 'Failure' then 0 when ${provisioned} then 1 else 2 end, place, sequence desc) as rank_in_ring
         from (
           select record_id, status, sequence, row_number() over (partition by source, status order by sequence desc) as place
           from journal_records where account_id = ${account_id} and region = ${region}
         ) as placed
       ) as ranked
       where rank_in_ring > ${ringRecordsMax}
-        or place > ${ringFailuresPerSourceMax}
-        or (status <> 'Failure' and place > ${ringSuccessesPerSourceMax})
+        or (status = 'Failure' and place > ${ringFailuresPerSourceMax})
+        or (status = ${provisioned} and place > ${ringProvisionedPerSourceMax})
+        or (status = 'Success' and place > ${ringSuccessesPerSourceMax})
     )`.execute(db);
 };
 

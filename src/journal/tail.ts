@@ -43,6 +43,7 @@ const sameness = (record: JournalRecord, source: string): string =>
         record.clientId,
         record.action,
         record.resource,
+        record.facts?.['topic'],
         record.tls?.serverName,
         record.tls?.failure,
       ]),

@@ -14,6 +14,7 @@ import {
   findOwnershipToken,
   keepTokenAnswer,
   type OwnershipToken,
+  ownershipTokenLifetimeMs,
   presentToken,
   saysItIsExpired,
   spendOwnershipToken,
@@ -49,16 +50,11 @@ const repeated = (token: OwnershipToken | undefined, requestHash: string, nowMs:
     : undefined;
 
 /** Faults: ProvisioningFault (InvalidCertificateOwnershipToken). */
-const certificateOf = async (
-  token: OwnershipToken,
-  { request, call, facts, trail }: Attempt,
-): Promise<TokenCertificate> => {
+const certificateOf = async (token: OwnershipToken, { request, call, trail }: Attempt): Promise<TokenCertificate> => {
   if (token.principalId !== request.authority.principalId) throw tokenFault('of another claim');
-  facts['deviceCertificateId'] = token.certificateId;
-  const certificate = await findCertificate(call.db, call.account, token.certificateId);
-  if (certificate) trail.past('issued', certificate.createdAtMs, { subject: certificate.certificateId });
   if (token.spent !== undefined) throw tokenFault('used');
   if (token.expiresAtMs <= call.now()) throw tokenFault('expired');
+  const certificate = await findCertificate(call.db, call.account, token.certificateId);
   if (certificate === undefined) throw tokenFault('of a certificate that was deleted');
   trail.say({ subject: certificate.certificateId });
   return { certificateId: certificate.certificateId, certificatePem: certificate.pem };
@@ -87,9 +83,13 @@ export const provisionOverMqtt =
     const token = presentToken(given);
 
     const requestHash = hashOf(token, attempt, templateName, parameters);
-    const again = async (): Promise<ReplyMembers | undefined> =>
-      repeated(await findOwnershipToken(db, account, token), requestHash, now());
-    const earlier = await again();
+    const known = await findOwnershipToken(db, account, token);
+    if (known !== undefined) {
+      const { certificateId, expiresAtMs } = known;
+      facts['deviceCertificateId'] = certificateId;
+      trail.past('issued', expiresAtMs - ownershipTokenLifetimeMs, { subject: certificateId });
+    }
+    const earlier = repeated(known, requestHash, now());
     if (earlier !== undefined) {
       facts['repeated'] = 'true';
       trail.repeated();
@@ -127,7 +127,7 @@ export const provisionOverMqtt =
     } catch (cause) {
       if (!(cause instanceof ProvisioningFault) || cause.errorCode !== 'InvalidCertificateOwnershipToken') throw cause;
       // the same request was under way on another connection, and has been first
-      const first = await again();
+      const first = repeated(await findOwnershipToken(db, account, token), requestHash, now());
       if (first === undefined) throw cause;
       facts['repeated'] = 'true';
       trail.repeated();
