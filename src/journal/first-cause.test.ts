@@ -168,6 +168,18 @@ const cases: readonly Case[] = [
     denied('iot:Receive', on('topic', `${provision}/accepted`)),
     undefined,
   ],
+  [
+    'a certificate waits for its CA, whatever failed before',
+    [provisioned({ certificateId: given })],
+    { ...shows('DEVICE_CERTIFICATE_PENDING'), facts: { provisioning: 'CA_CERTIFICATE_INACTIVE' } },
+    undefined,
+  ],
+  [
+    'a certificate is being transferred, whatever failed before',
+    [provisioned({ certificateId: given })],
+    { ...shows('DEVICE_CERTIFICATE_PENDING'), facts: { certificateStatus: 'PENDING_TRANSFER' } },
+    undefined,
+  ],
 ];
 const stored = (record: JournalRecord, sequence: number): StoredRecord =>
   storedRecord(record, { id: String(sequence), atMs: 0, sequence });

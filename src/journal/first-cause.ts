@@ -83,11 +83,12 @@ const causes: { readonly [Name in Reason]?: (record: StoredRecord) => Test | und
       : undefined,
 };
 
-/** About a certificate that a provisioning was to activate: whatever connection asked for it. */
-const ofCertificate: { readonly [Name in Reason]?: true } = {
-  DEVICE_CERTIFICATE_PENDING: true,
-  DEVICE_CERTIFICATE_NOT_REGISTERED: true,
-};
+/** Whether it is about a certificate that a provisioning was to activate, whatever connection asked for it. What else keeps a CA's template from work is said. */
+const ofCertificate = ({ reason, facts }: StoredRecord): boolean =>
+  reason === 'DEVICE_CERTIFICATE_NOT_REGISTERED' ||
+  (reason === 'DEVICE_CERTIFICATE_PENDING' &&
+    facts?.['certificateStatus'] !== 'PENDING_TRANSFER' &&
+    (facts?.['provisioning'] ?? 'STARTED') === 'STARTED');
 
 const isIssue: Test = ({ eventType, status }) => eventType === 'GetDeviceCredentials' && status === 'Success';
 
@@ -113,7 +114,7 @@ const failedProvisioning = (
 export const causeAmong = (record: StoredRecord, earlier: readonly StoredRecord[]): StoredRecord | undefined => {
   if (record.status !== 'Failure' || record.reason === undefined) return undefined;
   const before = earlier.filter(({ sequence }) => sequence < record.sequence);
-  if (ofCertificate[record.reason]) return failedProvisioning(record, before);
+  if (ofCertificate(record)) return failedProvisioning(record, before);
   const test = causes[record.reason]?.(record);
   if (test === undefined) return undefined;
   const sameConnection = ofConnection(record);
@@ -121,9 +122,9 @@ export const causeAmong = (record: StoredRecord, earlier: readonly StoredRecord[
 };
 
 const earlierOf = async (journal: Journal, record: StoredRecord, ring: Ring): Promise<readonly StoredRecord[]> => {
-  const { reason, certificateId, clientId } = record;
+  const { certificateId, clientId } = record;
   const query = { rings: [ring], limit: earlierRecordsMax };
-  if (reason !== undefined && ofCertificate[reason]) {
+  if (ofCertificate(record)) {
     if (certificateId === undefined) return [];
     const about = await journal.read({ ...query, subject: certificateId });
     const asker = about.find(isIssue)?.clientId;
@@ -147,8 +148,7 @@ export const causesOf = async (
   const found: StoredRecord[] = [];
   let last = record;
   while (found.length < causesMax) {
-    const { reason } = last;
-    if (reason === undefined || !(reason in causes || reason in ofCertificate)) break;
+    if (!ofCertificate(last) && (last.reason === undefined || !(last.reason in causes))) break;
     const cause = causeAmong(last, await earlierOf(journal, last, last.account ?? ring));
     if (cause === undefined) break;
     found.push(cause);
