@@ -30,6 +30,8 @@ export interface Program {
   readonly asksOn?: (topic: string) => string;
   /** How it writes a request; JSON without it. */
   readonly writes?: (members: object) => string;
+  /** What passes between its connection and its first request. */
+  readonly waits?: () => Promise<void>;
   /** It believes that a certificate is enough. */
   readonly asksForNoThing?: boolean;
 }
@@ -99,6 +101,7 @@ export const runDevice = async (node: FleetNode, program: Program): Promise<Cour
   let given = kept;
   let hasThing = false;
   const device = await connect(claim, 'the claim');
+  if (device) await program.waits?.();
   try {
     if (device && !given) {
       const request = own && { certificateSigningRequest: own.certificateSigningRequest };

@@ -12,6 +12,8 @@ export interface Surroundings {
   readonly apiUrl: string;
   /** Policies that the journal has seen with this certificate in this account, for one that has none now. */
   readonly policyNames?: readonly string[];
+  /** When a certificate that is not registered was made for a claim; absent if it was not, or has been provisioned since. */
+  readonly issuedAtMs?: number;
 }
 
 export interface Explanation {

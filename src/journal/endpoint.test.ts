@@ -78,6 +78,25 @@ test('the policies of a deleted certificate are remembered from its earlier reco
   assert.doesNotMatch(commands, /Secret/);
 });
 
+test('a certificate that was made for a claim and is gone: nobody registers it again, unless it had been provisioned', async (t) => {
+  const { record, ask } = await open(t);
+  const claimed = {
+    certificateId: 'c1'.repeat(32),
+    status: 'Success',
+    facts: { deviceCertificateId: certificateId },
+  } as const;
+  record({ ...refused(), ...claimed, eventType: 'GetDeviceCredentials' });
+  record(refused({ reason: 'DEVICE_CERTIFICATE_NOT_REGISTERED' }));
+  const [gone] = (await ask('last=true')).records;
+  assert.match(
+    gone?.sentence ?? '',
+    /any more: it was made for a claim on 1970-\S+, and nobody has been provisioned with it\.$/,
+  );
+  assert.deepEqual(gone?.commands, []);
+  record({ ...refused(), ...claimed, eventType: 'ProvisionDevice' });
+  assert.doesNotMatch((await ask('last=true')).records[0]?.sentence ?? '', /made for a claim/);
+});
+
 test('the policies of a certificate that has none any more are remembered alike', async (t) => {
   const { record, ask } = await open(t);
   record({ ...refused({ facts: { policyNames: 'Fleet' } }), status: 'Success' });

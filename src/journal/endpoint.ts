@@ -3,7 +3,7 @@ import type { AccountRegion } from '../aws/arn.ts';
 import { Fault } from '../aws/fault.ts';
 import type { Explanation } from './cure-lines.ts';
 import { explain, policyNamesOf } from './explain.ts';
-import { causesOf } from './first-cause.ts';
+import { causesOf, isIssue } from './first-cause.ts';
 import { type Journal, readLimitMax } from './journal.ts';
 import type { Ring } from './ring.ts';
 import type { StoredRecord } from './stored-record.ts';
@@ -73,6 +73,20 @@ const rememberedPolicies = async (journal: Journal, record: StoredRecord, accoun
   return earlier.map(policyNamesOf).find((names) => names.length > 0) ?? [];
 };
 
+/** When a certificate that is not registered was made for a claim, unless it has been provisioned. Never looks into another account. */
+const rememberedIssue = async (
+  journal: Journal,
+  { reason, certificateId, account: own }: StoredRecord,
+  account: AccountRegion,
+): Promise<number | undefined> => {
+  if (reason !== 'DEVICE_CERTIFICATE_NOT_REGISTERED' || certificateId === undefined) return undefined;
+  const earlier = await journal.read({ rings: [own ?? account], subject: certificateId, limit: earlierRecordsMax });
+  const isProvisioned = earlier.some(
+    ({ eventType, status }) => eventType === 'ProvisionDevice' && status === 'Success',
+  );
+  return isProvisioned ? undefined : earlier.find(isIssue)?.lastAtMs;
+};
+
 /** Each record once, newest first. */
 const withCauses = (found: readonly StoredRecord[], causes: readonly StoredRecord[]): readonly StoredRecord[] => {
   const missing = causes.filter(({ id }) => found.every((record) => record.id !== id));
@@ -100,10 +114,11 @@ export const answerJournal = async (journal: Journal, request: JournalRequest): 
   const records: ExplainedRecord[] = [];
   for (const record of withCauses(found, causes)) {
     const policyNames = await rememberedPolicies(journal, record, account);
+    const issuedAtMs = await rememberedIssue(journal, record, account);
     const cause = causeOf.get(record.id);
     records.push({
       record,
-      ...explain(record, { account, apiUrl, policyNames }),
+      ...explain(record, { account, apiUrl, policyNames, ...(issuedAtMs !== undefined && { issuedAtMs }) }),
       trail: trailOf(record),
       ...(cause !== undefined && { cause }),
     });

@@ -86,6 +86,12 @@ const unknownIssuerOf = ({ tls, protocol, clientId }: StoredRecord): string | un
 };
 
 const explainUnregistered = (record: StoredRecord, surroundings: Surroundings): Explanation => {
+  if (surroundings.issuedAtMs !== undefined) {
+    return told(
+      `${client(record)} showed ${shownCertificate(record)}, which is not registered in ${where(record)} any more: it was made for a claim${dayOf(surroundings.issuedAtMs)}, and nobody has been provisioned with it.`,
+      'Let the device come with its claim again, and ask for its thing within the hour: after that a certificate that nobody has activated or attached is deleted.',
+    );
+  }
   const certificateId = certificateIdOf(record);
   const twin = record.facts?.['registeredTwin'];
   const issuer = twin ? undefined : unknownIssuerOf(record);

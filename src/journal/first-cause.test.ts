@@ -169,6 +169,18 @@ const cases: readonly Case[] = [
     undefined,
   ],
   [
+    'a certificate is gone, since its token came too late on another connection',
+    [issue, { ...token('expired'), sourcePort: 4000 }],
+    shows('DEVICE_CERTIFICATE_NOT_REGISTERED'),
+    1,
+  ],
+  [
+    'not since another client came too late',
+    [issue, { ...token('expired'), sourcePort: 4000, clientId: 'dev-2' }],
+    shows('DEVICE_CERTIFICATE_NOT_REGISTERED'),
+    undefined,
+  ],
+  [
     'a certificate waits for its CA, whatever failed before',
     [provisioned({ certificateId: given })],
     { ...shows('DEVICE_CERTIFICATE_PENDING'), facts: { provisioning: 'CA_CERTIFICATE_INACTIVE' } },

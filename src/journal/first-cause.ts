@@ -90,11 +90,12 @@ const ofCertificate = ({ reason, facts }: StoredRecord): boolean =>
     facts?.['certificateStatus'] !== 'PENDING_TRANSFER' &&
     (facts?.['provisioning'] ?? 'STARTED') === 'STARTED');
 
-const isIssue: Test = ({ eventType, status }) => eventType === 'GetDeviceCredentials' && status === 'Success';
+/** A certificate was made for a claim. */
+export const isIssue: Test = ({ eventType, status }) => eventType === 'GetDeviceCredentials' && status === 'Success';
 
 /**
  * The newest provisioning of a certificate before this record, if it failed: one that succeeded since leaves nothing to blame. Without any, what went wrong on the
- * connection that the certificate was made for: its thing was not asked for as it should be.
+ * connection that the certificate was made for, or with a token that this client showed later: its thing was not asked for as it should be.
  */
 const failedProvisioning = (
   { certificateId }: StoredRecord,
@@ -106,8 +107,17 @@ const failedProvisioning = (
   const newest = about.find(({ eventType }) => eventType === 'ProvisionDevice');
   if (newest) return isFailure(newest) ? newest : undefined;
   const issue = about.find(isIssue);
-  const sameConnection = issue && ofConnection(issue);
-  return earlier.find((each) => isFailure(each) && sameConnection?.(each) && each.sequence > (issue?.sequence ?? 0));
+  if (!issue) return undefined;
+  const sameConnection = ofConnection(issue);
+  // its token may be forgotten, and then nobody knows whose it was
+  const sameAsker: Test = ({ eventType, certificateId: own, clientId, facts }) =>
+    eventType === 'ProvisionDevice' &&
+    own === issue.certificateId &&
+    clientId === issue.clientId &&
+    facts?.['deviceCertificateId'] === undefined;
+  return earlier.find(
+    (each) => isFailure(each) && each.sequence > issue.sequence && (sameConnection(each) || sameAsker(each)),
+  );
 };
 
 /** What this came of, among earlier records, newest first. Pure. */
