@@ -38,9 +38,10 @@ export interface Arrival {
   readonly clientId?: string;
 }
 
-/** Something that still holds on to a resource, by the ARN or name of the holder. */
+/** Something that still holds on to a resource. */
 export interface Holder {
-  readonly kind: 'thing' | 'policy';
+  readonly kind: 'thing' | 'policy' | 'domain-configuration';
+  /** Of a thing or a policy its name; of a domain configuration its ARN. */
   readonly name: string;
 }
 

@@ -13,7 +13,7 @@ import { noteChange } from './bus/changes.ts';
 import { localBus } from './bus/local.ts';
 import { type CallServices, makeCall, makeRequestCall } from './call.ts';
 import { type Config, type RootKey, version } from './config.ts';
-import { keepRootCertificate, prepareDataFolder, readOrMakeKey } from './data-folder.ts';
+import { keepRootCertificate, prepareDataFolder, readOrMakeKey, readOrMakeSecretsKey } from './data-folder.ts';
 import { extras, rootExtras } from './extras.ts';
 import type { Arrival, Caller, Handlers } from './feature.ts';
 import { openAccounts } from './features/accounts/account.ts';
@@ -47,6 +47,7 @@ import { createBroker, sweepEveryMs } from './mqtt/broker.ts';
 import { deviceIssuance } from './pki/issue.ts';
 import { createKeyPool } from './pki/key-pool.ts';
 import { openOwnCa } from './pki/own-ca.ts';
+import { createSecretBox } from './pki/secret-box.ts';
 import { StartProblem } from './start-problem.ts';
 import { migrate } from './store/migrate.ts';
 import { openStores, storeFiles } from './store/open.ts';
@@ -193,7 +194,7 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
   const bus = localBus();
   opened.add(bus.close);
   const { serverCert: certFile, serverKey: keyFile } = config;
-  const [ownCa, markerKey, credentials] = await Promise.all([
+  const [ownCa, markerKey, secretsKey, credentials] = await Promise.all([
     openOwnCa(join(folder, 'pki'), {
       domain,
       defaultRegion: region,
@@ -203,6 +204,7 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
         log.server.error({ err: error }, 'a server certificate was not renewed, or not written to its file'),
     }),
     readOrMakeKey(join(folder, 'marker.key')),
+    readOrMakeSecretsKey(folder),
     openCredentials({ dataFolder: folder, host, accountId, ...(config.rootKey && { rootKey: config.rootKey }) }).catch(
       cannotStart,
     ),
@@ -234,6 +236,7 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
     invokeFunction: invoker.invoke,
     store,
     fleetMetrics,
+    box: createSecretBox(secretsKey),
   });
   await migrate(store, allMigrations);
   await accounts.ensure(account)?.catch((cause: Error) => {

@@ -14,6 +14,7 @@ export const handledOperations = (): readonly Covered[] => {
     invokeFunction: unused,
     store: memoryStore([]),
     fleetMetrics: createFleetMetrics(),
+    box: { seal: unused, open: unused },
     bulk: { runner: { wake: unused, turn: unused }, links: { link: unused }, apiUrl: unused },
     endpoints: {
       defaultAccount: { accountId: '000000000000', region: 'us-east-1' },

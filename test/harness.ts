@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { ACMClient } from '@aws-sdk/client-acm';
 import { IoT } from '@aws-sdk/client-iot';
 import { IoTDataPlaneClient } from '@aws-sdk/client-iot-data-plane';
 import { STSClient } from '@aws-sdk/client-sts';
@@ -59,6 +60,7 @@ export interface Booted {
   readonly folder: string;
   /** SDK clients as an account (the default one without argument) sees the node. */
   iot(accountId?: string, region?: string): IoT;
+  acm(accountId?: string, region?: string): ACMClient;
   sts(accountId?: string): STSClient;
   iotData(accountId?: string, region?: string): IoTDataPlaneClient;
   /** Runs a script in which `aws` and `fleetgate` mean this node, as `eval "$(fleetgate env)"` leaves them. */
@@ -102,6 +104,11 @@ export const bootNode = async (t: TestContext, options: StartOptions = {}): Prom
     },
     iotData(accountId, region) {
       const client = new IoTDataPlaneClient(settings(accountId, region));
+      clients.push(client);
+      return client;
+    },
+    acm(accountId, region) {
+      const client = new ACMClient(settings(accountId, region));
       clients.push(client);
       return client;
     },

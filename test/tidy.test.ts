@@ -94,8 +94,9 @@ const packages: Record<string, readonly string[]> = {
 const slices = [
   'messages',
   'accounts',
-  'domains',
   'tags',
+  'acm',
+  'domains',
   'certificates',
   'cas',
   'things',

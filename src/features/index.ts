@@ -1,6 +1,7 @@
 /** The slices of the server, in dependency order: an earlier one never imports a later one. */
 import type { Feature } from '../feature.ts';
 import { accounts } from './accounts/feature.ts';
+import { acm } from './acm/feature.ts';
 import { bulk } from './bulk/feature.ts';
 import { findCaCertificate } from './cas/ca-certificate.ts';
 import { cas } from './cas/feature.ts';
@@ -21,14 +22,14 @@ import { things } from './things/feature.ts';
 export type FeatureServices = Parameters<typeof certificates>[0] &
   Parameters<typeof provisioning>[0] &
   Parameters<typeof fleetProvisioning>[0] &
-  Parameters<typeof bulk>[0] & {
+  Parameters<typeof bulk>[0] &
+  Parameters<typeof acm>[0] & {
     readonly endpoints: Parameters<typeof domains>[0];
   };
 
 export const allFeatures = (services: FeatureServices): readonly Feature[] => [
   messages(),
   accounts(),
-  domains(services.endpoints),
   tags(
     {
       policy: async (db, account, name) => (await findPolicy(db, account, name)) !== undefined,
@@ -37,6 +38,8 @@ export const allFeatures = (services: FeatureServices): readonly Feature[] => [
     },
     { provisioningtemplate: checkRotationSetting },
   ),
+  acm(services),
+  domains(services.endpoints),
   certificates(services),
   cas({ findTemplateType }),
   things(),

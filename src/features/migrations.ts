@@ -4,6 +4,7 @@ import { retainedMigrations as retained } from '../mqtt/retained-rows.ts';
 import type { Migration } from '../store/migrate.ts';
 import { migrations as tasks } from '../tasks.ts';
 import { migrations as accounts } from './accounts/migrations.ts';
+import { migrations as acm } from './acm/migrations.ts';
 import { migrations as bulk } from './bulk/migrations.ts';
 import { migrations as cas } from './cas/migrations.ts';
 import { migrations as certificates } from './certificates/migrations.ts';
@@ -19,6 +20,7 @@ export const allMigrations: readonly Migration[] = [
   ...retained,
   ...accounts,
   ...tags,
+  ...acm,
   ...certificates,
   ...cas,
   ...things,

@@ -776,7 +776,7 @@ test('every handled operation answers what its schema says, in full, and what op
   const { certificateId } = made.second;
   assert.deepEqual(await world.json(new iot.DeleteCertificateCommand({ certificateId, forceDelete: true })), {});
 
-  const handled = handledOperations();
+  const handled = handledOperations().filter(({ service }) => service !== 'acm'); // every-acm-operation.test.ts
   assert.deepEqual([...world.shown.keys()].sort(), handled.map(({ operation }) => operation).sort());
   const sdks: Readonly<Record<string, object>> = { iot, sts, 'iot-data': iotData };
   let members = 0;

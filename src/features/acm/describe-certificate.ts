@@ -1,0 +1,70 @@
+/** Everything about one certificate but its keys. Source: API reference, DescribeCertificate, CertificateDetail; spec identity 10. Faults: ResourceNotFoundException. */
+import type { Operations } from '../../aws/operations.ts';
+import type { Handler } from '../../feature.ts';
+import { type ParsedCertificate, parseCertificate } from '../../pki/certificate.ts';
+import { type AcmCertificate, getAcmCertificate } from './acm-certificate.ts';
+import { usageNamesIn } from './usage-names.ts';
+
+type Detail = NonNullable<Operations['acm']['DescribeCertificate']['output']['Certificate']>;
+
+/** What a status is called: one that was issued and has ended is EXPIRED. */
+export const shownStatus = (
+  { status, notAfterMs }: Pick<AcmCertificate, 'status' | 'notAfterMs'>,
+  nowMs: number,
+): AcmCertificate['status'] | 'EXPIRED' =>
+  status === 'ISSUED' && notAfterMs !== undefined && notAfterMs < nowMs ? 'EXPIRED' : status;
+
+/** All names that a certificate shows: the common name is among them. */
+export const shownNames = ({ domainName, names }: Pick<AcmCertificate, 'domainName' | 'names'>): string[] => [
+  ...new Set([domainName, ...names].filter((name) => name !== '')),
+];
+
+/** `0a:1b:...`: pairs of digits. */
+const serialOf = ({ serialNumberHex }: ParsedCertificate): string => {
+  const digits = serialNumberHex.replace(/^-/, '');
+  return (digits.padStart(digits.length + (digits.length % 2), '0').match(/../g) ?? []).join(':');
+};
+
+/** Who issued it, in one word. Assumed: the organization (AWS shows `Amazon` for what it issued itself), else the common name, else the whole name. */
+const issuerOf = ({ policyFields, issuer }: ParsedCertificate): string =>
+  policyFields.issuer.Organization?.[0] ?? policyFields.issuer.CommonName?.[0] ?? issuer;
+
+/** What can be read in the certificate itself, once there is one. */
+const material = ({ certificatePem }: AcmCertificate): Partial<Detail> => {
+  if (certificatePem === undefined) return {};
+  const parsed = parseCertificate(certificatePem);
+  const { keyUsages, extendedKeyUsages } = usageNamesIn(certificatePem);
+  return {
+    Serial: serialOf(parsed),
+    Subject: parsed.subject.replaceAll(', ', ','),
+    Issuer: issuerOf(parsed),
+    NotBefore: new Date(parsed.notBeforeMs),
+    NotAfter: new Date(parsed.notAfterMs),
+    SignatureAlgorithm: parsed.signatureAlgorithm,
+    KeyUsages: keyUsages.map((Name) => ({ Name })),
+    ExtendedKeyUsages: extendedKeyUsages.map((usage) => ({ ...usage })),
+  };
+};
+
+export const describeCertificate: Handler<'DescribeCertificate', 'acm'> = async ({ CertificateArn }, call) => {
+  const certificate = await getAcmCertificate(call.db, call.account, CertificateArn);
+  const { arn, type, domainName, keyAlgorithm, createdAtMs, issuedAtMs } = certificate;
+  const holders = await call.holdersOf(call.db, arn);
+  return {
+    Certificate: {
+      CertificateArn: arn,
+      DomainName: domainName,
+      SubjectAlternativeNames: shownNames(certificate),
+      CreatedAt: new Date(createdAtMs),
+      ...(issuedAtMs !== undefined && { [type === 'IMPORTED' ? 'ImportedAt' : 'IssuedAt']: new Date(issuedAtMs) }),
+      Status: shownStatus(certificate, call.now()),
+      KeyAlgorithm: keyAlgorithm,
+      ...material(certificate),
+      InUseBy: holders.map(({ name }) => name),
+      Type: type,
+      RenewalEligibility: 'INELIGIBLE',
+      Options: { CertificateTransparencyLoggingPreference: 'DISABLED', Export: 'DISABLED' },
+      CertificateKeyPairOrigin: type === 'IMPORTED' ? 'CUSTOMER_PROVIDED' : 'AWS_MANAGED',
+    },
+  };
+};

@@ -1,0 +1,34 @@
+import type { Migration } from '../../store/migrate.ts';
+
+/**
+ * One row per certificate of ACM, named by the UUID of its ARN. `certificate_pem`, `chain_pem`, `private_key` (sealed, see pki/secret-box.ts) and the bounds of
+ * its validity are null until it is issued. Usages are the words of the API between commas (`,A,B,`), for lists that filter by them.
+ */
+export const migrations: readonly Migration[] = [
+  {
+    name: 'acm-0001',
+    sql: [
+      `create table acm_certificates (
+        account_id text not null,
+        region text not null,
+        certificate_uuid text not null,
+        certificate_type text not null,
+        status text not null,
+        domain_name text not null,
+        names text not null,
+        key_algorithm text not null,
+        key_usages text not null,
+        extended_key_usages text not null,
+        certificate_pem text,
+        chain_pem text,
+        private_key text,
+        not_before_ms bigint,
+        not_after_ms bigint,
+        created_at_ms bigint not null,
+        issued_at_ms bigint,
+        primary key (account_id, region, certificate_uuid)
+      )`,
+      `create index acm_certificates_by_creation on acm_certificates (account_id, region, created_at_ms, certificate_uuid)`,
+    ],
+  },
+];
