@@ -76,6 +76,7 @@ export const extras = (options: ExtrasOptions): readonly Extra[] => {
       method: 'GET',
       path: '/_fleetgate/journal',
       signed: true,
+      name: 'ReadJournal',
       async handle(request) {
         const { account, query } = request;
         if (!account) return json({ message: 'Sign the request' }, 403);
@@ -97,6 +98,7 @@ export const extras = (options: ExtrasOptions): readonly Extra[] => {
       method: 'GET',
       path: '/_fleetgate/hosts',
       signed: true,
+      name: 'ListHosts',
       async handle(request) {
         const all = await accounts.list();
         const address = addressReached({ host: request.arrival.host, localAddress: request.localAddress });

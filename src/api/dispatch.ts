@@ -1,7 +1,7 @@
 /**
  * From a request to its answer. The order of every request: Host and Origin (before anything else is looked at); what it asks for (a page of the node's own, a
- * JSON 1.1 operation, a Query operation, a REST operation); authentication; is the operation handled at all; its input by schema; the constraints; the
- * account exists; the handler; its output by schema. Faults take the wire of what was asked for.
+ * JSON 1.1 operation, a Query operation, a REST operation); authentication; is the operation handled at all; its input by schema; the constraints; may the
+ * caller do this; the account exists; the handler; its output by schema. Faults take the wire of what was asked for.
  */
 
 import type { AccountRegion } from '../aws/arn.ts';
@@ -47,12 +47,28 @@ export interface Dispatching {
   readonly services?: readonly ServiceName[];
   /** Default: whoever has signed. */
   readonly whoAsks?: WhoAsks;
+  /** Default: whoever has signed may do everything in their account. */
+  readonly authorize?: AuthorizeCall;
   /** Awaited before the first handler of an account and region. A rejection refuses the request and is asked again by the next. */
   readonly ensureAccount: (account: AccountRegion) => Promise<void>;
 }
 
 /** Who sends a request, with its body. Host and Origin have been looked at. Faults: those of `authenticate`, ForbiddenException. */
 export type WhoAsks = (request: Incoming, service: ServiceName, arrival: Arrival) => Promise<Authenticated>;
+
+/** A call whose input satisfies its constraints, or a page of the node's own, whose service is `fleetgate`. */
+export interface AskedCall {
+  readonly service: ServiceName | 'fleetgate';
+  /** e.g. `AttachPolicy`. */
+  readonly operation: string;
+  readonly input: Readonly<Record<string, unknown>>;
+  readonly account: AccountRegion;
+  readonly caller: Caller;
+  readonly arrival: Arrival;
+}
+
+/** Resolves when the caller may do this. Faults: AccessDeniedException. */
+export type AuthorizeCall = (asked: AskedCall) => Promise<void>;
 
 /** An answer with what the log and the sender want to know beside it. */
 export interface Dispatched {
@@ -173,6 +189,10 @@ export const createDispatch = (
     if (!handler) throw unavailable(operation.name);
     const input = read();
     validate(operation, input);
+    await options.authorize?.({
+      ...{ service: operation.service, operation: operation.name },
+      ...{ input, account, caller, arrival },
+    });
     await ensureAccount(account);
     return handler(input, makeCall(account, caller, arrival, `${operation.service} ${operation.name}`));
   };
@@ -180,6 +200,10 @@ export const createDispatch = (
   const serveExtra = async (extra: Extra, progress: Progress): Promise<Answer> => {
     const { request, arrival } = progress;
     const who = extra.signed ? await authenticated(progress) : undefined;
+    if (extra.signed && who) {
+      const { account, caller } = who;
+      await options.authorize?.({ service: 'fleetgate', operation: extra.name, input: {}, account, caller, arrival });
+    }
     const { status, contentType, body } = await extra.handle({
       query: readQuery(request.query),
       body: who ? who.body : await request.body(),

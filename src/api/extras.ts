@@ -24,9 +24,15 @@ export interface ExtraAnswer {
 }
 
 /** Something that the node serves beside AWS's operations. `signed` ones are signed for the service `iot`. HEAD is answered where GET is. */
-export interface Extra {
+export type Extra = {
   readonly method: 'GET' | 'POST';
   readonly path: string;
-  readonly signed: boolean;
   readonly handle: (request: ExtraRequest) => ExtraAnswer | Promise<ExtraAnswer>;
-}
+} & (
+  | { readonly signed: false }
+  | {
+      readonly signed: true;
+      /** What policies call it, behind `fleetgate:`. */
+      readonly name: string;
+    }
+);

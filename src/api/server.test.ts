@@ -194,6 +194,7 @@ test('extras: an open one answers anybody, a signed one only who signed, and is 
         method: 'GET',
         path: '/_fleetgate/journal',
         signed: true,
+        name: 'Mirror',
         handle: ({ account, query, arrival }) => ({
           status: 200,
           contentType: 'application/json',
