@@ -30,6 +30,8 @@ export interface Program {
   readonly asksOn?: (topic: string) => string;
   /** How it writes a request; JSON without it. */
   readonly writes?: (members: object) => string;
+  /** It comes with its claim once more before it has left: it takes its own place. */
+  readonly overlaps?: boolean;
   /** What passes between its connection and its first request. */
   readonly waits?: () => Promise<void>;
   /** It believes that a certificate is enough. */
@@ -115,6 +117,7 @@ export const runDevice = async (node: FleetNode, program: Program): Promise<Cour
       saw.push(`thing: ${reply?.outcome} ${JSON.stringify(reply?.members)}`);
       hasThing = reply?.outcome === 'accepted';
     }
+    if (program.overlaps) await (await connect(claim, 'the claim, once more'))?.end();
   } finally {
     await device?.end();
   }

@@ -31,6 +31,14 @@ export interface Tried {
   readonly saw: readonly string[];
 }
 
+let lastCure: Promise<unknown> = Promise.resolve();
+/** Cures are carried out one after the other: two that make the same policy, each unless it is there, are not told of each other. */
+const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+  const turn = lastCure.then(work);
+  lastCure = turn.catch(() => undefined);
+  return turn;
+};
+
 export const makeMistake = async <Device>(
   booted: Booted,
   { device: first, causes, times = 2 }: Mistake<Device>,
@@ -45,7 +53,7 @@ export const makeMistake = async <Device>(
     const told = await explainedAbout(booted, subject(device), names);
     assert.match(told.cure, says);
     assert.equal(told.commands.length > 0, commands !== false, told.printed);
-    const left = commands === true ? await carryOut(booted, told) : { folder: '', output: '' };
+    const left = commands === true ? await inTurn(() => carryOut(booted, told)) : { folder: '', output: '' };
     if (done) device = await done(device, left);
   }
   const { isProvisioned, saw } = await attempt(device);

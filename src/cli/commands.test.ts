@@ -294,9 +294,10 @@ test('what the newest failure came of is shown in full, and the failure below it
   ];
   const lines = await linesOf(t, records);
   assert.deepEqual(lines.slice(0, 2), ['1970-01-01 00:00:01.000 UTC', 'This is cause.']);
-  assert.deepEqual(lines.slice(-3), [
-    'Since then:',
+  assert.deepEqual(lines.slice(-4), [
+    'What came of it:',
     '1970-01-01 00:00:03.000 UTC  This is symptom.',
+    'Since then:',
     '1970-01-01 00:00:02.000 UTC  This is other.',
   ]);
   // an answer whose causes go in a circle ends all the same

@@ -37,15 +37,16 @@ const pemIn = (records: readonly ShownRecord[]): string => {
 const newestFailureIn = (records: readonly ShownRecord[]): number =>
   records.findIndex(({ record }) => record['status'] !== 'Success');
 
-/** Where the first cause of the newest failure stands; 0 without a failure. Each cause is older than what came of it, so the search ends. */
-const firstCauseIn = (records: readonly ShownRecord[]): number => {
-  let at = newestFailureIn(records);
-  for (;;) {
+/** Where the newest failure stands, what it came of, and so on to the first cause. Each cause is older than what came of it, so the search ends. */
+const chainIn = (records: readonly ShownRecord[]): readonly number[] => {
+  const chain: number[] = [];
+  for (let at = newestFailureIn(records); at >= 0; ) {
+    chain.push(at);
     const cause = records[at]?.cause ?? '';
-    const next = cause === '' ? -1 : records.findIndex(({ record }, index) => index > at && record['id'] === cause);
-    if (next < 0) return Math.max(0, at);
-    at = next;
+    const from = at;
+    at = cause === '' ? -1 : records.findIndex(({ record }, index) => index > from && record['id'] === cause);
   }
+  return chain;
 };
 
 /** A device that has been provisioned since is no longer refused. */
@@ -54,13 +55,20 @@ const isProvisioned = ({ record }: ShownRecord): boolean =>
 
 /** The newest failure in full, or what it came of, or the provisioning that succeeded since; what came after and before that on a line each. */
 const renderAll = (records: readonly ShownRecord[], style: Style): string => {
-  const provisioned = records.slice(0, Math.max(0, newestFailureIn(records))).findIndex(isProvisioned);
-  const full = provisioned < 0 ? firstCauseIn(records) : provisioned;
+  const chain = chainIn(records);
+  const provisioned = records.slice(0, chain[0] ?? 0).findIndex(isProvisioned);
+  const full = provisioned < 0 ? (chain.at(-1) ?? 0) : provisioned;
+  const newer = records.slice(0, full);
+  const cameOfIt = (each: ShownRecord): boolean => provisioned < 0 && chain.includes(records.indexOf(each));
   const lines = (title: string, some: readonly ShownRecord[]): string =>
     some.length === 0 ? '' : `\n${style.faint(title)}\n${some.map((each) => renderLine(each, style)).join('')}`;
   return [
     ...records.slice(full, full + 1).map((newest) => renderRecord(newest, style)),
-    lines('Since then:', records.slice(0, full)),
+    lines('What came of it:', newer.filter(cameOfIt)),
+    lines(
+      'Since then:',
+      newer.filter((each) => !cameOfIt(each)),
+    ),
     lines('Before:', records.slice(full + 1)),
   ].join('');
 };

@@ -118,6 +118,9 @@ export interface TlsFacts {
 export type StepName =
   | 'connected' // `subject`: the certificate; `how`: claim, or own
   | 'registered' // a certificate that its maker signed; `how`: its CA
+  | 'announced' // that it was registered, on the topic `subject`
+  | 'started' // a template of the CA, `subject` if it has a name
+  | 'admitted' // the connection
   | 'issued' // a certificate to a claim; `how`: for a key of the service (keys), or of the device (csr); absent: known from its token
   | 'asked' // `how`: for a certificate (keys, csr), or for its thing (thing), `subject`: by which template
   | 'template' // `how`: its version

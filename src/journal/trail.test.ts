@@ -64,6 +64,24 @@ test('a provisioning at the first connection names the CA', () => {
   ]);
 });
 
+test('a first connection is told of, too: what was done, and that it is not let in', () => {
+  const steps = [
+    done('registered', { subject: given, how: caId }),
+    done('announced', { subject: '$aws/events/certificates/registered/ca' }),
+    done('started'),
+    done('started', { subject: 'ship' }),
+    done('admitted', { outcome: 'failed' }),
+  ];
+  const members = { eventType: 'Connection.AuthNError', status: 'Failure' } as const;
+  assert.deepEqual(read(steps, { ...members, facts: { certificateStatus: 'PENDING_ACTIVATION' } }), [
+    'done certificate 91fe91fe registered under the CA cacacaca that signed it',
+    'done whoever subscribes to "$aws/events/certificates/registered/ca" was told',
+    'done template of the CA set to work',
+    'done template "ship" set to work',
+    'failed let in: the certificate is PENDING_ACTIVATION',
+  ]);
+});
+
 test('the failed step has the reason; what its unit had done is taken back; and what that leaves stands below', () => {
   const steps = [
     done('issued', { subject: given }),

@@ -34,6 +34,9 @@ const attempted: Readonly<Record<StepName, Words>> = {
     `connected with ${how === 'own' ? 'its own' : 'the claim'} ${certificate(subject)}${clientId === undefined ? '' : ` as "${clientId}"`}`,
   registered: ({ subject, how }) =>
     `${certificate(subject)} registered under the CA${how === undefined ? '' : ` ${shortId(how)}`} that signed it`,
+  announced: ({ subject }) => `whoever subscribes to "${subject ?? ''}" was told`,
+  started: ({ subject }) => `${subject === undefined ? 'template of the CA' : named('template', subject)} set to work`,
+  admitted: () => 'let in',
   issued: ({ subject }) => `${certificate(subject)} made for it`,
   asked: ({ how, subject }, record) => {
     if (how === 'keys') return 'asked for a certificate with a key';
@@ -84,7 +87,8 @@ const ofTokens: Readonly<Record<string, string>> = {
   'of a certificate that was deleted': 'its certificate was deleted',
 };
 
-const reasonOf = ({ step }: ProvisioningStep, { detail = '' }: StoredRecord): string => {
+const reasonOf = ({ step }: ProvisioningStep, { detail = '', facts }: StoredRecord): string => {
+  if (step === 'admitted') return `: the certificate is ${facts?.['certificateStatus'] ?? 'not ACTIVE'}`;
   const why = step === 'token' || step === 'spent' ? (ofTokens[detail] ?? detail) : detail;
   return why === '' ? '' : `: ${why.replace(/\.$/, '')}`;
 };

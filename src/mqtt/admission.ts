@@ -105,13 +105,14 @@ const authenticated = async (connection: Connection, facts: ConnectFacts): Promi
   }
   if (connection.isEnded) return false;
   connection.context.metrics['Connection.AuthNError']++;
-  const { refusal, account, detail, facts: known } = admission;
+  const { refusal, account, detail, steps, facts: known } = admission;
   connection.record('Connection.AuthNError', {
     status: 'Failure',
     reason: refusal,
     tls: connection.peer.tls,
     ...(account && { account }),
     ...(detail !== undefined && { detail }),
+    ...(steps && { steps }),
     ...(known && { facts: known }),
   });
   connection.end({ disconnectReason: 'AUTH_ERROR' });

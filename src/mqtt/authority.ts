@@ -1,7 +1,7 @@
 /** What mqtt/ asks of the rooms above it, as types: who is this peer, and may it do that. `node.ts` passes the implementations in. */
 import type { AccountRegion } from '../aws/arn.ts';
 import type { Weighing } from '../aws/decision.ts';
-import type { Reason, TlsFacts } from '../journal/record.ts';
+import type { ProvisioningStep, Reason, TlsFacts } from '../journal/record.ts';
 
 /** What the gateway knows of a peer when its TLS handshake is done. */
 export interface Peer {
@@ -91,6 +91,8 @@ export type Admission =
       readonly account: AccountRegion | undefined;
       /** What exactly, where the reason alone does not say it. */
       readonly detail?: string;
+      /** What was done for it all the same. */
+      readonly steps?: readonly ProvisioningStep[];
       readonly facts?: Readonly<Record<string, string>>;
     };
 

@@ -128,12 +128,12 @@ const rowsOf = (world: World): readonly Row[] => [
   },
   {
     mistake: 'nothing is subscribed to before it is asked',
-    device: async () => ({ subscribesTo: () => [] }),
+    device: async () => ({ subscribesTo: () => [], overlaps: true }),
     causes: [
       {
         names: /without a subscription to the reply's topic "\$aws\/certificates\/create-from-csr\/json\/accepted"/,
         says: /^Subscribe to ".*accepted" and ".*rejected", wait for the SUBACK, and only then publish/,
-        done: ({ subscribesTo: _, ...device }) => device,
+        done: ({ subscribesTo: _, overlaps: _twice, ...device }) => device,
       },
     ],
   },

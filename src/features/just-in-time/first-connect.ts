@@ -206,10 +206,22 @@ export const createFirstConnects = (options: FirstConnectOptions): FirstConnects
     };
     if (nowMs < certificate.notBeforeMs) return { refusal: 'DEVICE_CERTIFICATE_NOT_YET_VALID', account, facts };
     if (nowMs > certificate.notAfterMs) return { refusal: 'DEVICE_CERTIFICATE_EXPIRED', account, facts };
-    await publish(account, registeredEvent(account, certificate, caCertificateId, nowMs));
+    const { certificateId, createdAtMs } = certificate;
+    const trail = new Trail(now);
+    trail.past('connected', from.connectedAtMs, { subject: certificateId, how: 'own' });
+    trail.past('registered', createdAtMs, { subject: certificateId, how: caCertificateId });
+    const event = registeredEvent(account, certificate, caCertificateId, nowMs);
+    trail.begin('announced', { subject: event.topic });
+    await publish(account, event);
     const ca = await findCaCertificate(db, account, caCertificateId);
-    const provisioning = ca ? provisionBy(found, ca, from) : {};
-    return { refusal: 'DEVICE_CERTIFICATE_PENDING', account, facts: { ...facts, ...provisioning } };
+    const { provisioningTemplateName: subject, ...provisioning } = ca ? provisionBy(found, ca, from) : {};
+    if (provisioning['provisioning'] === 'STARTED') trail.begin('started', subject === undefined ? {} : { subject });
+    trail.begin('admitted');
+    trail.fail();
+    return {
+      ...{ refusal: 'DEVICE_CERTIFICATE_PENDING', account, steps: trail.steps },
+      facts: { ...facts, ...provisioning, ...(subject !== undefined && { provisioningTemplateName: subject }) },
+    };
   };
 
   return {
