@@ -57,6 +57,8 @@ export interface Config {
   readonly s3Endpoint?: string;
   /** Signs what is read there for the default account. */
   readonly s3Key?: S3AccessKey;
+  /** Days that a domain name of a customer must be DISABLED before its configuration can be deleted. */
+  readonly customDomainDeletionDays: number;
   /** pino's level names; `silent` for none. */
   readonly logLevel: string;
   readonly limits: Limits;
@@ -101,6 +103,12 @@ export const configFlags = [
   { name: 's3-endpoint', value: 'URL', byDefault: '', about: 'the same behind S3 over HTTP, path-style' },
   { name: 'limits', value: 'SET', byDefault: 'aws', about: "aws, or open: MQTT's own rules, larger bounds" },
   { name: 'rate-quotas', value: 'SET', byDefault: 'off', about: "aws: keep AWS's limits per unit of time" },
+  {
+    name: 'custom-domain-deletion-days',
+    value: 'DAYS',
+    byDefault: '0',
+    about: 'that a custom domain is DISABLED before it can be deleted',
+  },
   {
     name: 'session-expiry',
     value: 'SECONDS',
@@ -336,6 +344,13 @@ export const readConfig = (argv: readonly string[], env: Environment): Config =>
     ...(s3Endpoint !== undefined && { s3Endpoint }),
     ...(s3Key && { s3Key }),
     logLevel: read('log-level', `one of ${logLevels.join(', ')}`, (text) => logLevels.includes(text)),
+    customDomainDeletionDays: Number(
+      read(
+        'custom-domain-deletion-days',
+        'days from 0 to 365',
+        (text) => /^\d{1,3}$/.test(text) && Number(text) <= 365,
+      ),
+    ),
     limits: Object.freeze({ ...limitSets[limitSet], sessionExpirySecondsMax: sessionExpiry }),
     rateQuotas: read('rate-quotas', 'aws or off', (text) => text === 'aws' || text === 'off') === 'aws',
   });

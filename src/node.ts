@@ -22,6 +22,8 @@ import { admitSigner } from './features/accounts/signer.ts';
 import { openBulk } from './features/bulk/open-bulk.ts';
 import { openInput } from './features/bulk/open-input.ts';
 import { openEndpoints } from './features/domains/endpoint.ts';
+import { followAcm } from './features/domains/follow-acm.ts';
+import { openDomains } from './features/domains/open-domains.ts';
 import { openClaimAdmission } from './features/fleet/claim-admission.ts';
 import { createFleetMetrics } from './features/fleet/fleet-metrics.ts';
 import { allFeatures } from './features/index.ts';
@@ -228,15 +230,26 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
     ...{ store, bus, issue, now, input, key: markerKey, apiUrl: () => apiUrl },
     trouble: (error) => log.server.error({ err: error }, 'a bulk registration met a fault'),
   });
+  const box = createSecretBox(secretsKey);
+  const domainTrouble = (error: unknown) => log.server.error({ err: error }, 'a domain configuration met a fault');
+  const served = openDomains({
+    ...{ db: store.db, bus, endpoints, box, newId: randomUUID, trouble: domainTrouble },
+    invokeFunction: invoker.invoke,
+  });
+  opened.add(served.close);
+  const followedAcm = followAcm({ store, bus, box, now, trouble: domainTrouble });
+  opened.add(followedAcm.close);
   const features = allFeatures({
     issue,
+    box,
+    customDomainDeletionDays: config.customDomainDeletionDays,
+    domainTasks: [followedAcm.task],
     bulk,
     takeKeyPair: keyPool.take,
     endpoints,
     invokeFunction: invoker.invoke,
     store,
     fleetMetrics,
-    box: createSecretBox(secretsKey),
   });
   await migrate(store, allMigrations);
   await accounts.ensure(account)?.catch((cause: Error) => {
@@ -374,7 +387,7 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
     extras: rootExtras(ownCa),
     names: [...names, hostname()],
     account,
-    resolve: endpoints.resolve,
+    resolve: served.resolve,
     serverCertificates: (endpoint, kind) => ownCa.serverCertificate(endpoint.account?.region ?? region, kind),
     admit,
     record,

@@ -6,10 +6,10 @@ import type { TLSSocket } from 'node:tls';
 import type { GatewayOptions } from '../src/gateway/gate.ts';
 import { type Gateway, startGateway } from '../src/gateway/listener.ts';
 import type { Protocol } from '../src/gateway/protocol.ts';
-import type { ServerCertificate } from '../src/gateway/tls-servers.ts';
 import type { JournalRecord } from '../src/journal/record.ts';
 import { awsLimits } from '../src/limits.ts';
 import type { Peer } from '../src/mqtt/authority.ts';
+import type { ServerCertificate } from '../src/tls/served-domain.ts';
 import { selfSigned, throwAwayFolder } from './throw-away-certificates.ts';
 
 /** What happens, in order, for whoever waits for it. */

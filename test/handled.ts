@@ -6,6 +6,11 @@ import { createFleetMetrics } from '../src/features/fleet/fleet-metrics.ts';
 import { allFeatures } from '../src/features/index.ts';
 import { memoryStore } from './memory-store.ts';
 
+/** Those on domain configurations: they have a story of their own. */
+export const domainOperations: readonly string[] = ['Create', 'Describe', 'Update', 'Delete', 'List'].map((verb) =>
+  verb === 'List' ? 'ListDomainConfigurations' : `${verb}DomainConfiguration`,
+);
+
 export const handledOperations = (): readonly Covered[] => {
   const unused = () => assert.fail('only names are asked for');
   const features = allFeatures({
@@ -15,6 +20,8 @@ export const handledOperations = (): readonly Covered[] => {
     store: memoryStore([]),
     fleetMetrics: createFleetMetrics(),
     box: { seal: unused, open: unused },
+    customDomainDeletionDays: 0,
+    domainTasks: [],
     bulk: { runner: { wake: unused, turn: unused }, links: { link: unused }, apiUrl: unused },
     endpoints: {
       defaultAccount: { accountId: '000000000000', region: 'us-east-1' },

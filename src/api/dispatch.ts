@@ -11,7 +11,7 @@ import { normalizePath } from '../aws/sigv4.ts';
 import type { Arrival, Call, Caller, Handlers } from '../feature.ts';
 import { type Authenticated, authenticate, type CredentialFacts, type FindIdentity } from './authenticate.ts';
 import type { Extra } from './extras.ts';
-import { checkFetchSite, checkHost, checkOrigin, type HostNames, regionOfHost } from './host.ts';
+import { checkFetchSite, checkHost, checkOrigin, type HostNames, regionOfHost, withName } from './host.ts';
 import { ClientGone, type Incoming } from './incoming.ts';
 import { findTarget, readJsonInput, writeJsonOutput } from './json-1-1.ts';
 import { handlerOf, type Operation, serviceNames } from './operations.ts';
@@ -42,6 +42,8 @@ export interface Dispatching {
   readonly credentials: FindIdentity;
   readonly extras: readonly Extra[];
   readonly hostNames: HostNames;
+  /** One more name of this server, lower case, that this request may be addressed to. */
+  readonly ownName?: (request: Incoming) => string | undefined;
   readonly makeCall: (account: AccountRegion, caller: Caller, arrival: Arrival, operation: string) => Call;
   /** Default: all services; of others every request is an unknown operation. A listener without `iot` serves REST alone. */
   readonly services?: readonly ServiceName[];
@@ -279,7 +281,7 @@ export const createDispatch = (
     const { request } = progress;
     const { headerMap, method, path } = request;
     const hostHeader = headerMap.get('host');
-    const host = checkHost(hostHeader, hostNames, request.localAddress);
+    const host = checkHost(hostHeader, withName(hostNames, options.ownName?.(request)), request.localAddress);
     const { remoteAddress: ip, remotePort: port } = request;
     progress.arrival = {
       host,

@@ -19,6 +19,10 @@ export interface HostNames {
   readonly scheme?: 'http' | 'https';
 }
 
+/** The same with one more name, if there is one. */
+export const withName = (hostNames: HostNames, name: string | undefined): HostNames =>
+  name === undefined ? hostNames : { ...hostNames, names: [...hostNames.names, name] };
+
 /** Both 127.0.0.0/8 and ::1, also as IPv4 mapped into IPv6. */
 export const isLoopbackAddress = (address: string | undefined): boolean =>
   address !== undefined && (address === '::1' || /^(::ffff:)?127(\.\d{1,3}){3}$/.test(address));

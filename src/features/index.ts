@@ -23,9 +23,8 @@ export type FeatureServices = Parameters<typeof certificates>[0] &
   Parameters<typeof provisioning>[0] &
   Parameters<typeof fleetProvisioning>[0] &
   Parameters<typeof bulk>[0] &
-  Parameters<typeof acm>[0] & {
-    readonly endpoints: Parameters<typeof domains>[0];
-  };
+  Parameters<typeof acm>[0] &
+  Parameters<typeof domains>[0];
 
 export const allFeatures = (services: FeatureServices): readonly Feature[] => [
   messages(),
@@ -39,7 +38,7 @@ export const allFeatures = (services: FeatureServices): readonly Feature[] => [
     { provisioningtemplate: checkRotationSetting },
   ),
   acm(services),
-  domains(services.endpoints),
+  domains(services),
   certificates(services),
   cas({ findTemplateType }),
   things(),

@@ -8,6 +8,7 @@ import { migrations as acm } from './acm/migrations.ts';
 import { migrations as bulk } from './bulk/migrations.ts';
 import { migrations as cas } from './cas/migrations.ts';
 import { migrations as certificates } from './certificates/migrations.ts';
+import { migrations as domains } from './domains/migrations.ts';
 import { migrations as fleet } from './fleet/migrations.ts';
 import { migrations as policies } from './policies/migrations.ts';
 import { migrations as provisioning } from './provisioning/migrations.ts';
@@ -21,6 +22,7 @@ export const allMigrations: readonly Migration[] = [
   ...accounts,
   ...tags,
   ...acm,
+  ...domains,
   ...certificates,
   ...cas,
   ...things,

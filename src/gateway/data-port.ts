@@ -8,7 +8,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { type ApiLogEntry, createDispatch, type Dispatching } from '../api/dispatch.ts';
-import { checkFetchSite, checkHost, checkOrigin } from '../api/host.ts';
+import { checkFetchSite, checkHost, checkOrigin, withName } from '../api/host.ts';
 import { type ApiLimits, apiLimits, createHttpServer, type HttpError, writeRaw } from '../api/http-server.ts';
 import { ClientGone, type Incoming, incoming } from '../api/incoming.ts';
 import { refusal } from '../api/refusal.ts';
@@ -63,6 +63,8 @@ export const createDataPort = (options: DataPortOptions): DataPort => {
     ...options,
     hostNames,
     services: ['iot-data'],
+    // nobody gets this far with a server name that no endpoint or domain of this node has
+    ownName: (request) => connectionOf(request.connection).peer.serverName,
     whoAsks: (request) => principals.ofRequest(request, connectionOf(request.connection)),
   });
 
@@ -110,7 +112,7 @@ export const createDataPort = (options: DataPortOptions): DataPort => {
   const peerOfUpgrade = (request: Incoming, connection: DataConnection): Promise<Peer> => {
     const { headerMap } = request;
     const hostHeader = headerMap.get('host');
-    checkHost(hostHeader, hostNames, request.localAddress);
+    checkHost(hostHeader, withName(hostNames, connection.peer.serverName), request.localAddress);
     const origin = checkOrigin(headerMap.get('origin'), hostHeader ?? '', hostNames);
     checkFetchSite(headerMap.get('sec-fetch-site'), origin);
     if (request.path !== websocketPath) {

@@ -3,24 +3,14 @@ import type { TLSSocket } from 'node:tls';
 import type { RecordAttempt } from '../journal/record.ts';
 import type { Limits } from '../limits.ts';
 import type { Peer } from '../mqtt/authority.ts';
+import type { Resolution, ServerCertificate } from '../tls/served-domain.ts';
 import type { HandshakeLine } from './handshake-line.ts';
 import type { Protocol, ProtocolChoice } from './protocol.ts';
-import type { ServedDomain } from './served-domain.ts';
 import type { ServerKind } from './server-kind.ts';
-import type { ServerCertificate, TlsServers } from './tls-servers.ts';
+import type { TlsServers } from './tls-servers.ts';
 
 /** An account in one region. */
 export type Account = NonNullable<Peer['account']>;
-
-/**
- * Whose a server name is; `domain` where a domain configuration says how it is served. `absent` answers for no name; `disabled` is that of a domain
- * configuration that is switched off; `unknown` is a name that no endpoint of this node has.
- */
-export type Resolution =
-  | { readonly kind: 'account'; readonly account: Account; readonly domain?: ServedDomain }
-  | { readonly kind: 'disabled'; readonly account: Account; readonly name: string }
-  | { readonly kind: 'absent' }
-  | { readonly kind: 'unknown' };
 
 /** `serverName` in lower case without a trailing dot; undefined when there was none or an IP literal. Matching is whole-name. */
 export type ResolveServerName = (serverName: string | undefined) => Resolution | Promise<Resolution>;

@@ -7,19 +7,19 @@ import type { X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { JournalRecord, Reason, TlsFacts } from '../journal/record.ts';
+import { defaultSecurityPolicy, policyOnPort, type SecurityPolicy } from '../tls/security-policy.ts';
+import type { Resolution, ServedDomain, ServerCertificate } from '../tls/served-domain.ts';
 import { type Alert, fatalAlert } from './alert.ts';
 import { type ClientHello, isIpLiteral } from './client-hello.ts';
-import type { Account, Gate, Resolution } from './gate.ts';
+import { domainProtocol } from './domain-protocol.ts';
+import type { Account, Gate } from './gate.ts';
 import { handshakeFailure, type TlsError } from './handshake-failure.ts';
 import type { Place } from './handshake-line.ts';
 import { ClientHelloReader } from './hello-reader.ts';
 import { certificateIdOf, certificateTlsFacts, helloTlsFacts, peerCertificate, TlsPeer } from './peer.ts';
 import type { Protocol } from './protocol.ts';
 import { watchForRejection } from './rejection.ts';
-import { defaultSecurityPolicy, policyOnPort, type SecurityPolicy } from './security-policy.ts';
-import { domainProtocol, type ServedDomain } from './served-domain.ts';
 import { negotiatedVersion, type ServerKind, serverKind } from './server-kind.ts';
-import type { ServerCertificate } from './tls-servers.ts';
 
 /** Characters of an internal error's message that a record shows. */
 const errorCharactersMax = 200;

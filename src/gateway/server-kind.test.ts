@@ -1,8 +1,8 @@
 /** Which server certificate a client is given, and in which TLS version. Source: spec gateway.md 1.3, 1.4 and the RFCs named. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { defaultSecurityPolicy } from '../tls/security-policy.ts';
 import type { ClientHello } from './client-hello.ts';
-import { defaultSecurityPolicy } from './security-policy.ts';
 import { negotiatedVersion, type ServerKind, serverKind } from './server-kind.ts';
 
 const plain: ClientHello = {

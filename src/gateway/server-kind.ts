@@ -2,8 +2,9 @@
  * Which of the two server certificates suits a client: AWS presents an ECDSA P-256 or an RSA-2048 chain by what the client can verify
  * (spec gateway.md 1.4). OpenSSL could choose by itself if both were in one context, but Node's contexts with SNI hold one.
  */
+
+import type { SecurityPolicy, TlsVersion } from '../tls/security-policy.ts';
 import type { ClientHello } from './client-hello.ts';
-import type { SecurityPolicy, TlsVersion } from './security-policy.ts';
 
 export type ServerKind = 'ec' | 'rsa';
 

@@ -11,17 +11,9 @@
 import { constants, randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
+import type { SecurityPolicy } from '../tls/security-policy.ts';
+import type { ServerCertificate } from '../tls/served-domain.ts';
 import type { TlsError } from './handshake-failure.ts';
-import type { SecurityPolicy } from './security-policy.ts';
-
-/** A server certificate with its key. It is known by its object: to be the same one until it is renewed, then another. */
-export interface ServerCertificate {
-  /** The leaf, then what stands between it and the root. */
-  readonly chainPem: string;
-  readonly privateKeyPem: string;
-  /** The DER of its OCSP response, for clients that ask for one; undefined: none that is valid. Answers from memory. */
-  readonly staple?: () => Uint8Array | undefined;
-}
 
 /** What distinguishes one server from another. */
 export interface ServerNeeds {

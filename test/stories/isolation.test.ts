@@ -99,17 +99,14 @@ import {
   SendDirectMessageCommand,
 } from '@aws-sdk/client-iot-data-plane';
 import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
-import { coverage, operations } from '../../src/api/operations.ts';
+import { operations } from '../../src/api/operations.ts';
 import { type AccountRegion, iotArn, parseArn } from '../../src/aws/arn.ts';
-import type { Handlers } from '../../src/feature.ts';
-import { createFleetMetrics } from '../../src/features/fleet/fleet-metrics.ts';
-import { allFeatures } from '../../src/features/index.ts';
 import { endOfTask, putObject, wordyLines, wordyTemplate } from '../bulk.ts';
 import { authorities } from '../ca.ts';
 import { connectDevice, type Device } from '../device.ts';
 import { makeFolder } from '../folder.ts';
+import { domainOperations, handledOperations } from '../handled.ts';
 import { type Booted, bash, bootNode, certificateIdOf, type Identity } from '../harness.ts';
-import { memoryStore } from '../memory-store.ts';
 import { queryStore, storeTables } from '../stores.ts';
 
 /** What operations name. */
@@ -496,25 +493,11 @@ const sendAway = async (iot: IoTClient): Promise<string> => {
 
 const operationOf = (command: Command): string => command.constructor.name.replace(/Command$/, '');
 
-/** Every operation that this version handles, from the features' own lists; those of acm have their own table in acm-isolation.test.ts. */
-const handled = (): readonly string[] => {
-  const unused = () => assert.fail('only names are asked for');
-  const features = allFeatures({
-    issue: unused,
-    takeKeyPair: unused,
-    invokeFunction: unused,
-    store: memoryStore([]),
-    fleetMetrics: createFleetMetrics(),
-    box: { seal: unused, open: unused },
-    bulk: { runner: { wake: unused, turn: unused }, links: { link: unused }, apiUrl: unused },
-    endpoints: { defaultAccount: owner, hasOwnDomain: false, isPlainName: unused, hostNames: unused, resolve: unused },
-  });
-  return features.flatMap(({ operations: handlers = {} }) =>
-    coverage(handlers as Handlers)
-      .filter((one) => one.handled && one.service !== 'acm')
-      .map(({ operation }) => operation),
-  );
-};
+/** Every operation that this version handles, but for those that have tables of their own: acm-isolation.test.ts, domain-operations.test.ts. */
+const handled = (): readonly string[] =>
+  handledOperations()
+    .filter(({ service, operation }) => service !== 'acm' && !domainOperations.includes(operation))
+    .map(({ operation }) => operation);
 
 const owner: AccountRegion = { accountId: '111111111111', region: 'us-east-1' };
 /** A fresh stranger for each number: another account, or the owner's own account in another region. */
@@ -720,8 +703,12 @@ test('no operation reaches into another account or region: what is there answers
   const { booted, known, ghost, own: ownNames, knownDevice, secrets } = await setUp(t);
   const before = await rowsOf(booted, owner);
   const empty = Object.keys(before).filter((name) => before[name]?.length === 0);
-  // QoS 2 is for `--limits open` only, and acm has its own story
-  assert.deepEqual(empty, ['acm_certificates', 'mqtt_receipts'], 'the owner has rows in every table');
+  // QoS 2 is for `--limits open` only; acm and domains have stories of their own
+  assert.deepEqual(
+    empty,
+    ['acm_certificates', 'domain_configurations', 'domain_wildcards', 'mqtt_receipts'],
+    'the owner has rows in every table',
+  );
   const rowed = new Set(table.flatMap(({ asks }) => asks(known, ownNames)).map(operationOf));
   assert.deepEqual([...rowed].sort(), [...handled()].sort(), 'every handled operation has a row');
 

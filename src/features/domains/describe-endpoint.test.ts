@@ -5,8 +5,8 @@ import type { AccountRegion } from '../../aws/arn.ts';
 import type { Arrival } from '../../feature.ts';
 import { openAccounts } from '../accounts/account.ts';
 import { accounts } from '../accounts/feature.ts';
+import { describeEndpoint } from './describe-endpoint.ts';
 import { type EndpointType, hostNamesOf, openEndpoints } from './endpoint.ts';
-import { domains } from './feature.ts';
 
 const overLoopback: Arrival = { host: 'localhost', loopback: true };
 const over = (host: string): Arrival => ({ host, loopback: false });
@@ -15,9 +15,7 @@ const bootDomains = async (t: TestContext, domain = 'localhost') => {
   const { store, callAs } = await makeCall(t, { features: [accounts()] });
   const registry = openAccounts({ store, accountsMax: 10, now: Date.now });
   const names = ['gate.example', '192.0.2.7'];
-  const feature = domains(openEndpoints({ domain, names, hostName: 'myhost', ...testAccount }, registry));
-  const handler = feature.operations?.iot?.DescribeEndpoint;
-  assert.ok(handler);
+  const handler = describeEndpoint(openEndpoints({ domain, names, hostName: 'myhost', ...testAccount }, registry));
   return async (endpointType: string | undefined, arrival: Arrival, account: AccountRegion = testAccount) => {
     const answer = await handler({ endpointType }, { ...callAs(account), arrival });
     return answer.endpointAddress;

@@ -5,8 +5,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { ClientHelloReader, type HelloReading } from '../../../src/gateway/hello-reader.ts';
 import { helloTlsFacts } from '../../../src/gateway/peer.ts';
-import { defaultSecurityPolicy } from '../../../src/gateway/security-policy.ts';
 import { negotiatedVersion, serverKind } from '../../../src/gateway/server-kind.ts';
+import { defaultSecurityPolicy } from '../../../src/tls/security-policy.ts';
 import { corpusOf, cut } from '../corpus.ts';
 import { hold, type Target } from '../target.ts';
 

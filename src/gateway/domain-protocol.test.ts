@@ -4,10 +4,15 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import { connect } from 'node:tls';
 import { account, type Bed, bootGateway, identities, run, serverCertificates } from '../../test/gateway-bed.ts';
-import type { Resolution } from './gate.ts';
+import { defaultSecurityPolicy, policyOnPort, securityPolicies } from '../tls/security-policy.ts';
+import {
+  type ApplicationProtocol,
+  authenticationTypesOf,
+  type Resolution,
+  type ServedDomain,
+} from '../tls/served-domain.ts';
+import { domainProtocol } from './domain-protocol.ts';
 import { httpsProtocol, mqttsProtocol } from './protocol.ts';
-import { defaultSecurityPolicy, policyOnPort, securityPolicies } from './security-policy.ts';
-import { type ApplicationProtocol, authenticationTypesOf, domainProtocol, type ServedDomain } from './served-domain.ts';
 
 const serverName = 'iot.example.com';
 const plain: ServedDomain = {

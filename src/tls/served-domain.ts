@@ -1,8 +1,16 @@
-/** What a domain configuration changes about the connections that name it. Types, and the protocols of gateway.md 1.2. */
+/** What a server name means to a connection, and what a domain configuration changes about it. Source: spec gateway.md 1.1, 1.2. */
 import type { X509Certificate } from 'node:crypto';
-import type { Protocol, ProtocolChoice, Unavailable } from './protocol.ts';
+import type { AccountRegion } from '../aws/arn.ts';
 import type { SecurityPolicy } from './security-policy.ts';
-import type { ServerCertificate } from './tls-servers.ts';
+
+/** A server certificate with its key. It is known by its object: to be the same one until it is renewed, then another. */
+export interface ServerCertificate {
+  /** The leaf, then what stands between it and the root. */
+  readonly chainPem: string;
+  readonly privateKeyPem: string;
+  /** The DER of its OCSP response, for clients that ask for one; undefined: none that is valid. Answers from memory. */
+  readonly staple?: () => Uint8Array | undefined;
+}
 
 export type AuthenticationType = 'DEFAULT' | 'AWS_X509' | 'AWS_SIGV4' | 'CUSTOM_AUTH' | 'CUSTOM_AUTH_X509';
 export type ApplicationProtocol = 'DEFAULT' | 'SECURE_MQTT' | 'MQTT_WSS' | 'HTTPS';
@@ -33,24 +41,12 @@ export const authenticationTypesOf: Readonly<Record<ApplicationProtocol, readonl
   HTTPS: ['AWS_X509', 'AWS_SIGV4', 'CUSTOM_AUTH', 'CUSTOM_AUTH_X509'],
 };
 
-const customAuthorizers: Unavailable = {
-  name: 'unavailable',
-  detail: 'custom authorizers, which the domain configuration asks for',
-};
-
-/** What is spoken with the clients of a domain, on whatever port; where it says DEFAULT, what the port speaks. */
-export const domainProtocol = (
-  { applicationProtocol, authenticationType }: Pick<ServedDomain, 'applicationProtocol' | 'authenticationType'>,
-  ofPort: ProtocolChoice,
-): ProtocolChoice => {
-  if (applicationProtocol === 'DEFAULT') return ofPort;
-  if (authenticationType !== 'AWS_X509' && authenticationType !== 'AWS_SIGV4') return () => customAuthorizers;
-  const isMqtt = applicationProtocol === 'SECURE_MQTT';
-  const answered = isMqtt ? ['x-amzn-mqtt-ca'] : ['x-amzn-http-ca', 'http/1.1'];
-  const protocol: Omit<Protocol, 'alpn'> = {
-    name: isMqtt ? 'mqtt' : 'https',
-    clientCertificate: authenticationType === 'AWS_X509' ? 'required' : 'none',
-    ...(!isMqtt && { carries: applicationProtocol === 'MQTT_WSS' ? 'upgrades' : 'requests' }),
-  };
-  return (offered) => ({ ...protocol, alpn: offered.find((name) => answered.includes(name)) });
-};
+/**
+ * Whose a server name is; `domain` where a domain configuration says how it is served. `absent` answers for no name; `disabled` is that of a domain
+ * configuration that is switched off; `unknown` is a name that no endpoint of this node has.
+ */
+export type Resolution =
+  | { readonly kind: 'account'; readonly account: AccountRegion; readonly domain?: ServedDomain }
+  | { readonly kind: 'disabled'; readonly account: AccountRegion; readonly name: string }
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'unknown' };

@@ -1,0 +1,70 @@
+/** The server certificate of a domain configuration, as ACM has it: fit to be presented, or not. Source: spec identity 8, checks at creation 1 to 6. */
+import type { AccountRegion } from '../../aws/arn.ts';
+import { Fault } from '../../aws/fault.ts';
+import type { SecretBox } from '../../pki/secret-box.ts';
+import type { Db } from '../../store/store.ts';
+import { type AcmCertificate, findAcmCertificate, openAcmPrivateKey } from '../acm/acm-certificate.ts';
+import { checkCertificateArn } from './domain-input.ts';
+import { covers, isPubliclyTrusted, serverCertificateProblem } from './server-certificate-rules.ts';
+
+/** What is presented under a domain name. */
+export interface PresentedCertificate {
+  /** Leaf first. */
+  readonly chainPem: string;
+  readonly keyPem: string;
+}
+
+const issued = async (db: Db, account: AccountRegion, arn: string): Promise<AcmCertificate> => {
+  checkCertificateArn(arn, account);
+  const found = await findAcmCertificate(db, account, arn);
+  if (found?.status !== 'ISSUED') {
+    throw new Fault('InvalidRequestException', `The certificate ${arn} does not exist, or is not issued`);
+  }
+  return found;
+};
+
+/** Faults: InvalidRequestException (no such certificate), CertificateValidationException (not fit for the domain). */
+export const serverCertificateOf = async (
+  db: Db,
+  box: SecretBox,
+  request: {
+    readonly account: AccountRegion;
+    readonly domainName: string;
+    readonly serverCertificateArn: string;
+    readonly validationCertificateArn: string | undefined;
+    readonly nowMs: number;
+  },
+): Promise<PresentedCertificate> => {
+  const { account, domainName, serverCertificateArn, validationCertificateArn, nowMs } = request;
+  const certificate = await issued(db, account, serverCertificateArn);
+  const chainPem = fullChainOf(certificate);
+  const problem = serverCertificateProblem(chainPem, domainName, nowMs);
+  if (problem !== undefined) throw new Fault('CertificateValidationException', problem);
+  const isPublic = certificate.type === 'AMAZON_ISSUED' || isPubliclyTrusted(chainPem);
+  if (validationCertificateArn === undefined) {
+    if (!isPublic) {
+      throw new Fault(
+        'CertificateValidationException',
+        'The server certificate is signed by a private CA, or by itself: a validation certificate that ACM has issued for the domain is needed (validationCertificateArn)',
+      );
+    }
+  } else {
+    const validation = await issued(db, account, validationCertificateArn);
+    if (validation.type !== 'AMAZON_ISSUED') {
+      throw new Fault('InvalidRequestException', 'The validation certificate must be one that ACM has issued');
+    }
+    if (!validation.names.some((name) => covers(name, domainName))) {
+      throw new Fault('InvalidRequestException', `The validation certificate is not for the domain ${domainName}`);
+    }
+  }
+  const keyPem = openAcmPrivateKey(box, account, certificate);
+  if (keyPem === undefined)
+    throw new Fault('InvalidRequestException', `The certificate ${serverCertificateArn} is not issued`);
+  return { chainPem, keyPem };
+};
+
+/** Leaf first; '' until it is issued. */
+export const fullChainOf = ({
+  certificatePem = '',
+  chainPem = '',
+}: Pick<AcmCertificate, 'certificatePem' | 'chainPem'>): string => certificatePem + chainPem;

@@ -1,0 +1,150 @@
+/**
+ * What a server name means to the gateway, domain configurations included. Asked at every TLS handshake: names that were met before are answered from
+ * memory, without a promise, until a notice says that something of theirs has changed. A server certificate keeps its object until its chain or
+ * key is another, as the gateway has one TLS server for each.
+ */
+import type { AccountRegion } from '../../aws/arn.ts';
+import type { Bus } from '../../bus/bus.ts';
+import { onChange } from '../../bus/changes.ts';
+import type { SecretBox } from '../../pki/secret-box.ts';
+import type { Db } from '../../store/store.ts';
+import { defaultSecurityPolicy, securityPolicies } from '../../tls/security-policy.ts';
+import type {
+  ClientCertificateQuestion,
+  Resolution,
+  ServedDomain,
+  ServerCertificate,
+} from '../../tls/served-domain.ts';
+import { type DomainConfiguration, findByDomainName, openServerKey } from './domain-configuration.ts';
+import type { Endpoints } from './endpoint.ts';
+
+/** Server names kept in memory, those that mean nothing among them; at the bound all are forgotten and read again. */
+export const servedNamesMax = 10_000;
+/** Server certificates kept in memory; at the bound all are forgotten: their next connections make new TLS servers. */
+const certificatesMax = 1000;
+
+export interface OpenDomainsOptions {
+  readonly db: Db;
+  readonly bus: Bus;
+  readonly endpoints: Endpoints;
+  readonly box: SecretBox;
+  /** The invoker of functions. */
+  readonly invokeFunction: (invocation: {
+    readonly functionArn: string;
+    readonly account: AccountRegion;
+    readonly event: unknown;
+  }) => Promise<unknown>;
+  readonly newId: () => string;
+  /** OCSP responses to staple, for a configuration that asks for them; answers from memory. */
+  readonly stapleOf?: (configuration: DomainConfiguration) => (() => Uint8Array | undefined) | undefined;
+  /** Hears why a callback could not be asked. Must not throw. */
+  readonly trouble: (error: unknown) => void;
+}
+
+export interface Domains {
+  /** Rejects when the store cannot be asked. */
+  resolve(serverName: string | undefined): Resolution | Promise<Resolution>;
+  close(): void;
+}
+
+export const openDomains = (options: OpenDomainsOptions): Domains => {
+  const { db, bus, endpoints, box } = options;
+  const known = new Map<string, Resolution>();
+  const certificates = new Map<string, ServerCertificate>();
+  /** One more at every notice, so that what was read before it is not kept after it. */
+  let changes = 0;
+
+  const end = onChange(bus, ({ kind }) => {
+    if (kind !== 'domain') return;
+    changes += 1;
+    known.clear();
+  });
+
+  const certificateOf = (configuration: DomainConfiguration): ServerCertificate | undefined => {
+    const { served, account, name, ocsp } = configuration;
+    if (!served) return undefined;
+    const staple = ocsp.enableOCSPCheck ? options.stapleOf?.(configuration) : undefined;
+    const key = JSON.stringify([account.accountId, account.region, name, served.keySealed, served.chainPem, ocsp]);
+    const kept = certificates.get(key);
+    if (kept) return kept;
+    if (certificates.size >= certificatesMax) certificates.clear();
+    const certificate: ServerCertificate = {
+      chainPem: served.chainPem,
+      privateKeyPem: openServerKey(box, configuration, served.keySealed),
+      ...(staple && { staple }),
+    };
+    certificates.set(key, certificate);
+    return certificate;
+  };
+
+  /** clientCertificateCallbackArn. Its event and answer are ours: spec gateway 1.2. */
+  const acceptsClient =
+    ({ account }: DomainConfiguration, functionArn: string) =>
+    async ({ certificate, serverName }: ClientCertificateQuestion): Promise<boolean> => {
+      try {
+        const answer = await options.invokeFunction({
+          ...{ functionArn, account },
+          event: {
+            clientCertificateChain: certificate.toString(),
+            serverName,
+            connectionMetadata: { id: options.newId() },
+          },
+        });
+        return (answer as { isAuthenticated?: unknown } | null)?.isAuthenticated === true;
+      } catch (error) {
+        options.trouble(error);
+        return false;
+      }
+    };
+
+  const servedDomain = (configuration: DomainConfiguration): ServedDomain => {
+    const certificate = certificateOf(configuration);
+    const { clientCertificateCallbackArn: callback } = configuration;
+    return {
+      name: configuration.name,
+      securityPolicy: securityPolicies.get(configuration.securityPolicy) ?? defaultSecurityPolicy,
+      authenticationType: configuration.authenticationType,
+      applicationProtocol: configuration.applicationProtocol,
+      ...(certificate && { certificate }),
+      ...(callback !== undefined && { acceptsClient: acceptsClient(configuration, callback) }),
+    };
+  };
+
+  const keep = (name: string, resolution: Resolution, asOf: number): Resolution => {
+    if (asOf !== changes) return resolution;
+    if (known.size >= servedNamesMax) known.clear();
+    known.set(name, resolution);
+    return resolution;
+  };
+
+  /** `base`: what the name means without any configuration. */
+  const read = async (name: string, base: Resolution): Promise<Resolution> => {
+    const asOf = changes;
+    const isOurs = base.kind === 'account';
+    // plain names stand for the default account's data endpoint
+    const domainName = isOurs && endpoints.isPlainName(name) ? endpoints.hostNames(base.account)['iot:Data-ATS'] : name;
+    const configuration = await findByDomainName(db, domainName);
+    if (!configuration) return keep(name, base, asOf);
+    const { account } = configuration;
+    if (configuration.status === 'DISABLED') {
+      return keep(name, { kind: 'disabled', account, name: configuration.name }, asOf);
+    }
+    return keep(name, { kind: 'account', account, domain: servedDomain(configuration) }, asOf);
+  };
+
+  return {
+    resolve(serverName) {
+      const name = serverName?.toLowerCase().replace(/\.$/, '');
+      const kept = name === undefined ? undefined : known.get(name);
+      if (kept) return kept;
+      const base = endpoints.resolve(serverName);
+      if (name === undefined) return base;
+      if (base instanceof Promise) return base.then((it) => (it.kind === 'absent' ? it : read(name, it)));
+      return base.kind === 'absent' || name.length > nameCharsMax ? base : read(name, base);
+    },
+    close: end,
+  };
+};
+
+/** RFC 1035 2.3.4. */
+const nameCharsMax = 253;

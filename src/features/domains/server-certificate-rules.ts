@@ -1,0 +1,98 @@
+/**
+ * What a server certificate must be to be presented under a domain name. ACM takes more than that: a certificate without serverAuth is imported and only
+ * refused here. Source: seed 003, section 2; developer guide, "Creating and configuring custom domains"; spec identity 8, gateway 1.4.
+ */
+import { X509Certificate } from 'node:crypto';
+import { rootCertificates } from 'node:tls';
+import { pemBlocks } from '../../pki/pem.ts';
+import { readServerLeaf, type ServerLeaf } from '../../pki/server-leaf.ts';
+
+/** Certificates of a chain, the leaf included. */
+const chainMax = 5;
+/** Of a chain, as DER. */
+const chainBytesMax = 16 * 1024;
+/** Names of a certificate. */
+const namesMax = 4;
+/** Whether a name of a certificate stands for a host, lower case: itself, or with a wildcard for its whole first label. RFC 6125 6.4.3. */
+export const covers = (name: string, host: string): boolean =>
+  name === host || (name.startsWith('*.') && host.indexOf('.') > 0 && name.slice(1) === host.slice(host.indexOf('.')));
+
+/** The chain's certificates, leaf first; undefined when one cannot be read. */
+const readChain = (chainPem: string): readonly X509Certificate[] | undefined => {
+  try {
+    const blocks = pemBlocks(chainPem, 'CERTIFICATE', chainMax + 1) ?? [];
+    return blocks.length === 0 ? undefined : blocks.map((der) => new X509Certificate(der));
+  } catch {
+    return undefined;
+  }
+};
+
+/** What is wrong with the chain for the domain, as a sentence; undefined: nothing. */
+export const serverCertificateProblem = (chainPem: string, domainName: string, nowMs: number): string | undefined => {
+  const chain = readChain(chainPem);
+  const [first] = chain ?? [];
+  if (!chain || !first) return 'The server certificate cannot be read';
+  if (chain.length > chainMax) return `The chain of the server certificate has more than ${chainMax} certificates`;
+  if (chain.reduce((bytes, { raw }) => bytes + raw.length, 0) > chainBytesMax) {
+    return `The chain of the server certificate has more than ${chainBytesMax / 1024} KB`;
+  }
+  const leaf = readServerLeaf(first.raw);
+  if (!leaf.hasServerAuth) {
+    return 'The server certificate does not have the extended key usage serverAuth (TLS Web Server Authentication)';
+  }
+  if (leaf.names.length > namesMax) return `The server certificate has more than ${namesMax} domain names`;
+  if (!leaf.names.some((name) => covers(name, domainName))) {
+    return `The domain name ${domainName} is not among the names of the server certificate`;
+  }
+  if (nowMs < leaf.notBeforeMs || nowMs > leaf.notAfterMs) return 'The server certificate is outside its validity';
+  return undefined;
+};
+
+/** Whether another leaf may take the place of this one by itself: algorithm and names stay. Source: developer guide, "Managing custom domains". */
+export const maySucceed = (before: ServerLeaf, after: ServerLeaf): boolean =>
+  before.signatureAlgorithm === after.signatureAlgorithm &&
+  (before.commonName === after.commonName || sameNames(before.names, after.names));
+
+const sameNames = (a: readonly string[], b: readonly string[]): boolean =>
+  a.length === b.length && a.every((name) => b.includes(name));
+
+let rootsBySubject: ReadonlyMap<string, readonly X509Certificate[]> | undefined;
+
+/** Mozilla's bundle as Node carries it, read once: some 150 certificates. */
+const rootsOf = (subject: string): readonly X509Certificate[] => {
+  if (!rootsBySubject) {
+    const roots = new Map<string, X509Certificate[]>();
+    for (const pem of rootCertificates) {
+      const root = new X509Certificate(pem);
+      roots.set(root.subject, [...(roots.get(root.subject) ?? []), root]);
+    }
+    rootsBySubject = roots;
+  }
+  return rootsBySubject.get(subject) ?? [];
+};
+
+const isIssued = (certificate: X509Certificate, issuer: X509Certificate): boolean => {
+  try {
+    return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
+  } catch {
+    return false;
+  }
+};
+
+/** Whether the chain leads to a public root: only then it needs nobody to vouch for it. */
+export const isPubliclyTrusted = (chainPem: string): boolean => {
+  const chain = readChain(chainPem);
+  if (!chain) return false;
+  for (const [index, certificate] of chain.entries()) {
+    if (rootsOf(certificate.issuer ?? '').some((root) => isIssued(certificate, root))) return true;
+    const above = chain[index + 1];
+    if (!above || !isIssued(certificate, above)) return false;
+  }
+  return false;
+};
+
+/** The names of a chain's leaf; none when it cannot be read. */
+export const namesOfChain = (chainPem: string): readonly string[] => {
+  const leaf = readChain(chainPem)?.[0];
+  return leaf ? readServerLeaf(leaf.raw).names : [];
+};

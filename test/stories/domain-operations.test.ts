@@ -1,0 +1,141 @@
+/**
+ * The operations on domain configurations, driven through the SDK: the raw answers held against the SDK's output schemas (as every-operation.test.ts has it for
+ * other slices), and no account or region reaches into another (as isolation.test.ts). What certificates add to them is in custom-domain.test.ts.
+ */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import * as iot from '@aws-sdk/client-iot';
+import { operationSchema, placesOf } from '../answer-schema.ts';
+import { bootChecked, chosen, marker } from '../checked-answers.ts';
+import { domainOperations, handledOperations } from '../handled.ts';
+import { bootNode } from '../harness.ts';
+import { fails } from '../sdk-fault.ts';
+import { queryStore } from '../stores.ts';
+
+const account = '000000000000';
+const functionArn = (name: string): string => `arn:aws:lambda:us-east-1:${account}:function:${name}`;
+
+/** Members that are not shown here, each with what it waits for. */
+const elsewhere: readonly (readonly [member: RegExp, why: string])[] = [
+  [/^authorizerConfig/, 'custom authorizers'],
+  [/^serverCertificates\[\]/, 'custom-domain.test.ts'],
+];
+
+test('every operation on domain configurations answers what its schema says, in full', async (t) => {
+  const world = await bootChecked(t);
+  const { json, noted } = world;
+  const domainConfigurationName = 'managed';
+  const created = await json(
+    new iot.CreateDomainConfigurationCommand({
+      domainConfigurationName,
+      tags: [{ Key: 'team', Value: 'blue' }],
+      tlsConfig: { securityPolicy: 'IoTSecurityPolicy_TLS13_1_3_2022_10' },
+      serverCertificateConfig: {
+        enableOCSPCheck: false,
+        ocspLambdaArn: functionArn('ocsp'),
+        ocspAuthorizedResponderArn: `arn:aws:acm:us-east-1:${account}:certificate/00000000-0000-4000-8000-000000000000`,
+      },
+      ...{ applicationProtocol: 'SECURE_MQTT', authenticationType: 'AWS_X509' },
+      clientCertificateConfig: { clientCertificateCallbackArn: functionArn('callback') },
+    }),
+  );
+  const domainConfigurationArn = chosen(
+    created['domainConfigurationArn'],
+    /^arn:aws:iot:us-east-1:000000000000:domainconfiguration\/managed\/[a-z0-9]{5}$/,
+  );
+  assert.deepEqual(created, { domainConfigurationName, domainConfigurationArn });
+  const updated = await json(
+    new iot.UpdateDomainConfigurationCommand({ domainConfigurationName, domainConfigurationStatus: 'DISABLED' }),
+  );
+  assert.deepEqual(updated, created);
+  const described = await json(new iot.DescribeDomainConfigurationCommand({ domainConfigurationName }));
+  assert.deepEqual(described, {
+    ...created,
+    domainName: chosen(described['domainName'], /^d[a-z0-9]{20}-ats\.iot\.us-east-1\.localhost$/),
+    serverCertificates: [],
+    domainConfigurationStatus: 'DISABLED',
+    serviceType: 'DATA',
+    domainType: 'AWS_MANAGED',
+    lastStatusChangeDate: noted(described['lastStatusChangeDate']),
+    tlsConfig: { securityPolicy: 'IoTSecurityPolicy_TLS13_1_3_2022_10' },
+    serverCertificateConfig: {
+      enableOCSPCheck: false,
+      ocspLambdaArn: functionArn('ocsp'),
+      ocspAuthorizedResponderArn: `arn:aws:acm:us-east-1:${account}:certificate/00000000-0000-4000-8000-000000000000`,
+    },
+    ...{ applicationProtocol: 'SECURE_MQTT', authenticationType: 'AWS_X509' },
+    clientCertificateConfig: { clientCertificateCallbackArn: functionArn('callback') },
+  });
+  const page = await json(new iot.ListDomainConfigurationsCommand({ pageSize: 3 }));
+  const nextMarker = chosen(page['nextMarker'], marker);
+  const endpoint = (name: string, serviceType: string) => ({
+    domainConfigurationName: name,
+    domainConfigurationArn: `arn:aws:iot:us-east-1:${account}:domainconfiguration/${name}`,
+    serviceType,
+  });
+  assert.deepEqual(page, {
+    domainConfigurations: [
+      endpoint('iot:CredentialProvider', 'CREDENTIAL_PROVIDER'),
+      endpoint('iot:Data-ATS', 'DATA'),
+      endpoint('iot:Jobs', 'JOBS'),
+    ],
+    nextMarker,
+  });
+  assert.deepEqual(await json(new iot.ListDomainConfigurationsCommand({ marker: nextMarker })), {
+    domainConfigurations: [{ ...created, serviceType: 'DATA' }],
+  });
+  const remove = new iot.DeleteDomainConfigurationCommand({ domainConfigurationName });
+  await assert.rejects(json(remove), fails('InvalidRequestException', 400));
+  await world.node.clock.advance(7 * 86_400_000);
+  assert.deepEqual(await json(remove), {});
+
+  assert.deepEqual([...world.shown.keys()].sort(), [...domainOperations].sort());
+  for (const operation of domainOperations) {
+    const unseen = placesOf(operationSchema(iot, operation)).filter(
+      (place) => !world.shown.get(operation)?.seen.has(place) && !elsewhere.some(([member]) => member.test(place)),
+    );
+    assert.deepEqual(unseen, [], operation);
+  }
+  const handled = new Set(handledOperations().map(({ operation }) => operation));
+  assert.ok(domainOperations.every((operation) => handled.has(operation)));
+});
+
+test('domain configurations are their account and region alone, in every operation', async (t) => {
+  const booted = await bootNode(t);
+  const owner = booted.iot('111111111111', 'us-east-1');
+  const domainConfigurationName = 'hidden';
+  await owner.send(new iot.CreateDomainConfigurationCommand({ domainConfigurationName }));
+  const rows = () => queryStore(join(booted.folder, 'data'), 'select * from domain_configurations order by account_id');
+  const before = await rows();
+  const missing = fails('ResourceNotFoundException', 404);
+  for (const [strangerId, region] of [
+    ['222222222222', 'us-east-1'],
+    ['111111111111', 'eu-west-1'],
+  ] as const) {
+    const stranger = booted.iot(strangerId, region);
+    await assert.rejects(
+      stranger.send(new iot.DescribeDomainConfigurationCommand({ domainConfigurationName })),
+      missing,
+    );
+    const domainConfigurationStatus = 'DISABLED';
+    await assert.rejects(
+      stranger.send(new iot.UpdateDomainConfigurationCommand({ domainConfigurationName, domainConfigurationStatus })),
+      missing,
+    );
+    await assert.rejects(stranger.send(new iot.DeleteDomainConfigurationCommand({ domainConfigurationName })), missing);
+    const { domainConfigurations = [] } = await stranger.send(new iot.ListDomainConfigurationsCommand({}));
+    assert.deepEqual(
+      domainConfigurations.map((it) => it.domainConfigurationName),
+      ['iot:CredentialProvider', 'iot:Data-ATS', 'iot:Jobs'],
+    );
+    assert.deepEqual(await rows(), before);
+    await stranger.send(new iot.CreateDomainConfigurationCommand({ domainConfigurationName }));
+    await stranger.send(
+      new iot.UpdateDomainConfigurationCommand({ domainConfigurationName, domainConfigurationStatus }),
+    );
+    await booted.node.clock.advance(7 * 86_400_000);
+    await stranger.send(new iot.DeleteDomainConfigurationCommand({ domainConfigurationName }));
+    assert.deepEqual(await rows(), before, 'the name is free in each of them');
+  }
+});
