@@ -4,50 +4,40 @@
  */
 import { X509Certificate } from 'node:crypto';
 import { CertificateProblem } from './certificate.ts';
+import { contentOf, elementAt, fieldsIn, NotDer, wholeOf } from './der.ts';
 
-interface Element {
-  readonly tag: number;
-  /** Where the content begins. */
-  readonly at: number;
-  /** Where the next element begins. */
-  readonly end: number;
-}
-
-/** The DER element that begins at `at`, of at most 2^24 bytes, as a certificate's text bounds it. Throws CertificateProblem when it does not fit. */
-const elementAt = (bytes: Uint8Array, at: number, limit: number): Element => {
-  const [tag, first] = [bytes[at], bytes[at + 1]];
-  const lengthBytes = first === undefined || first < 0x80 ? 0 : first & 0x7f;
-  let length = first === undefined || first < 0x80 ? (first ?? 0) : 0;
-  for (let i = 0; i < lengthBytes; i++) length = length * 256 + (bytes[at + 2 + i] ?? 0);
-  const content = at + 2 + lengthBytes;
-  const end = content + length;
-  if (tag === undefined || first === undefined || first === 0x80 || lengthBytes > 3 || end > limit) {
-    throw new CertificateProblem('unreadable', 'The certificate is not DER');
-  }
-  return { tag, at: content, end };
-};
-
+/** What a certificate and its issuer are known by to others, as it stands in the certificate. */
 export interface CertificateNames {
-  /** DER, as it stands in the certificate. */
+  /** The content of its INTEGER. */
+  readonly serialNumber: Uint8Array;
+  /** DER, like the rest. */
   readonly issuerDer: Uint8Array;
   readonly subjectDer: Uint8Array;
+  /** Its SubjectPublicKeyInfo. */
+  readonly publicKeyDer: Uint8Array;
 }
 
 /**
- * The two names in the DER of a certificate: version (if any), serial number, signature algorithm, issuer, validity, subject (RFC 5280 section 4.1).
+ * The names in the DER of a certificate, and what else names it: version (if any), serial number, signature algorithm, issuer, validity, subject, public key (RFC 5280 section 4.1).
  * Throws CertificateProblem for bytes that are not so built.
  */
 export const namesIn = (der: Uint8Array): CertificateNames => {
-  const certificate = elementAt(der, 0, der.length);
-  const { at: start, end: limit } = elementAt(der, certificate.at, certificate.end);
-  const version = elementAt(der, start, limit);
-  const serialNumber = version.tag === 0xa0 ? elementAt(der, version.end, limit) : version;
-  const signature = elementAt(der, serialNumber.end, limit);
-  const issuer = elementAt(der, signature.end, limit);
-  const validity = elementAt(der, issuer.end, limit);
-  const subject = elementAt(der, validity.end, limit);
-  return { issuerDer: der.subarray(signature.end, issuer.end), subjectDer: der.subarray(validity.end, subject.end) };
+  try {
+    const fields = fieldsIn(der, fieldsIn(der, elementAt(der, 0, der.length)).take());
+    fields.find(versionTag);
+    const serialNumber = contentOf(der, fields.take());
+    fields.take();
+    const issuerDer = wholeOf(der, fields.take());
+    fields.take();
+    const subjectDer = wholeOf(der, fields.take());
+    return { serialNumber, issuerDer, subjectDer, publicKeyDer: wholeOf(der, fields.take()) };
+  } catch (cause) {
+    if (!(cause instanceof NotDer)) throw cause;
+    throw new CertificateProblem('unreadable', 'The certificate is not DER', { cause });
+  }
 };
+
+const versionTag = 0xa0;
 
 /** What is looked at of a certificate and of its issuer. */
 interface Encoded {

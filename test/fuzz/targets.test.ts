@@ -16,6 +16,7 @@ const executions: Readonly<Record<string, number>> = {
   certificate: 2_500,
   csr: 3_000,
   issued: 1_500,
+  ocsp: 2_500,
   policy: 12_000,
   template: 8_000,
   marker: 30_000,

@@ -10,6 +10,7 @@ export const targets: Readonly<Record<string, OpenTarget>> = {
   certificate: async () => (await import('./targets/certificate.ts')).default(),
   csr: async () => (await import('./targets/csr.ts')).default(),
   issued: async () => (await import('./targets/issued.ts')).default(),
+  ocsp: async () => (await import('./targets/ocsp.ts')).default(),
   policy: async () => (await import('./targets/policy.ts')).default(),
   'fleet-payload': async () => (await import('./targets/fleet-payload.ts')).default(),
   template: async () => (await import('./targets/template.ts')).default(),
