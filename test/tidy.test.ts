@@ -103,6 +103,7 @@ const slices = [
   'cas',
   'things',
   'policies',
+  'roles',
   'settings',
   'provisioning',
   'fleet',

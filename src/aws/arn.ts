@@ -15,7 +15,8 @@ export type ResourceType =
   | 'topicfilter'
   | 'thinggroup'
   | 'provisioningtemplate'
-  | 'domainconfiguration';
+  | 'domainconfiguration'
+  | 'rolealias';
 
 /** The ARN of an IoT resource, e.g. `arn:aws:iot:us-east-1:000000000000:cert/<certificateId>`. */
 export const iotArn = (account: AccountRegion, type: ResourceType, name: string): string =>

@@ -14,6 +14,8 @@ import { findPolicy } from './policies/policy.ts';
 import { provisioning } from './provisioning/feature.ts';
 import { findTemplateType } from './provisioning/provisioning-template.ts';
 import { checkRotationSetting } from './provisioning/rotation.ts';
+import { roles } from './roles/feature.ts';
+import { findRoleAlias } from './roles/role-alias.ts';
 import { settings } from './settings/feature.ts';
 import { tags } from './tags/feature.ts';
 import { things } from './things/feature.ts';
@@ -34,6 +36,7 @@ export const allFeatures = (services: FeatureServices): readonly Feature[] => [
       policy: async (db, account, name) => (await findPolicy(db, account, name)) !== undefined,
       provisioningtemplate: async (db, account, name) => (await findTemplateType(db, account, name)) !== undefined,
       cacert: async (db, account, id) => (await findCaCertificate(db, account, id)) !== undefined,
+      rolealias: async (db, account, name) => (await findRoleAlias(db, account, name)) !== undefined,
     },
     { provisioningtemplate: checkRotationSetting },
   ),
@@ -43,6 +46,7 @@ export const allFeatures = (services: FeatureServices): readonly Feature[] => [
   cas({ findTemplateType }),
   things(),
   policies(),
+  roles(),
   settings(),
   provisioning(services),
   fleetProvisioning(services),

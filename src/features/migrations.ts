@@ -12,6 +12,7 @@ import { migrations as domains } from './domains/migrations.ts';
 import { migrations as fleet } from './fleet/migrations.ts';
 import { migrations as policies } from './policies/migrations.ts';
 import { migrations as provisioning } from './provisioning/migrations.ts';
+import { migrations as roles } from './roles/migrations.ts';
 import { migrations as settings } from './settings/migrations.ts';
 import { migrations as tags } from './tags/migrations.ts';
 import { migrations as things } from './things/migrations.ts';
@@ -27,6 +28,7 @@ export const allMigrations: readonly Migration[] = [
   ...cas,
   ...things,
   ...policies,
+  ...roles,
   ...settings,
   ...provisioning,
   ...fleet,

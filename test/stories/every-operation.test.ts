@@ -683,6 +683,30 @@ const provisioning = async ({ json, folder, node, noted }: World): Promise<void>
   });
 };
 
+/** Two role aliases, one of which comes and goes. */
+const roleAliases = async ({ json, node, noted }: World): Promise<void> => {
+  const roleArn = `arn:aws:iam::${account}:role/devices/reader`;
+  const item = (roleAlias: string) => ({ roleAlias, roleAliasArn: arn(`rolealias/${roleAlias}`) });
+  assert.deepEqual(await json(new iot.CreateRoleAliasCommand({ roleAlias: 'reader', roleArn })), item('reader'));
+  const given = { roleAlias: 'writer', roleArn, credentialDurationSeconds: 900 };
+  assert.deepEqual(await json(new iot.CreateRoleAliasCommand(given)), item('writer'));
+  await node.clock.advance(1000);
+  const change = { roleAlias: 'writer', credentialDurationSeconds: 43_200 };
+  assert.deepEqual(await json(new iot.UpdateRoleAliasCommand(change)), item('writer'));
+  const described = await json(new iot.DescribeRoleAliasCommand({ roleAlias: 'writer' }));
+  const { creationDate, lastModifiedDate } = described['roleAliasDescription'] as Body;
+  assert.deepEqual(described, {
+    roleAliasDescription: { ...item('writer'), owner: account, ...given, ...change, creationDate, lastModifiedDate },
+  });
+  assert(noted(lastModifiedDate) >= noted(creationDate) + 1);
+  const first = await json(new iot.ListRoleAliasesCommand({ pageSize: 1, ascendingOrder: true }));
+  const nextMarker = chosen(first['nextMarker'], marker);
+  assert.deepEqual(first, { roleAliases: ['reader'], nextMarker });
+  const rest = new iot.ListRoleAliasesCommand({ marker: nextMarker, ascendingOrder: true });
+  assert.deepEqual(await json(rest), { roleAliases: ['writer'] });
+  assert.deepEqual(await json(new iot.DeleteRoleAliasCommand({ roleAlias: 'writer' })), {});
+};
+
 /** Two bulk registrations: one whose report has two parts, and one of a file that is not there. */
 const bulk = async ({ json, iot: clientOf, noted }: World): Promise<void> => {
   const roleArn = `arn:aws:iam::${account}:role/bulk`;
@@ -771,6 +795,7 @@ test('every handled operation answers what its schema says, in full, and what op
   await things(world, made);
   await dataPlane(world);
   await logging(world);
+  await roleAliases(world);
   await provisioning(world);
   await bulk(world);
   const { certificateId } = made.second;

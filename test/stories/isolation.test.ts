@@ -19,6 +19,7 @@ import {
   CreateProvisioningClaimCommand,
   CreateProvisioningTemplateCommand,
   CreateProvisioningTemplateVersionCommand,
+  CreateRoleAliasCommand,
   CreateThingCommand,
   DeleteCACertificateCommand,
   DeleteCertificateCommand,
@@ -27,6 +28,7 @@ import {
   DeleteProvisioningTemplateCommand,
   DeleteProvisioningTemplateVersionCommand,
   DeleteRegistrationCodeCommand,
+  DeleteRoleAliasCommand,
   DeleteThingCommand,
   DeleteV2LoggingLevelCommand,
   DescribeCACertificateCommand,
@@ -34,6 +36,7 @@ import {
   DescribeEndpointCommand,
   DescribeProvisioningTemplateCommand,
   DescribeProvisioningTemplateVersionCommand,
+  DescribeRoleAliasCommand,
   DescribeThingCommand,
   DescribeThingRegistrationTaskCommand,
   DetachPolicyCommand,
@@ -59,6 +62,7 @@ import {
   ListPrincipalThingsV2Command,
   ListProvisioningTemplatesCommand,
   ListProvisioningTemplateVersionsCommand,
+  ListRoleAliasesCommand,
   ListTagsForResourceCommand,
   ListTargetsForPolicyCommand,
   ListThingPrincipalsCommand,
@@ -86,6 +90,7 @@ import {
   UpdateCACertificateCommand,
   UpdateCertificateCommand,
   UpdateProvisioningTemplateCommand,
+  UpdateRoleAliasCommand,
   UpdateThingCommand,
 } from '@aws-sdk/client-iot';
 import * as iotData from '@aws-sdk/client-iot-data-plane';
@@ -122,6 +127,8 @@ interface Names {
   readonly policyArn: string;
   readonly templateName: string;
   readonly templateArn: string;
+  readonly roleAlias: string;
+  readonly roleAliasArn: string;
   /** Also the client id of a device, and the topic of a retained message. */
   readonly thingName: string;
   /** Of a bulk registration. */
@@ -207,8 +214,8 @@ const table: readonly Row[] = [
   },
   {
     answer: missing,
-    asks: ({ policyArn, caCertificateArn, templateArn }) =>
-      [policyArn, caCertificateArn, templateArn].flatMap((resourceArn) => [
+    asks: ({ policyArn, caCertificateArn, templateArn, roleAliasArn }) =>
+      [policyArn, caCertificateArn, templateArn, roleAliasArn].flatMap((resourceArn) => [
         new ListTagsForResourceCommand({ resourceArn }),
         new TagResourceCommand({ resourceArn, tags: [tag] }),
         new UntagResourceCommand({ resourceArn, tagKeys: ['serial'] }),
@@ -235,6 +242,25 @@ const table: readonly Row[] = [
       new UpdateProvisioningTemplateCommand({ templateName, enabled: false }),
       new DeleteProvisioningTemplateVersionCommand({ templateName, versionId: 2 }),
       new DeleteProvisioningTemplateCommand({ templateName }),
+    ],
+  },
+  {
+    answer: missing,
+    asks: ({ roleAlias }) => [
+      new DescribeRoleAliasCommand({ roleAlias }),
+      new UpdateRoleAliasCommand({ roleAlias, credentialDurationSeconds: 900 }),
+      new DeleteRoleAliasCommand({ roleAlias }),
+    ],
+  },
+  {
+    // the name is the stranger's to give as well
+    answer: 'success',
+    asks: ({ roleAlias }, { certificateArn }) => [
+      new CreateRoleAliasCommand({
+        roleAlias,
+        roleArn: `arn:aws:iam::${parseArn(certificateArn)?.accountId}:role/devices`,
+      }),
+      new DeleteRoleAliasCommand({ roleAlias }),
     ],
   },
   {
@@ -397,6 +423,7 @@ const table: readonly Row[] = [
       new ListOutgoingCertificatesCommand({}),
       new ListPoliciesCommand({}),
       new ListRetainedMessagesCommand({}),
+      new ListRoleAliasesCommand({}),
       new ListProvisioningTemplatesCommand({}),
       new ListThingRegistrationTasksCommand({}),
       new ListThingsCommand({}),
@@ -464,6 +491,7 @@ const pagedLists = (own: Names, marker?: string): readonly Command[] => {
     new ListCertificatesByCACommand({ ...byMarker, caCertificateId: own.caCertificateId }),
     new ListCertificatesCommand(byMarker),
     new ListPoliciesCommand(byMarker),
+    new ListRoleAliasesCommand(byMarker),
     new ListAttachedPoliciesCommand({ ...byMarker, target: certificateArn }),
     new ListPrincipalPoliciesCommand({ ...byMarker, principal: certificateArn }),
     new ListTargetsForPolicyCommand({ ...byMarker, policyName }),
@@ -578,9 +606,11 @@ const furnish = async (iot: IoTClient, who: AccountRegion, names: Names, second:
     await iot.send(new RegisterCertificateCommand({ certificatePem, setAsActive: true }));
   }
   await iot.send(new SetV2LoggingOptionsCommand({ defaultLogLevel: 'ERROR' }));
-  for (const { policyName, thingName, templateName } of [names, second]) {
+  for (const { policyName, thingName, templateName, roleAlias } of [names, second]) {
     await iot.send(levelOf(thingName));
     await furnishTemplate(iot, who, templateName, tags);
+    const roleArn = `arn:aws:iam::${who.accountId}:role/known-to-its-owner-alone`;
+    await iot.send(new CreateRoleAliasCommand({ roleAlias, roleArn, tags }));
     await iot.send(
       new CreatePolicyCommand({ policyName, policyDocument: documentText('KnownToItsOwnerAlone1'), tags }),
     );
@@ -657,6 +687,8 @@ const setUp = async (t: TestContext) => {
       policyArn: iotArn(owner, 'policy', `${name}-policy`),
       templateName: `${name}-template`,
       templateArn: iotArn(owner, 'provisioningtemplate', `${name}-template`),
+      roleAlias: `${name}-alias`,
+      roleAliasArn: iotArn(owner, 'rolealias', `${name}-alias`),
       thingName: `${name}-thing`,
       taskId: randomUUID(),
     };
@@ -688,6 +720,7 @@ const setUp = async (t: TestContext) => {
     String(registrationCode),
     hidden.policyName,
     hidden.templateName,
+    hidden.roleAlias,
     hidden.thingName,
     hiddenTask,
     'KnownToItsOwnerAlone',
@@ -729,6 +762,7 @@ test('no operation reaches into another account or region: what is there answers
           caCertificateArn: iotArn(arnOf, 'cacert', names.caCertificateId),
           policyArn: iotArn(arnOf, 'policy', names.policyName),
           templateArn: iotArn(arnOf, 'provisioningtemplate', names.templateName),
+          roleAliasArn: iotArn(arnOf, 'rolealias', names.roleAlias),
         });
         const [real, unreal] = [named(known), named(ghost)];
         const unrealCommands = asks(unreal, own);
@@ -800,6 +834,8 @@ test("no list shows another account's, and no page marker of another account or 
         provisioningRoleArn: `arn:aws:iam::${stranger.accountId}:role/r`,
       }),
     );
+    const roleArn = `arn:aws:iam::${stranger.accountId}:role/devices`;
+    await client.send(new CreateRoleAliasCommand({ roleAlias: own.roleAlias, roleArn }));
     await client.send(new AttachPolicyCommand({ policyName, target: certificateArn }));
     await client.send(new AttachThingPrincipalCommand({ thingName, principal: certificateArn }));
     const device = await connectAs(booted, stranger, ownIdentity, { name: thingName });
@@ -827,7 +863,7 @@ test("no list shows another account's, and no page marker of another account or 
       assert.match(
         listed,
         new RegExp(
-          `own-policy|own-thing|own-template|"versionId":1|${taskId}|${own.certificateId}|${own.caCertificateId}`,
+          `own-policy|own-thing|own-template|own-alias|"versionId":1|${taskId}|${own.certificateId}|${own.caCertificateId}`,
         ),
         name,
       );
