@@ -114,14 +114,14 @@ export const makeCall = (services: CallServices, { account, caller, arrival, ope
 /** The call of a request that came over MQTT: its caller is the principal of the connection. */
 export const makeRequestCall = (services: CallServices, request: ClientRequest): Call => {
   const { account, authority, signer, source, clientId, topic } = request;
-  const { accessKeyId, arn, userId } = signer ?? {
+  const caller = signer ?? {
     accessKeyId: '',
     arn: iotArn(account, 'cert', authority.principalId),
     userId: authority.principalId,
   };
   return makeCall(services, {
     account,
-    caller: { accessKeyId, arn, userId, principal: authority },
+    caller: { ...caller, principal: authority },
     arrival: { host: '', loopback: false, source, clientId },
     operation: topic,
   });

@@ -1,5 +1,6 @@
 /** The contract between a feature and the rest of the server: what a slice plugs in, and what its handlers are given. Types only. */
 import type { AccountRegion } from './aws/arn.ts';
+import type { IamPrincipal, IamSession } from './aws/iam-principal.ts';
 import type { Operations, ServiceName } from './aws/operations.ts';
 import type { ChangeKind } from './bus/changes.ts';
 import type { LogEntry } from './journal/log-event.ts';
@@ -17,6 +18,10 @@ export interface Caller {
   readonly arn: string;
   /** The `UserId` of GetCallerIdentity. */
   readonly userId: string;
+  /** Absent for a device. */
+  readonly iam?: IamPrincipal;
+  /** Of temporary credentials. */
+  readonly session?: IamSession;
   /**
    * The rights that the data plane asks (`iot:Publish` on `topic/a/b`): a device certificate's, or a signer's. Absent where nobody has asked for
    * them: everything of the caller's own account is allowed. Whoever made it releases it after the answer.

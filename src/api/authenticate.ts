@@ -7,6 +7,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { AccountRegion } from '../aws/arn.ts';
 import { Fault, type FaultName } from '../aws/fault.ts';
+import type { IamPrincipal, IamSession } from '../aws/iam-principal.ts';
 import {
   amzDateOf,
   canonicalRequest,
@@ -28,6 +29,9 @@ export interface Identity {
   readonly userId: string;
   /** Temporary keys only: the token that must come with every request. */
   readonly sessionToken?: string;
+  readonly iam?: IamPrincipal;
+  /** Temporary keys only. */
+  readonly session?: IamSession;
 }
 
 /** What a key's owner may depend on: development keys count on loopback only. */
@@ -40,10 +44,14 @@ export interface CredentialFacts {
   readonly headers: ReadonlyMap<string, string>;
 }
 
-/** The identity behind an access key id; undefined when there is none, or not for this request. */
+/**
+ * The identity behind an access key id, and the session token that came with it; undefined when there is none, or not for this request.
+ * Faults: ExpiredTokenException.
+ */
 export type FindIdentity = (
   accessKeyId: string,
   facts: CredentialFacts,
+  sessionToken: string | undefined,
 ) => Identity | undefined | Promise<Identity | undefined>;
 
 export interface SignedRequest {
@@ -218,6 +226,23 @@ const tokenFits = (identity: Identity, claim: Claim): boolean => {
   return sameText(sha256Hex(sessionToken), sha256Hex(claim.sessionToken));
 };
 
+/** Faults: SignatureFault of the problem EXPIRED for a session that is over. */
+const findIdentity = async (
+  { accessKeyId, sessionToken }: Claim,
+  { facts }: SignedRequest,
+  { credentials }: Expectation,
+): Promise<Identity | undefined> => {
+  try {
+    return await credentials(accessKeyId, facts, sessionToken);
+  } catch (error) {
+    if (!(error instanceof Fault) || error.name !== 'ExpiredTokenException') throw error;
+    throw new SignatureFault(error.name, error.message, {
+      problem: 'EXPIRED',
+      detail: 'the session token has expired',
+    });
+  }
+};
+
 /** The ways in which the claim may have been made. At least one. */
 const variantsOf = (claim: Claim, { headers }: SignedRequest, { otherHosts = [], tokenMayFollow }: Expectation) => {
   const omitted = claim.presigned ? ['X-Amz-Signature'] : [];
@@ -233,16 +258,15 @@ const variantsOf = (claim: Claim, { headers }: SignedRequest, { otherHosts = [],
 
 /**
  * The account, region and caller that a request proves, and its body.
- * Faults: IncompleteSignatureException, MissingAuthenticationTokenException, InvalidSignatureException, UnrecognizedClientException.
+ * Faults: IncompleteSignatureException, MissingAuthenticationTokenException, InvalidSignatureException, UnrecognizedClientException,
+ * ExpiredTokenException.
  */
 export const authenticate = async (request: SignedRequest, expected: Expectation): Promise<Authenticated> => {
   const claim = readClaim(request.headers, request.query);
   checkScope(claim, expected);
   checkSignedHeaders(claim, request.headers);
   checkTime(claim, expected.expiresSecondsMax ?? expiresSecondsMax, Date.now());
-  const identity = /^\w{1,128}$/.test(claim.accessKeyId)
-    ? await expected.credentials(claim.accessKeyId, request.facts)
-    : undefined;
+  const identity = /^\w{1,128}$/.test(claim.accessKeyId) ? await findIdentity(claim, request, expected) : undefined;
   if (!identity || !tokenFits(identity, claim)) throw unrecognized();
 
   const variants = variantsOf(claim, request, expected);
@@ -268,7 +292,13 @@ export const authenticate = async (request: SignedRequest, expected: Expectation
   if (payloadHash !== declared) verify(payloadHash);
   return {
     account: { accountId: identity.accountId, region: claim.scope.region },
-    caller: { accessKeyId: claim.accessKeyId, arn: identity.arn, userId: identity.userId },
+    caller: {
+      accessKeyId: claim.accessKeyId,
+      arn: identity.arn,
+      userId: identity.userId,
+      ...(identity.iam && { iam: identity.iam }),
+      ...(identity.session && { session: identity.session }),
+    },
     body,
   };
 };

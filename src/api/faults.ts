@@ -6,6 +6,7 @@ import { modelledErrors, serviceNames } from './operations.ts';
 /** Source: IoT API reference, "Common errors"; spec identity 1; 404, 413 and 501 by what the names say. */
 const commonStatus: { readonly [Name in CommonFaultName]: number } = {
   AccessDeniedException: 403,
+  ExpiredTokenException: 403,
   ForbiddenException: 403,
   IncompleteSignatureException: 400,
   InvalidSignatureException: 403,

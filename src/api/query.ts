@@ -217,6 +217,7 @@ export const writeXmlOutput = (
 /** What Query services call the faults that come before an operation, and their status where it differs. Source: STS API reference, "Common errors". */
 const queryCodes: { readonly [Name in FaultName]?: readonly [code: string, status?: number] } = {
   AccessDeniedException: ['AccessDenied'],
+  ExpiredTokenException: ['ExpiredToken', 403],
   ForbiddenException: ['AccessDenied'],
   IncompleteSignatureException: ['IncompleteSignature'],
   InternalFailureException: ['InternalFailure'],
@@ -235,7 +236,9 @@ const queryCodes: { readonly [Name in FaultName]?: readonly [code: string, statu
 /** The answer of a request that was refused. */
 export const writeXmlFault = (service: QueryService, fault: Refusal, requestId: string): Answer => {
   const [common, commonStatus] = queryCodes[fault.name] ?? [];
-  const code = modelledErrors[service].get(fault.name)?.queryCode ?? common ?? fault.name;
+  // that of sts' model is about tokens of others, which its operations for them take
+  const modelled = fault.name === 'ExpiredTokenException' ? undefined : modelledErrors[service].get(fault.name);
+  const code = modelled?.queryCode ?? common ?? fault.name;
   const status = commonStatus ?? statusOf(service, fault.name);
   const message =
     fault.name === 'MissingAuthenticationTokenException' ? 'Request is missing Authentication Token' : fault.message;

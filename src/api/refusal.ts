@@ -14,6 +14,7 @@ export interface Refused {
 /** Refusals of the data plane that are one ForbiddenException there. Source: spec gateway 3, "bad or missing credentials". */
 const forbiddenOnDataPlane: ReadonlySet<string> = new Set([
   'AccessDeniedException',
+  'ExpiredTokenException',
   'IncompleteSignatureException',
   'InvalidSignatureException',
   'MissingAuthenticationTokenException',

@@ -11,6 +11,7 @@ type FaultNamesOf<Sdk> = Exclude<
 /** Faults that every AWS service may answer before an operation is reached; no service model lists them. */
 export type CommonFaultName =
   | 'AccessDeniedException'
+  | 'ExpiredTokenException'
   | 'ForbiddenException'
   | 'IncompleteSignatureException'
   | 'InvalidSignatureException'

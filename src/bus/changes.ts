@@ -7,9 +7,9 @@ import type { Bus } from './bus.ts';
  * (id = certificateId). `policy`: the default version of one (id = policyName). `thing`: attributes, type or deletion (id = thingName). `ca`:
  * registration, settings or deletion of one (id = caCertificateId). `logging`: the account's logging options or levels.
  * `domain`: creation, settings, certificate or deletion of a domain configuration (id = its domain name). `acm`: a certificate of ACM was imported
- * again or renewed (id = its ARN).
+ * again or renewed (id = its ARN). `iam`: anything of the account's IAM, whatever the region (id = the account's).
  */
-export type ChangeKind = 'certificate' | 'principal' | 'policy' | 'thing' | 'ca' | 'logging' | 'domain' | 'acm';
+export type ChangeKind = 'certificate' | 'principal' | 'policy' | 'thing' | 'ca' | 'logging' | 'domain' | 'acm' | 'iam';
 
 export interface Change {
   readonly account: AccountRegion;

@@ -162,8 +162,8 @@ export const createPrincipals = ({ credentials, admit, region, record }: Princip
           refuse(connection.peer, admission.refusal);
           throw forbidden('The signer is not accepted');
         }
-        const { accessKeyId, arn, userId } = signer;
-        return { account: signer.account, caller: { accessKeyId, arn, userId, principal: admission.authority }, body };
+        const { account, ...caller } = signer;
+        return { account, caller: { ...caller, principal: admission.authority }, body };
       }
       const authority = await authorityOf(connection, request);
       for (let stale = authority.stale(); stale !== undefined; stale = authority.stale()) await stale;

@@ -1,6 +1,7 @@
 /** What mqtt/ asks of the rooms above it, as types: who is this peer, and may it do that. `node.ts` passes the implementations in. */
 import type { AccountRegion } from '../aws/arn.ts';
 import type { Weighing } from '../aws/decision.ts';
+import type { IamPrincipal, IamSession } from '../aws/iam-principal.ts';
 import type { ProvisioningStep, Reason, TlsFacts } from '../journal/record.ts';
 
 /** What the gateway knows of a peer when its TLS handshake is done. */
@@ -30,6 +31,9 @@ export interface Signer {
   readonly arn: string;
   /** The `UserId` of GetCallerIdentity; the principalIdentifier of life-cycle events. */
   readonly userId: string;
+  readonly iam?: IamPrincipal;
+  /** Of temporary credentials. */
+  readonly session?: IamSession;
 }
 
 /** What the CONNECT packet says that policies may ask about. */

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { type AccountRegion, accountKey } from '../../aws/arn.ts';
 import { Fault } from '../../aws/fault.ts';
-import type { Store } from '../../store/store.ts';
+import type { Db, Store } from '../../store/store.ts';
 
 interface AccountsTable {
   account_id: string;
@@ -41,6 +41,16 @@ export const endpointPrefix = ({ accountId, region }: AccountRegion): string => 
     rest /= 36n;
   }
   return prefix;
+};
+
+/** When the account came into being, in its first region: ms since the epoch. */
+export const accountCreatedAtMs = async (db: Db, accountId: string): Promise<number> => {
+  const row = await db
+    .selectFrom('accounts')
+    .select(({ fn }) => fn.min('created_at_ms').as('created_at_ms'))
+    .where('account_id', '=', accountId)
+    .executeTakeFirst();
+  return Number(row?.created_at_ms);
 };
 
 export interface AccountsOptions {

@@ -21,6 +21,7 @@ test('a development key is a 12-digit account id, or test for 000000000000; its 
     secretAccessKey: 'test',
     arn: 'arn:aws:iam::111111111111:root',
     userId: '111111111111',
+    iam: { kind: 'root', development: true },
   });
   assert.equal(credentials.find('test', here)?.accountId, '000000000000');
   for (const strange of ['', 'TEST', '11111111111', '1111111111111', ' 11111111111', 'AKIAIOSFODNN7EXAMPLE']) {
@@ -67,6 +68,7 @@ test('a listener for other machines: a root key is made once, kept with mode 060
     secretAccessKey,
     arn: 'arn:aws:iam::123456789012:root',
     userId: '123456789012',
+    iam: { kind: 'root' },
   };
   for (const facts of [here, elsewhere, proxied]) assert.deepEqual(first.find(accessKeyId, facts), identity);
 

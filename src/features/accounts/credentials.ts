@@ -3,6 +3,7 @@
  * machine; and one root key of the default account, from the environment or made at the first start that listens to other machines (design 3).
  */
 import { isIP } from 'node:net';
+import type { IamPrincipal, IamSession } from '../../aws/iam-principal.ts';
 import type { RootKey } from '../../config.ts';
 import { generateRootKey, keepRootKey, readRootKey } from './root-key.ts';
 
@@ -15,6 +16,9 @@ export interface Identity {
   readonly userId: string;
   /** Temporary keys only: the token that must come with every request. */
   readonly sessionToken?: string;
+  readonly iam: IamPrincipal;
+  /** Temporary keys only, those of development excepted, which do not end. */
+  readonly session?: IamSession;
 }
 
 /** How the request came: what decides whether development keys count. */
@@ -57,19 +61,20 @@ const developmentAccountId = '000000000000';
 export const isLoopbackHost = (host: string): boolean =>
   host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 
-const rootOf = (accountId: string, secretAccessKey: string): Identity => ({
+const rootOf = (accountId: string, secretAccessKey: string, development?: true): Identity => ({
   accountId,
   secretAccessKey,
   arn: `arn:aws:iam::${accountId}:root`,
   userId: accountId,
+  iam: { kind: 'root', ...(development && { development }) },
 });
 
 const findDevelopment = (accessKeyId: string, facts: CredentialFacts): Identity | undefined => {
   if (!facts.loopback || facts.forwarded) return undefined;
-  if (accessKeyId === 'test') return rootOf(developmentAccountId, developmentSecret);
+  if (accessKeyId === 'test') return rootOf(developmentAccountId, developmentSecret, true);
   const [, temporary, accountId] = /^(ASIA)?([0-9]{12})$/.exec(accessKeyId) ?? [];
   if (accountId === undefined) return undefined;
-  const root = rootOf(accountId, developmentSecret);
+  const root = rootOf(accountId, developmentSecret, true);
   return temporary ? { ...root, sessionToken: developmentSecret } : root;
 };
 
