@@ -139,14 +139,18 @@ export class GroupQueue {
       const { messages, isWhole } = await this.#context.sessions.read(this.owner, page);
       if (this.isDiscarded) return;
       this.#cursor = messages.at(-1)?.position ?? this.#cursor;
-      const taken = await Promise.all(messages.map((each) => this.#handed.has(each.position) || this.#tryToHand(each)));
+      // whom the quota lets have no more of this page: a later message must not be handed where an earlier one was not, though time goes on
+      const held = new Set<Receiver>();
+      const taken = await Promise.all(
+        messages.map((each) => this.#handed.has(each.position) || this.#tryToHand(each, held)),
+      );
       if ((isWhole || taken.includes(false)) && !this.#isAsked) return;
     }
   }
 
-  async #tryToHand(stored: Stored<KeptMessage>): Promise<boolean> {
+  async #tryToHand(stored: Stored<KeptMessage>, held: Set<Receiver>): Promise<boolean> {
     try {
-      if (await this.#hand(stored)) return true;
+      if (await this.#hand(stored, held)) return true;
     } catch (error) {
       this.#context.trouble(error);
     }
@@ -155,7 +159,7 @@ export class GroupQueue {
   }
 
   /** False when nobody takes it now. */
-  async #hand(stored: Stored<KeptMessage>): Promise<boolean> {
+  async #hand(stored: Stored<KeptMessage>, held: Set<Receiver>): Promise<boolean> {
     const { random, now } = this.#context;
     const message = messageOf(stored.message);
     if (isPast(message.expiresAtMs, now)) {
@@ -167,7 +171,8 @@ export class GroupQueue {
     for (let turn = 0; turn < online.length; turn++) {
       const member = online[(first + turn) % online.length]!;
       const { queue, receiver } = member.subscriber;
-      if (receiver?.pace?.takeFromGroup() === false) {
+      if (receiver && (held.has(receiver) || receiver.pace?.takeFromGroup() === false)) {
+        held.add(receiver);
         if (this.#wake.slot === 0) this.#context.wheel.schedule(this.#wake, now() + heldMs);
         continue;
       }
