@@ -107,7 +107,7 @@ export const configFlags = [
     name: 'custom-domain-deletion-days',
     value: 'DAYS',
     byDefault: '0',
-    about: 'that a custom domain is DISABLED before it can be deleted',
+    about: 'DISABLED before it is deleted',
   },
   {
     name: 'session-expiry',
