@@ -106,7 +106,11 @@ const renderStatements = (record: Fields, style: Style): string => {
     const applies = outcome === 'matched';
     const mark = !applies ? style.faint('-') : effect === 'Allow' ? style.good('+') : style.bad('x');
     const name = printable(
-      `${textOf(statement['policyName'])} v${textOf(statement['policyVersionId'])} ${textOf(statement['sid']) || `Statement[${textOf(statement['index'])}]`}`,
+      joined(
+        statement['policyName'],
+        textOf(statement['policyVersionId']) && `v${textOf(statement['policyVersionId'])}`,
+        textOf(statement['sid']) || `Statement[${textOf(statement['index'])}]`,
+      ),
     );
     const missing = listOf(statement['unresolved'])
       .map((variable) => `\${${textOf(variable)}}`)

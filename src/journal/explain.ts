@@ -27,6 +27,7 @@ import {
 import { explainDomain } from './explain-domains.ts';
 import { explainFirstConnect, explainPending, explainProvisioned } from './explain-first-connect.ts';
 import { explainHttps } from './explain-https.ts';
+import { explainIam, isIamDenial } from './explain-iam.ts';
 import { explainAbsent, explainLimit, explainRate, explainRule } from './explain-mqtt.ts';
 import { explainFleetSuccess, explainProvisioning } from './explain-provisioning.ts';
 import { explainTakenOver } from './explain-takeover.ts';
@@ -316,7 +317,7 @@ export const explain = (record: StoredRecord, surroundings: Surroundings): Expla
     case 'WEBSOCKET_TTL_EXPIRATION':
       return explainHttps(record.reason, record);
     case 'AUTHORIZATION_FAILURE':
-      return explainAuthorization(record, surroundings);
+      return isIamDenial(record) ? explainIam(record) : explainAuthorization(record, surroundings);
     case 'CLIENT_ERROR':
       if (record.protocol === 'HTTP') {
         return told(

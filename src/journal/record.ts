@@ -20,6 +20,8 @@ export type EventType =
   | 'GetConnection'
   | 'ListSubscriptions'
   | 'SendDirectMessage'
+  // a call of the API that IAM refused, which AWS tells CloudTrail instead of its IoT log
+  | 'ApiCall'
   // fleet provisioning: a certificate was asked for, and a thing
   | 'GetDeviceCredentials'
   | 'ProvisionDevice';

@@ -44,6 +44,7 @@ const sameness = (record: JournalRecord, source: string): string =>
         record.action,
         record.resource,
         record.facts?.['topic'],
+        record.facts?.['principalArn'],
         record.tls?.serverName,
         record.tls?.failure,
       ]),
