@@ -194,9 +194,25 @@ const mistakeOf = ({ action, resource = '', facts }: StoredRecord): string | und
   return `${allows}, but create/ does not cover create-from-csr/, which a device with a key of its own asks on`;
 };
 
+/** The claim of a trusted user is no device certificate: no policy can be attached to it. Source: spec provisioning 5. */
+const ofTrustedUser = (record: StoredRecord, templateName: string): Explanation => {
+  const asks = provisioningTopic.exec(record.resource ?? '')?.groups?.['template'];
+  const another =
+    asks === undefined || asks === templateName || record.altered?.includes('resource')
+      ? []
+      : script(command`aws iot create-provisioning-claim --template-name=${asks}`);
+  return {
+    sentence: `${subject(record)} was refused ${asked(record)}: it showed the claim of a trusted user, which may ask for certificates and for provisioning by the template "${templateName}", and nothing else.`,
+    cure: `No policy can be attached to such a claim. Let the device ask for the template "${templateName}"${another.length > 0 ? ', or give it a claim for the other one:' : ' and nothing else, and connect with its own certificate afterwards.'}`,
+    commands: another,
+  };
+};
+
 /** Explains a refusal by policy: the first cause among what was weighed. */
 export const explainAuthorization = (record: StoredRecord, surroundings: Surroundings): Explanation => {
   if (record.action === undefined && record.detail !== undefined) return ofTheService(record);
+  const claimsTemplate = record.facts?.['provisioningTemplateName'];
+  if (claimsTemplate !== undefined) return ofTrustedUser(record, claimsTemplate);
   if (record.decision === 'EXPLICIT_DENY') return explicitDeny(record, surroundings);
   const statements = record.statements ?? [];
   const allows = statements.filter(({ effect }) => effect === 'Allow');

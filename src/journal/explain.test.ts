@@ -449,3 +449,12 @@ test('a slow client that was disconnected is told so, and not that messages were
   });
   assert.match(sentence, /"dev1" read or acknowledged too slowly and was disconnected.*outboundBytesPerNodeMax/);
 });
+
+test('the claim of a trusted user takes no policy: what it may do is told, and how to get a claim for another template', () => {
+  const arn = 'arn:aws:iot:us-east-1:000000000000:topic/$aws/provisioning-templates/other/provision/json';
+  const asked = { action: 'iot:Publish', resource: arn, facts: { provisioningTemplateName: 'lamps' } };
+  const { sentence, cure, commands } = denied({ ...asked, statements: [] });
+  assert.match(sentence, /claim of a trusted user.*template "lamps", and nothing else/);
+  assert.match(cure, /No policy can be attached/);
+  assert.deepEqual(commands, ['aws iot create-provisioning-claim --template-name=other']);
+});
