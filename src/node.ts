@@ -234,6 +234,7 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
   const domainTrouble = (error: unknown) => log.server.error({ err: error }, 'a domain configuration met a fault');
   const served = openDomains({
     ...{ db: store.db, bus, endpoints, box, newId: randomUUID, trouble: domainTrouble },
+    ownRoots: ownCa.rootPem,
     invokeFunction: invoker.invoke,
   });
   opened.add(served.close);

@@ -61,7 +61,7 @@ const arrows: Record<string, readonly string[]> = {
   'tasks.ts': ['feature.ts', 'store'],
   'feature.ts': ['aws', 'mqtt', 'journal', 'store', 'bus'],
   mqtt: ['aws', 'journal', 'store', 'bus'],
-  journal: ['aws', 'store'],
+  journal: ['aws', 'store', 'tls'],
   policy: ['aws'],
   functions: ['aws'],
   templates: ['aws'],

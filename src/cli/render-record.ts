@@ -46,6 +46,7 @@ const factLabels: Readonly<Record<string, string>> = {
 /** Label and value of everything known; empty values are left out. */
 const factsOf = (record: Fields): readonly (readonly [label: string, value: string])[] => {
   const tls = fieldsOf(record['tls']);
+  const domain = fieldsOf(tls['domain']);
   const account = fieldsOf(record['account']);
   const source = textOf(record['sourceIp']);
   const port = textOf(record['sourcePort']);
@@ -58,6 +59,7 @@ const factsOf = (record: Fields): readonly (readonly [label: string, value: stri
     ['Account', joined(account['accountId'], account['region']) || 'none proven'],
     ['Client', source && port ? `${source.includes(':') ? `[${source}]` : source}:${port}` : source],
     ['Host (SNI)', textOf(tls['serverName']) || ('tls' in record ? 'none sent' : '')],
+    ['Domain', joined(domain['name'], domain['securityPolicy'], domain['applicationProtocol'])],
     ['TLS', joined(tls['version'], tls['resumed'] === true ? '(resumed)' : '', tls['failure'])],
     ['Protocols (ALPN)', listOf(tls['alpn']).map(textOf).join(', ')],
     ['Certificate', textOf(record['certificateId'])],

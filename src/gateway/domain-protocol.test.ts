@@ -79,12 +79,15 @@ test('AES128-SHA256 of the policy of 2016 is spoken on port 443 (gateway.md 1.3)
 test('a record tells the security policy that had no version for the client', async (t) => {
   const bed = await boot(t, { securityPolicy: policyNamed('TLS13_1_3_2022_10') });
   assert.equal(agreed(await dial(bed, ['-tls1_2'])), 'refused');
-  const { reason, facts } = await bed.records.next();
+  const { reason, tls } = await bed.records.next();
   assert.deepEqual(
-    [reason, facts],
+    [reason, tls?.domain],
     [
       'TLS_VERSION_UNSUPPORTED',
-      { domainConfigurationName: 'mine', securityPolicy: 'IoTSecurityPolicy_TLS13_1_3_2022_10' },
+      {
+        ...{ name: 'mine', securityPolicy: 'IoTSecurityPolicy_TLS13_1_3_2022_10' },
+        ...{ applicationProtocol: 'DEFAULT', authenticationType: 'DEFAULT' },
+      },
     ],
   );
 });
@@ -120,11 +123,8 @@ test('a TLS 1.2 session of a wide policy is not resumed under a narrow one', asy
 test('a disabled domain configuration lets nobody in, and says so (gateway.md 1.1)', async (t) => {
   const bed = await boot(t, {}, { kind: 'disabled', account, name: 'mine' });
   assert.match(await dial(bed, []), /alert access denied/);
-  const { reason, facts, account: owner } = await bed.records.next();
-  assert.deepEqual(
-    [reason, facts, owner],
-    ['DOMAIN_CONFIGURATION_DISABLED', { domainConfigurationName: 'mine' }, account],
-  );
+  const { reason, tls, account: owner } = await bed.records.next();
+  assert.deepEqual([reason, tls?.domain, owner], ['DOMAIN_CONFIGURATION_DISABLED', { name: 'mine' }, account]);
 });
 
 for (const version of ['-tls1_2', '-tls1_3']) {

@@ -16,7 +16,7 @@ import type { Account, Gate } from './gate.ts';
 import { handshakeFailure, type TlsError } from './handshake-failure.ts';
 import type { Place } from './handshake-line.ts';
 import { ClientHelloReader } from './hello-reader.ts';
-import { certificateIdOf, certificateTlsFacts, helloTlsFacts, peerCertificate, TlsPeer } from './peer.ts';
+import { certificateIdOf, certificateTlsFacts, domainFacts, helloTlsFacts, peerCertificate, TlsPeer } from './peer.ts';
 import type { Protocol } from './protocol.ts';
 import { watchForRejection } from './rejection.ts';
 import { negotiatedVersion, type ServerKind, serverKind } from './server-kind.ts';
@@ -132,10 +132,11 @@ export class Incoming {
       if (resolution.kind === 'account') {
         this.#account = resolution.account;
         this.#domain = resolution.domain;
+        if (resolution.domain) this.#tls = { ...this.#tls, domain: domainFacts(resolution.domain) };
       } else if (resolution.kind === 'disabled') {
         this.#account = resolution.account;
-        const facts = { domainConfigurationName: resolution.name };
-        this.#refuse('DOMAIN_CONFIGURATION_DISABLED', { facts }, 'accessDenied');
+        this.#tls = { ...this.#tls, domain: { name: resolution.name } };
+        this.#refuse('DOMAIN_CONFIGURATION_DISABLED', {}, 'accessDenied');
         return;
       }
       if (resolution.kind === 'unknown') this.#refuse('SNI_MISUSED', {}, 'unrecognizedName');
@@ -148,18 +149,11 @@ export class Incoming {
     return this.#domain?.securityPolicy ?? defaultSecurityPolicy;
   }
 
-  /** For records of what would have come out otherwise under another domain configuration. */
-  get #domainFacts(): Pick<JournalRecord, 'facts'> {
-    if (!this.#domain) return {};
-    const { name, securityPolicy } = this.#domain;
-    return { facts: { domainConfigurationName: name, securityPolicy: securityPolicy.name } };
-  }
-
   /** Version, protocol and server certificate; then into the line. */
   #choose(hello: ClientHello): void {
     const version = negotiatedVersion(hello, this.#policy);
     if (!version) {
-      this.#refuse('TLS_VERSION_UNSUPPORTED', this.#domainFacts, 'protocolVersion');
+      this.#refuse('TLS_VERSION_UNSUPPORTED', {}, 'protocolVersion');
       return;
     }
     this.#tls = { ...this.#tls, version };
@@ -220,7 +214,7 @@ export class Incoming {
     const leaf = peerCertificate(tlsSocket);
     const { reason, failure } = handshakeFailure(error, leaf !== undefined);
     this.#tls = { ...this.#tls, failure };
-    this.#record(reason, this.#domainFacts, leaf);
+    this.#record(reason, {}, leaf);
   }
 
   #secured(tlsSocket: TLSSocket, protocol: Protocol): void {
@@ -252,7 +246,7 @@ export class Incoming {
       if (accepted) this.#enter(tlsSocket, protocol, leaf);
       else {
         this.#step = 'over';
-        this.#record('CLIENT_CERTIFICATE_CALLBACK_REFUSED', this.#domainFacts, leaf);
+        this.#record('CLIENT_CERTIFICATE_CALLBACK_REFUSED', {}, leaf);
         tlsSocket.destroy();
       }
     };

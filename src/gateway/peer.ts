@@ -1,8 +1,9 @@
 /** What is known of a peer after its handshake, and the same for the journal when there is no after. */
 import { hash, type X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
-import type { ChainEntry, TlsFacts } from '../journal/record.ts';
+import type { ChainEntry, DomainFacts, TlsFacts } from '../journal/record.ts';
 import type { Peer } from '../mqtt/authority.ts';
+import type { ServedDomain } from '../tls/served-domain.ts';
 import type { ClientHello } from './client-hello.ts';
 
 /** Certificates of a peer's chain that a record shows. */
@@ -46,6 +47,15 @@ export const helloTlsFacts = ({ serverName, alpn }: Pick<ClientHello, 'serverNam
   ...(serverName === undefined ? {} : { serverName }),
   ...(alpn.length === 0 ? {} : { alpn }),
 });
+
+/** What of a domain configuration may explain a refusal. */
+export const domainFacts = (domain: ServedDomain): DomainFacts => {
+  const { name, securityPolicy, applicationProtocol, authenticationType, presented } = domain;
+  return {
+    ...{ name, securityPolicy: securityPolicy.name, applicationProtocol, authenticationType },
+    ...(presented && { serverCertificate: presented }),
+  };
+};
 
 /** The certificates' part of the facts. */
 export const certificateTlsFacts = (leaf: X509Certificate): TlsFacts => {

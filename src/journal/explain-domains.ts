@@ -1,6 +1,6 @@
 /** The words for what a domain configuration refuses: see `explain.ts`. */
 import type { Explanation } from './cure-lines.ts';
-import type { Reason } from './record.ts';
+import type { DomainFacts, Reason } from './record.ts';
 import { command, script } from './shell.ts';
 import type { StoredRecord } from './stored-record.ts';
 
@@ -11,38 +11,36 @@ export type DomainReason = Extract<
 
 const detail = ({ detail: text }: StoredRecord): string => (text === undefined ? '' : `: ${text}`);
 
-/** The configuration's name as a fact that may stand in a command. */
-const nameOf = ({ facts, altered = [] }: StoredRecord): string | undefined =>
-  altered.includes('facts.domainConfigurationName') ? undefined : facts?.['domainConfigurationName'];
-
 /** AWS's default, which speaks TLS 1.2 and 1.3. */
 const widePolicy = 'IoTSecurityPolicy_TLS13_1_2_2022_10';
 
+const named = (domain: DomainFacts | undefined): string =>
+  domain === undefined ? 'a domain configuration' : `the domain configuration "${domain.name}"`;
+
 export const explainDomain = (reason: DomainReason, record: StoredRecord): Explanation => {
-  const name = nameOf(record);
-  const named = name === undefined ? 'a domain configuration' : `the domain configuration "${name}"`;
-  const server = record.tls?.serverName === undefined ? '' : ` "${record.tls.serverName}" (SNI)`;
+  const { domain, serverName } = record.tls ?? {};
+  const server = serverName === undefined ? '' : ` "${serverName}" (SNI)`;
   switch (reason) {
     case 'DOMAIN_CONFIGURATION_DISABLED':
       return {
-        sentence: `The client asked for the server name${server}, which belongs to ${named}, and that is DISABLED.`,
-        cure: `Let the client use another endpoint, or enable the domain configuration${name === undefined ? '.' : ':'}`,
-        commands:
-          name === undefined
-            ? []
-            : script(
-                command`aws iot update-domain-configuration --domain-configuration-name ${name} --domain-configuration-status ENABLED`,
-              ),
+        sentence: `The client asked for the host${server}, which belongs to ${named(domain)}, and that is DISABLED.`,
+        cure: `Let the client use another endpoint, or enable the domain configuration${domain ? ':' : '.'}`,
+        commands: script(
+          domain &&
+            command`aws iot update-domain-configuration --domain-configuration-name ${domain.name} --domain-configuration-status ENABLED`,
+        ),
       };
     case 'CLIENT_CERTIFICATE_CALLBACK_REFUSED':
       return {
-        sentence: `The function that ${named} asks about client certificates did not accept this one${detail(record)}.`,
-        cure: 'See why the function refuses, or cannot be asked; the server log has what it printed. It must answer {"isAuthenticated": true} within 5 seconds.',
-        commands: [],
+        sentence: `The function that ${named(domain)} asks about client certificates did not accept this one${detail(record)}.`,
+        cure: `See why the function refuses, or cannot be asked; the server log has what it printed. It must answer {"isAuthenticated": true} within 5 seconds. To let clients in without asking it${domain ? ':' : ', leave it out of the configuration.'}`,
+        commands: script(
+          domain &&
+            command`aws iot update-domain-configuration --domain-configuration-name ${domain.name} --client-certificate-config ${'{"clientCertificateCallbackArn":""}'}`,
+        ),
       };
-    case 'TLS_VERSION_UNSUPPORTED': {
-      const policy = record.facts?.['securityPolicy'];
-      if (policy === undefined || policy === widePolicy) {
+    case 'TLS_VERSION_UNSUPPORTED':
+      if (domain?.securityPolicy === undefined || domain.securityPolicy === widePolicy) {
         return {
           sentence: `The client offers no version of TLS that this server speaks${detail(record)}.`,
           cure: 'Let the client use TLS 1.2 or 1.3; for mosquitto that is --tls-version tlsv1.2.',
@@ -50,15 +48,73 @@ export const explainDomain = (reason: DomainReason, record: StoredRecord): Expla
         };
       }
       return {
-        sentence: `The client offers no version of TLS that ${named} speaks: its security policy is ${policy}${detail(record)}.`,
-        cure: `Let the client use the version that the policy names, or give the domain configuration one that speaks TLS 1.2 and 1.3${name === undefined ? '.' : ':'}`,
-        commands:
-          name === undefined
-            ? []
-            : script(
-                command`aws iot update-domain-configuration --domain-configuration-name ${name} --tls-config securityPolicy=${widePolicy}`,
-              ),
+        sentence: `The client offers no version of TLS that ${named(domain)} speaks: its security policy is ${domain.securityPolicy}${detail(record)}.`,
+        cure: 'Let the client use the version that the policy names, or give the domain configuration one that speaks TLS 1.2 and 1.3:',
+        commands: script(
+          command`aws iot update-domain-configuration --domain-configuration-name ${domain.name} --tls-config ${`securityPolicy=${widePolicy}`}`,
+        ),
       };
-    }
   }
+};
+
+/** Of a domain whose configuration says what is spoken there. */
+const spoken = (domain: DomainFacts): string =>
+  `${named(domain)} lets nothing else in than applicationProtocol ${domain.applicationProtocol} with authenticationType ${domain.authenticationType}`;
+
+/** By the port again: what was there before the configuration said anything. */
+const byPort = ({ name }: DomainFacts): readonly string[] =>
+  script(
+    command`aws iot update-domain-configuration --domain-configuration-name ${name} --application-protocol DEFAULT --authentication-type DEFAULT`,
+  );
+
+/** A client that speaks what its domain configuration does not; undefined where no configuration says what is spoken. */
+export const explainDomainProtocol = (who: string, record: StoredRecord): Explanation | undefined => {
+  const domain = record.tls?.domain;
+  if (domain?.applicationProtocol === undefined || domain.applicationProtocol === 'DEFAULT') return undefined;
+  return {
+    sentence: `${who} speaks something else than its domain name stands for: ${spoken(domain)}.`,
+    cure: 'Let it use another endpoint, or speak what is configured on any of the ports; or let port and ALPN decide again, for all clients of that name:',
+    commands: byPort(domain),
+  };
+};
+
+/** A request without a signature where nothing else counts; undefined where a certificate would have counted. */
+export const explainUnsigned = (record: StoredRecord): Explanation | undefined => {
+  const domain = record.tls?.domain;
+  if (domain?.authenticationType !== 'AWS_SIGV4') return undefined;
+  return {
+    sentence: `The client did not sign its request (SigV4), and ${named(domain)} asks for no certificate: its authenticationType is AWS_SIGV4.`,
+    cure: 'Let it sign with an access key, or let port and ALPN decide again, which lets both in:',
+    commands: byPort(domain),
+  };
+};
+
+/** A client that does not trust a certificate of the account's own; undefined for one that this server has issued. `seen`: how it was noticed. */
+export const explainDomainTrust = (seen: string, { tls }: StoredRecord): Explanation | undefined => {
+  const { domain } = tls ?? {};
+  const presented = domain?.serverCertificate;
+  if (!domain || !presented || presented.root === 'server') return undefined;
+  const sentence = `${seen}: it is the one of ${named(domain)}, and ${presented.root === 'chain' ? 'its chain ends in' : 'it was issued by'} "${presented.issuer}".`;
+  if (presented.root === 'public') {
+    return {
+      sentence,
+      cure: 'Let the client trust the public certificate authorities, which its system has (mosquitto: --capath /etc/ssl/certs), instead of the root certificate of this server or of AWS.',
+      commands: [],
+    };
+  }
+  const toTrust = 'Give the client the certificate of that authority to trust, not the one of this server or of AWS';
+  if (presented.root === 'maker') {
+    return {
+      sentence,
+      cure: `${toTrust}: whoever signed the server certificate has it. Imported into ACM as the certificate chain, it would stand here.`,
+      commands: [],
+    };
+  }
+  return {
+    sentence,
+    cure: `${toTrust}; for mosquitto that is --cafile server-ca.pem, after:`,
+    commands: script(
+      command`aws acm get-certificate --certificate-arn ${presented.arn} --query ${'CertificateChain || Certificate'} --output text > server-ca.pem`,
+    ),
+  };
 };

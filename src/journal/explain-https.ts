@@ -1,5 +1,6 @@
 /** The words for what is refused on the ports of HTTPS and WebSocket: see `explain.ts`. */
 import { type Explanation, firstIdentity } from './cure-lines.ts';
+import { explainDomainProtocol, explainUnsigned } from './explain-domains.ts';
 import type { Reason } from './record.ts';
 import type { StoredRecord } from './stored-record.ts';
 
@@ -15,12 +16,15 @@ const client = ({ clientId }: StoredRecord): string =>
 export const explainHttps = (reason: HttpsReason, record: StoredRecord): Explanation => {
   const region = record.account ? ` and the region ${record.account.region}` : '';
   switch (reason) {
-    case 'NOT_AUTHENTICATED':
+    case 'NOT_AUTHENTICATED': {
+      const unsigned = explainUnsigned(record);
+      if (unsigned) return unsigned;
       return {
         sentence: 'The client showed neither a certificate nor a signature (SigV4).',
         cure: 'Pass the certificate and the key of the device (curl: --cert and --key), or sign the request with an access key. If the device has no certificate, this makes one (it writes device.pem and device.key into the current folder), with a policy that allows every client id and topic, to be narrowed later:',
         commands: firstIdentity(),
       };
+    }
     case 'SECURITY_TOKEN_EXPIRED':
       return {
         sentence: `The signature (SigV4) of the request has expired${detail(record)}.`,
@@ -39,19 +43,15 @@ export const explainHttps = (reason: HttpsReason, record: StoredRecord): Explana
         cure: 'Check the secret access key, and that host, path and query are sent as they were signed; only a session token may be added to a signed URL.',
         commands: [],
       };
-    case 'PROTOCOL_MISMATCH':
-      if (record.detail !== undefined) {
-        return {
-          sentence: `${client(record)} speaks another protocol than its endpoint${detail(record)}.`,
-          cure: 'Let it use an endpoint for its protocol, or change applicationProtocol and authenticationType of the domain configuration (aws iot update-domain-configuration).',
-          commands: [],
-        };
-      }
+    case 'PROTOCOL_MISMATCH': {
+      const configured = explainDomainProtocol(client(record), record);
+      if (configured) return configured;
       return {
         sentence: `${client(record)} spoke MQTT where HTTPS is expected${detail(record)}.`,
         cure: 'Let it offer the ALPN name x-amzn-mqtt-ca on this port (mosquitto: --tls-alpn x-amzn-mqtt-ca), connect to the port for MQTT, 8883 by default, or speak MQTT over WebSocket at /mqtt.',
         commands: [],
       };
+    }
     case 'WEBSOCKET_TTL_EXPIRATION':
       return {
         sentence: `${client(record)} was disconnected because a WebSocket that was opened with a signature lives for 24 hours at most.`,

@@ -24,7 +24,7 @@ import {
   shortId,
   successorIdentity,
 } from './cure-lines.ts';
-import { explainDomain } from './explain-domains.ts';
+import { explainDomain, explainDomainProtocol, explainDomainTrust } from './explain-domains.ts';
 import { explainFirstConnect, explainPending, explainProvisioned } from './explain-first-connect.ts';
 import { explainHttps } from './explain-https.ts';
 import { explainIam, isIamDenial } from './explain-iam.ts';
@@ -237,6 +237,9 @@ const explainNoServerName = (record: StoredRecord): Explanation => {
   );
 };
 
+/** It does not speak MQTT at all. */
+const isStranger = (record: StoredRecord): boolean => record.detail === 'the first packet is not CONNECT';
+
 /** Explains one record. Every reason has its words: a new one does not compile without them. */
 export const explain = (record: StoredRecord, surroundings: Surroundings): Explanation => {
   if (record.status === 'Success') return told(explainSuccess(record), 'Nothing is to be done.');
@@ -257,14 +260,18 @@ export const explain = (record: StoredRecord, surroundings: Surroundings): Expla
     case 'CLIENT_CERTIFICATE_CALLBACK_REFUSED':
     case 'TLS_VERSION_UNSUPPORTED':
       return explainDomain(record.reason, record);
-    case 'SERVER_CERTIFICATE_REJECTED':
+    case 'SERVER_CERTIFICATE_REJECTED': {
+      const seen = record.tls?.failure
+        ? `The client did not trust the certificate of this server and ended the handshake (${record.tls.failure})`
+        : `The client fell silent when it was shown the certificate of this server, as the AWS device SDKs do with one that they do not trust${detail(record)}`;
+      const domain = explainDomainTrust(seen, record);
+      if (domain) return domain;
       return told(
-        record.tls?.failure
-          ? `The client did not trust the certificate of this server and ended the handshake (${record.tls.failure}).`
-          : `The client fell silent when it was shown the certificate of this server, as the AWS device SDKs do with one that they do not trust${detail(record)}.`,
+        `${seen}.`,
         "Give the client this server's root certificate; for mosquitto that is --cafile root-ca.pem, for the samples of the AWS device SDKs --ca_file root-ca.pem (or SSL_CERT_FILE=root-ca.pem before the command), after:",
         fetchRoot(surroundings),
       );
+    }
     case 'TLS_HANDSHAKE_FAILED':
       return told(
         `The TLS handshake failed${record.tls?.failure ? `: ${record.tls.failure}` : detail(record)}.`,
@@ -325,7 +332,7 @@ export const explain = (record: StoredRecord, surroundings: Surroundings): Expla
           'Correct the request: AWS would refuse it too.',
         );
       }
-      return explainRule(record);
+      return (isStranger(record) ? explainDomainProtocol(client(record), record) : undefined) ?? explainRule(record);
     case 'CLIENT_ID_INVALID':
       return told(
         `The client id is not allowed${detail(record)}.`,

@@ -4,6 +4,7 @@
  */
 import type { AccountRegion } from '../aws/arn.ts';
 import type { AuthDecision, WeighedStatement } from '../aws/decision.ts';
+import type { PresentedCertificate } from '../tls/served-domain.ts';
 
 /** AWS's log event types that the journal uses (spec gateway.md 8). */
 export type EventType =
@@ -102,9 +103,21 @@ export interface ChainEntry {
   readonly notAfterMs: number;
 }
 
+/** A domain configuration, as far as it decides what is refused under its name. */
+export interface DomainFacts {
+  readonly name: string;
+  /** Absent, with all below, while it is DISABLED. */
+  readonly securityPolicy?: string;
+  readonly applicationProtocol?: string;
+  readonly authenticationType?: string;
+  readonly serverCertificate?: PresentedCertificate;
+}
+
 export interface TlsFacts {
   /** The SNI as sent; absent when none was. */
   readonly serverName?: string;
+  /** What the server name belongs to; absent where no configuration was created or changed. */
+  readonly domain?: DomainFacts;
   readonly alpn?: readonly string[];
   /** e.g. `TLSv1.3`; absent when the handshake did not get that far. */
   readonly version?: string;

@@ -3,7 +3,7 @@
  * control characters here, once, so that whatever reads the journal later (a terminal, a log, a page) reads plain text.
  */
 import type { WeighedStatement } from '../aws/decision.ts';
-import type { ChainEntry, JournalRecord, ProvisioningStep, TlsFacts } from './record.ts';
+import type { ChainEntry, DomainFacts, JournalRecord, ProvisioningStep, TlsFacts } from './record.ts';
 import { unprintable } from './shell.ts';
 
 /** A record as it is kept and read. Its strings are plain text: bounded, without control characters. */
@@ -94,9 +94,22 @@ const plainChain = (chain: readonly ChainEntry[]): readonly ChainEntry[] =>
     notAfterMs: entry.notAfterMs,
   }));
 
+const plainDomain = ({ name, serverCertificate, ...settings }: DomainFacts): DomainFacts => ({
+  ...settings,
+  name: plainText(name),
+  ...(serverCertificate && {
+    serverCertificate: {
+      arn: plainText(serverCertificate.arn),
+      issuer: plainText(serverCertificate.issuer),
+      root: serverCertificate.root,
+    },
+  }),
+});
+
 const plainTls = (tls: TlsFacts): TlsFacts =>
   present({
     serverName: tls.serverName === undefined ? undefined : plainText(tls.serverName),
+    domain: tls.domain && plainDomain(tls.domain),
     alpn: tls.alpn?.slice(0, listEntriesMax).map((name) => plainText(name)),
     version: tls.version === undefined ? undefined : plainText(tls.version),
     resumed: tls.resumed,

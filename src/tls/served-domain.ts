@@ -21,6 +21,18 @@ export interface ClientCertificateQuestion {
   readonly serverName: string | undefined;
 }
 
+/** The account's own certificate that a domain presents, as far as it explains why a client does not trust it. */
+export interface PresentedCertificate {
+  readonly arn: string;
+  /** Of the last certificate that is presented, on one line. */
+  readonly issuer: string;
+  /**
+   * Where a client gets the certificate that it must trust: at the end of the chain in ACM; from this server, which issued it; as one of the public roots; or
+   * only from whoever made it.
+   */
+  readonly root: 'chain' | 'server' | 'public' | 'maker';
+}
+
 export interface ServedDomain {
   /** Of the domain configuration. */
   readonly name: string;
@@ -29,6 +41,8 @@ export interface ServedDomain {
   readonly applicationProtocol: ApplicationProtocol;
   /** Absent: the node's own. The same object until it is replaced. */
   readonly certificate?: ServerCertificate;
+  /** What is known of it. */
+  readonly presented?: PresentedCertificate;
   /** clientCertificateCallbackArn: whether the client may go on. A rejection counts as no. It must answer in bounded time. */
   readonly acceptsClient?: (question: ClientCertificateQuestion) => Promise<boolean>;
 }

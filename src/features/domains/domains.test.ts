@@ -65,6 +65,7 @@ const start = async (t: TestContext, customDomainDeletionDays = 0) => {
   const asked: unknown[] = [];
   const served = openDomains({
     ...{ db: store.db, bus, endpoints, box, newId: randomUUID, trouble: () => undefined },
+    ownRoots: '',
     invokeFunction: async ({ event }) => {
       asked.push(event);
       return { isAuthenticated: true };

@@ -17,6 +17,7 @@ import type {
 } from '../../tls/served-domain.ts';
 import { type DomainConfiguration, findByDomainName, openServerKey } from './domain-configuration.ts';
 import type { Endpoints } from './endpoint.ts';
+import { rootOfChain } from './server-certificate-rules.ts';
 
 /** Server names kept in memory, those that mean nothing among them; at the bound all are forgotten and read again. */
 export const servedNamesMax = 10_000;
@@ -34,6 +35,8 @@ export interface OpenDomainsOptions {
     readonly account: AccountRegion;
     readonly event: unknown;
   }) => Promise<unknown>;
+  /** The roots of what this server issues itself, as PEM. */
+  readonly ownRoots: string;
   readonly newId: () => string;
   /** OCSP responses to staple, for a configuration that asks for them; answers from memory. */
   readonly stapleOf?: (configuration: DomainConfiguration) => (() => Uint8Array | undefined) | undefined;
@@ -50,7 +53,7 @@ export interface Domains {
 export const openDomains = (options: OpenDomainsOptions): Domains => {
   const { db, bus, endpoints, box } = options;
   const known = new Map<string, Resolution>();
-  const certificates = new Map<string, ServerCertificate>();
+  const certificates = new Map<string, Pick<ServedDomain, 'certificate' | 'presented'>>();
   /** One more at every notice, so that what was read before it is not kept after it. */
   let changes = 0;
 
@@ -60,9 +63,9 @@ export const openDomains = (options: OpenDomainsOptions): Domains => {
     known.clear();
   });
 
-  const certificateOf = (configuration: DomainConfiguration): ServerCertificate | undefined => {
-    const { served, account, name, ocsp } = configuration;
-    if (!served) return undefined;
+  const certificateOf = (configuration: DomainConfiguration): Pick<ServedDomain, 'certificate' | 'presented'> => {
+    const { served, account, name, ocsp, serverCertificateArn: arn } = configuration;
+    if (!served) return {};
     const staple = ocsp.enableOCSPCheck ? options.stapleOf?.(configuration) : undefined;
     const key = JSON.stringify([account.accountId, account.region, name, served.keySealed, served.chainPem, ocsp]);
     const kept = certificates.get(key);
@@ -73,8 +76,10 @@ export const openDomains = (options: OpenDomainsOptions): Domains => {
       privateKeyPem: openServerKey(box, configuration, served.keySealed),
       ...(staple && { staple }),
     };
-    certificates.set(key, certificate);
-    return certificate;
+    const end = rootOfChain(served.chainPem, options.ownRoots);
+    const made = { certificate, ...(end && arn !== undefined && { presented: { arn, ...end } }) };
+    certificates.set(key, made);
+    return made;
   };
 
   /** clientCertificateCallbackArn. Its event and answer are ours: spec gateway 1.2. */
@@ -98,14 +103,13 @@ export const openDomains = (options: OpenDomainsOptions): Domains => {
     };
 
   const servedDomain = (configuration: DomainConfiguration): ServedDomain => {
-    const certificate = certificateOf(configuration);
     const { clientCertificateCallbackArn: callback } = configuration;
     return {
       name: configuration.name,
       securityPolicy: securityPolicies.get(configuration.securityPolicy) ?? defaultSecurityPolicy,
       authenticationType: configuration.authenticationType,
       applicationProtocol: configuration.applicationProtocol,
-      ...(certificate && { certificate }),
+      ...certificateOf(configuration),
       ...(callback !== undefined && { acceptsClient: acceptsClient(configuration, callback) }),
     };
   };

@@ -8,7 +8,13 @@ import { authorities } from '../../../test/ca.ts';
 import { throwAwayFolder } from '../../../test/throw-away-certificates.ts';
 import { firstPemBlock } from '../../pki/pem.ts';
 import { readServerLeaf } from '../../pki/server-leaf.ts';
-import { covers, isPubliclyTrusted, maySucceed, serverCertificateProblem } from './server-certificate-rules.ts';
+import {
+  covers,
+  isPubliclyTrusted,
+  maySucceed,
+  rootOfChain,
+  serverCertificateProblem,
+} from './server-certificate-rules.ts';
 
 const folder = throwAwayFolder();
 const make = authorities(folder);
@@ -90,4 +96,14 @@ test('a successor has the algorithm of its predecessor, and its common name or i
   assert.equal(maySucceed(before, await leafOf(server([serverAuth]))), true);
   assert.equal(maySucceed(before, await leafOf(server([serverAuth], { subject: '/CN=other.example.com' }))), false);
   assert.equal(maySucceed(before, { ...before, signatureAlgorithm: 'SHA512WITHRSA' }), false);
+});
+
+test('whoever does not trust a chain is told where to get what it ends in', async () => {
+  const leaf = await server([serverAuth]);
+  const publicRoot = rootCertificates[0] ?? assert.fail();
+  assert.deepEqual(rootOfChain(leaf + caPem, ''), { issuer: 'CN=ca', root: 'chain' });
+  assert.deepEqual(rootOfChain(leaf, ''), { issuer: 'CN=ca', root: 'maker' });
+  assert.equal(rootOfChain(leaf, caPem)?.root, 'server', 'this server has issued it');
+  assert.equal(rootOfChain(publicRoot, caPem)?.root, 'public');
+  assert.equal(rootOfChain('nonsense', caPem), undefined);
 });

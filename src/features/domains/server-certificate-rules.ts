@@ -6,6 +6,7 @@ import { X509Certificate } from 'node:crypto';
 import { rootCertificates } from 'node:tls';
 import { pemBlocks } from '../../pki/pem.ts';
 import { readServerLeaf, type ServerLeaf } from '../../pki/server-leaf.ts';
+import type { PresentedCertificate } from '../../tls/served-domain.ts';
 
 /** Certificates of a chain, the leaf included. */
 const chainMax = 5;
@@ -89,6 +90,23 @@ export const isPubliclyTrusted = (chainPem: string): boolean => {
     if (!above || !isIssued(certificate, above)) return false;
   }
   return false;
+};
+
+/** RFC 4514 in one line, as far as Node's form goes. */
+const oneLine = (name: string): string => name.replaceAll('\n', ', ');
+
+/** Of a chain that is presented: whose it is at its end, and where a client gets what it must trust. `ownRoots` are this server's, as PEM. */
+export const rootOfChain = (
+  chainPem: string,
+  ownRoots: string,
+): Pick<PresentedCertificate, 'issuer' | 'root'> | undefined => {
+  const chain = readChain(chainPem);
+  const last = chain?.at(-1);
+  if (!chain || !last) return undefined;
+  const own = readChain(ownRoots) ?? [];
+  const isOwn = chain.some((each) => own.some((root) => isIssued(each, root)));
+  const root = isOwn ? 'server' : isPubliclyTrusted(chainPem) ? 'public' : isIssued(last, last) ? 'chain' : 'maker';
+  return { issuer: oneLine(last.issuer), root };
 };
 
 /** The names of a chain's leaf; none when it cannot be read. */
