@@ -285,8 +285,9 @@ const rowsOf = (fleet: Fleet): readonly Row[] => {
         const identity = await leaf(name, `${name}-ca`);
         await comesTwice(fleet, { clientId: name, identity });
         const policyDocument = '{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}';
-        await client.send(new CreatePolicyCommand({ policyName: `${name}-late`, policyDocument }));
+        // in this order: the template may still be tried again, from the device's last connection on
         await client.send(new UpdateCACertificateCommand({ certificateId, newStatus: 'INACTIVE' }));
+        await client.send(new CreatePolicyCommand({ policyName: `${name}-late`, policyDocument }));
         return { identity };
       },
       causes: [{ names: /and is INACTIVE now, so that its template is not carried out\.$/ }],
