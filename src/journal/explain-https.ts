@@ -26,6 +26,13 @@ export const explainHttps = (reason: HttpsReason, record: StoredRecord): Explana
       };
     }
     case 'SECURITY_TOKEN_EXPIRED':
+      if (record.eventType === 'Disconnect') {
+        return {
+          sentence: `${client(record)} was disconnected because the temporary credentials that it signed with have expired.`,
+          cure: 'Let it connect again with fresh credentials; a connection lasts no longer than what it was opened with.',
+          commands: [],
+        };
+      }
       return {
         sentence: `The signature (SigV4) of the request has expired${detail(record)}.`,
         cure: 'Sign each attempt anew. A signature holds for five minutes, a URL with X-Amz-Expires for that many seconds, at most a day. If it was just made, compare the clocks:',

@@ -171,3 +171,14 @@ for (const [rule, members, sentence, commands] of cases) {
     assert.equal(told.cure.endsWith(':'), commands.length > 0);
   });
 }
+
+test('a key that is no longer active: the keys that the user has', () => {
+  const lost = { eventType: 'Disconnect', reason: 'ACCESS_KEY_NO_LONGER_ACTIVE', clientId: 'c' } as const;
+  const ofUser = explained({ ...lost, facts: alice });
+  assert.match(
+    ofUser.sentence,
+    /^The client "c" was disconnected: the access key of the user "alice" is no longer active/,
+  );
+  assert.deepEqual(ofUser.commands, ['aws iam list-access-keys --user-name=alice']);
+  assert.match(explained({ ...lost, facts: deploy }).sentence, /the role "deploy" that it had assumed is gone/);
+});

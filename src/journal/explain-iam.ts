@@ -256,3 +256,22 @@ export const explainIam = (record: StoredRecord): Explanation => {
   if (record.decision === 'EXPLICIT_DENY') return explicitDeny(record);
   return policyType === 'boundary' ? ofBoundary(record) : noAllow(record);
 };
+
+/** A user or role that is no longer let stay, or was not let in: its key, or itself, is gone since the signature. */
+export const explainLostKey = (record: StoredRecord): Explanation => {
+  const { kind, name } = principalOf(record);
+  const was = record.eventType === 'Disconnect' ? 'was disconnected' : 'was refused';
+  const client = record.clientId === undefined ? 'A client' : `The client "${record.clientId}"`;
+  if (kind === 'role') {
+    return {
+      sentence: `${client} ${was}: the role "${name}" that it had assumed is gone.`,
+      cure: 'Let it assume a role that is there, and connect again.',
+      commands: [],
+    };
+  }
+  return {
+    sentence: `${client} ${was}: the access key of the user "${name}" is no longer active, or the user is gone.`,
+    cure: 'If the client may connect, give it an active key of a user. These are the keys of this one:',
+    commands: isAltered(record, 'facts.userName') ? [] : script(command`aws iam list-access-keys --user-name=${name}`),
+  };
+};

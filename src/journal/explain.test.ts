@@ -107,6 +107,7 @@ const reasons: Readonly<Record<Reason, [sentence: RegExp, command: string | unde
   ],
   CA_SIGNATURE_MISMATCH: [/has the name of its issuer, but did not sign it/, undefined],
   JUST_IN_TIME_PROVISIONING_FAILED: [/ab12cd34 was not provisioned by the template of its CA/, undefined],
+  ACCESS_KEY_NO_LONGER_ACTIVE: [/is gone/, undefined],
   CERTIFICATE_NO_LONGER_ACTIVE: [/ab12cd34 is no longer ACTIVE/, 'aws iot update-certificate'],
   PAYLOAD_INVALID: [/"dev1" sent a request .* cannot be read/, undefined],
   CSR_INVALID: [/signing request that cannot be used/, 'test ! -e device.key && openssl req -new'],

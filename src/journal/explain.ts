@@ -24,10 +24,11 @@ import {
   shortId,
   successorIdentity,
 } from './cure-lines.ts';
-import { explainDomain, explainDomainProtocol, explainDomainTrust } from './explain-domains.ts';
+import { explainCredentials, explainCredentialsGiven } from './explain-credentials.ts';
+import { explainDomain, explainDomainProtocol, explainDomainTrust, explainSimilarName } from './explain-domains.ts';
 import { explainFirstConnect, explainPending, explainProvisioned } from './explain-first-connect.ts';
 import { explainHttps } from './explain-https.ts';
-import { explainIam, isIamDenial } from './explain-iam.ts';
+import { explainIam, explainLostKey, isIamDenial } from './explain-iam.ts';
 import { explainAbsent, explainLimit, explainRate, explainRule } from './explain-mqtt.ts';
 import { explainFleetSuccess, explainProvisioning } from './explain-provisioning.ts';
 import { explainTakenOver } from './explain-takeover.ts';
@@ -311,6 +312,8 @@ export const explain = (record: StoredRecord, surroundings: Surroundings): Expla
     }
     case 'CERTIFICATE_NO_LONGER_ACTIVE':
       return explainNotActive(record, record.facts?.['certificateStatus'] ?? '', true);
+    case 'ACCESS_KEY_NO_LONGER_ACTIVE':
+      return explainLostKey(record);
     case 'CONNECTION_LIMIT':
       return told(
         `This server already holds as many connections as it may${detail(record)}.`,

@@ -75,6 +75,7 @@ export type Reason =
   | 'CONNECT_PACKET_TIMEOUT'
   | 'DUPLICATE_CLIENT_ID'
   | 'CERTIFICATE_NO_LONGER_ACTIVE' // closed while connected
+  | 'ACCESS_KEY_NO_LONGER_ACTIVE' // the same of a user or role: its key was deactivated or deleted, or it is gone itself
   | 'REPLY_NOT_SUBSCRIBED' // a request was answered, and its sender had not subscribed to the reply's topic
   | 'SLOW_CONSUMER' // messages for it were dropped at the outbound bound
   // operations of the data plane
