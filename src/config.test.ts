@@ -20,6 +20,7 @@ test('without flags and environment the defaults of the design hold (design.md 3
     region: 'us-east-1',
     requireSni: false,
     allowedOrigins: [],
+    ocspResponders: [],
     customDomainDeletionDays: 0,
     logLevel: 'info',
     limits: awsLimits,
@@ -53,6 +54,12 @@ const settings: readonly [flag: string, text: string, field: string, value: unkn
   ['functions', 'x/y', 'functions', resolve('x/y')],
   ['functions-endpoint', 'https://lambda.example:3001/base/', 'functionsEndpoint', 'https://lambda.example:3001/base/'],
   ['buckets', 'x/y', 'buckets', resolve('x/y')],
+  [
+    'ocsp-responders',
+    'OCSP.example.com, 10.0.0.7:8080,[0:0::1]:80',
+    'ocspResponders',
+    ['ocsp.example.com', '10.0.0.7:8080', '[::1]:80'],
+  ],
   ['s3-endpoint', 'http://minio.example:9000/base', 's3Endpoint', 'http://minio.example:9000/base'],
 ];
 for (const [flag, text, field, value] of settings) {
@@ -117,6 +124,9 @@ const refused: readonly [argv: string[], env: Record<string, string>, sentence: 
   [['--host', '--domain', 'x'], {}, /^--host needs a value/],
   [['--require-sni=yes'], {}, /^--require-sni takes no value/],
   [['--api-port', '70000'], {}, /^--api-port must be a port number from 0 to 65535, not "70000"\.$/],
+  ...['http://ocsp.example.com', 'ocsp.example.com/x', 'a:0', 'a:70000', '*', '[::1', 'a@b', 'a,b_c', '1.2.3.4.5'].map(
+    (hosts): (typeof refused)[number] => [['--ocsp-responders', hosts], {}, /^--ocsp-responders must be hosts such as/],
+  ),
   [['--api-port', '-1'], {}, /^--api-port needs a value/],
   [['--api-port=0x50'], {}, /^--api-port must be/],
   [[], { FLEETGATE_MQTT_PORT: 'x' }, /^FLEETGATE_MQTT_PORT must be a port number/],

@@ -57,6 +57,8 @@ export interface Config {
   readonly s3Endpoint?: string;
   /** Signs what is read there for the default account. */
   readonly s3Key?: S3AccessKey;
+  /** Hosts that may be asked over HTTP for OCSP responses of server certificates: `host` on the usual port, or `host:port`, as URLs have them. */
+  readonly ocspResponders: readonly string[];
   /** Days that a domain name of a customer must be DISABLED before its configuration can be deleted. */
   readonly customDomainDeletionDays: number;
   /** pino's level names; `silent` for none. */
@@ -101,6 +103,12 @@ export const configFlags = [
   { name: 'functions-endpoint', value: 'URL', byDefault: '', about: "functions behind Lambda's Invoke over HTTP" },
   { name: 'buckets', value: 'FOLDER', byDefault: '', about: 'input of bulk registration, <account>/<bucket>/<key>' },
   { name: 's3-endpoint', value: 'URL', byDefault: '', about: 'the same behind S3 over HTTP, path-style' },
+  {
+    name: 'ocsp-responders',
+    value: 'HOST,...',
+    byDefault: '',
+    about: 'asked about domain certificates; HOST:PORT, too',
+  },
   { name: 'limits', value: 'SET', byDefault: 'aws', about: "aws, or open: MQTT's own rules, larger bounds" },
   { name: 'rate-quotas', value: 'SET', byDefault: 'off', about: "aws: keep AWS's limits per unit of time" },
   {
@@ -210,6 +218,14 @@ const listOf = (text: string): string[] =>
     .map((part) => part.trim())
     .filter((part) => part !== '');
 
+/** A host with or without a port, as a URL has it: the host in its one spelling. Undefined for anything else. */
+const placeOf = (text: string): string | undefined => {
+  const [, host = '', port = ''] = /^(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:[1-9]\d{0,4})?$/i.exec(text) ?? [];
+  const hostname = URL.parse(`http://${host}`)?.hostname ?? '';
+  const isHost = hostName.test(hostname) || hostname.startsWith('[');
+  return isHost && Number(port.slice(1)) <= 65_535 ? hostname + port : undefined;
+};
+
 const isOrigin = (text: string): boolean => URL.canParse(text) && new URL(text).origin === text;
 
 /** The root key of FLEETGATE_ROOT_ACCESS_KEY_ID and FLEETGATE_ROOT_SECRET_ACCESS_KEY: from the environment alone, because flags show in process lists. */
@@ -309,6 +325,11 @@ export const readConfig = (argv: readonly string[], env: Environment): Config =>
   const buckets = readFile('buckets', 'the path of a folder');
   const s3Endpoint = readUrl('s3-endpoint', 'http://localhost:9000');
   const s3Key = readS3Key(env);
+  const ocspResponders = listOf(
+    read('ocsp-responders', 'hosts such as ocsp.example.com or 10.0.0.7:8080, with commas between them', (text) =>
+      listOf(text).every((place) => placeOf(place) !== undefined),
+    ),
+  ).flatMap((place) => placeOf(place) ?? []);
   const store = readStore(values.get('store') ?? env[environmentName('store')]);
   const names = 'a comma-separated list of lower-case host names';
   const origins = 'a comma-separated list of origins such as https://console.example.com';
@@ -343,6 +364,7 @@ export const readConfig = (argv: readonly string[], env: Environment): Config =>
     ...(buckets !== undefined && { buckets }),
     ...(s3Endpoint !== undefined && { s3Endpoint }),
     ...(s3Key && { s3Key }),
+    ocspResponders: Object.freeze(ocspResponders),
     logLevel: read('log-level', `one of ${logLevels.join(', ')}`, (text) => logLevels.includes(text)),
     customDomainDeletionDays: Number(
       read(
