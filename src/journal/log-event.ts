@@ -23,6 +23,7 @@ export type LogEventType =
   | 'Publish-In'
   | 'Publish-Out'
   | 'Queued'
+  | 'RetrieveOCSPStapleData'
   | 'SendDirectMessage'
   | 'Subscribe'
   | 'Unsubscribe';
