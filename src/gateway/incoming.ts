@@ -226,12 +226,9 @@ export class Incoming {
     }
     const leaf = peerCertificate(tlsSocket);
     if (!leaf && protocol.clientCertificate === 'required') {
-      this.#step = 'over';
       this.#record('CLIENT_CERTIFICATE_MISSING');
       // Node has no way to send certificate_required here; a close before any answer is as conformant (spec gateway.md 1.5)
-      tlsSocket.resume();
-      tlsSocket.end();
-      this.#linger();
+      this.#turnAway(tlsSocket);
       return;
     }
     const acceptsClient = leaf && this.#domain?.acceptsClient;
@@ -245,12 +242,19 @@ export class Incoming {
       if (this.#step !== 'asking') return;
       if (accepted) this.#enter(tlsSocket, protocol, leaf);
       else {
-        this.#step = 'over';
         this.#record('CLIENT_CERTIFICATE_CALLBACK_REFUSED', {}, leaf);
-        tlsSocket.destroy();
+        this.#turnAway(tlsSocket);
       }
     };
     acceptsClient({ certificate: leaf, serverName: this.#serverName }).then(answered, () => answered(false));
+  }
+
+  /** Closes after the handshake, without an answer. What the client has sent is read and dropped: closing over it would reset the connection. */
+  #turnAway(tlsSocket: TLSSocket): void {
+    this.#step = 'over';
+    tlsSocket.resume();
+    tlsSocket.end();
+    this.#linger();
   }
 
   #enter(tlsSocket: TLSSocket, protocol: Protocol, leaf: X509Certificate | undefined): void {
