@@ -2,6 +2,7 @@
 import type { Extra, ExtraAnswer, ExtraRequest } from './api/dispatch.ts';
 import type { Accounts } from './features/accounts/account.ts';
 import { type ReportAnswer, reportPath } from './features/bulk/report-link.ts';
+import type { DomainConfiguration } from './features/domains/domain-configuration.ts';
 import { addressReached, hostsLines } from './features/domains/hosts.ts';
 import { answerJournal, type JournalRequest } from './journal/endpoint.ts';
 import type { Journal } from './journal/journal.ts';
@@ -20,6 +21,8 @@ export interface ExtrasOptions {
   readonly mqttPort: number;
   readonly httpsPorts: readonly number[];
   /** Of links to reports of bulk registration, which hold their own signature. */
+  /** The domain configurations that an account has made. */
+  readonly domains: (account: NonNullable<ExtraRequest['account']>) => Promise<readonly DomainConfiguration[]>;
   readonly answerReport: (query: ReadonlyMap<string, string>) => Promise<ReportAnswer>;
 }
 
@@ -50,7 +53,8 @@ const isDevelopment = ({ arrival, forwarded, caller }: ExtraRequest): boolean =>
   arrival.loopback && !forwarded && /^(test|[0-9]{12})$/.test(caller?.accessKeyId ?? '');
 
 export const extras = (options: ExtrasOptions): readonly Extra[] => {
-  const { journal, accounts, roots, domain, health, apiUrl, version, mqttPort, httpsPorts, answerReport } = options;
+  const { journal, accounts, roots, domain, domains, health, apiUrl, version, mqttPort, httpsPorts } = options;
+  const { answerReport } = options;
   const ready = (): boolean => health.causes().length === 0;
   return [
     ...rootExtras(roots),
@@ -85,6 +89,10 @@ export const extras = (options: ExtrasOptions): readonly Extra[] => {
           account,
           development: isDevelopment(request),
           apiUrl: apiUrl(),
+          async domains() {
+            const own = await domains(account);
+            return own.filter((it) => it.domainType === 'CUSTOMER_MANAGED' && it.status === 'ENABLED');
+          },
         };
         const answer = await answerJournal(journal, asked);
         const { accountId, region } = account;
@@ -103,7 +111,9 @@ export const extras = (options: ExtrasOptions): readonly Extra[] => {
         const all = await accounts.list();
         const address = addressReached({ host: request.arrival.host, localAddress: request.localAddress });
         const own = all.filter(({ accountId }) => isDevelopment(request) || accountId === request.account?.accountId);
-        const lines = hostsLines(own, { domain, address });
+        const endpoints = hostsLines(own, { domain, address });
+        const names = (await Promise.all(own.map(domains))).flat().map(({ domainName }) => `${address} ${domainName}`);
+        const lines = [...endpoints, ...names];
         return {
           status: 200,
           contentType: 'text/plain; charset=utf-8',

@@ -21,6 +21,7 @@ import { isLoopbackHost, openCredentials } from './features/accounts/credentials
 import { admitSigner } from './features/accounts/signer.ts';
 import { openBulk } from './features/bulk/open-bulk.ts';
 import { openInput } from './features/bulk/open-input.ts';
+import { listOwn } from './features/domains/domain-configuration.ts';
 import { openEndpoints } from './features/domains/endpoint.ts';
 import { followAcm } from './features/domains/follow-acm.ts';
 import { openDomains } from './features/domains/open-domains.ts';
@@ -424,6 +425,7 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
         mqttPort,
         httpsPorts,
         answerReport: bulk.answerReport,
+        domains: (owner) => listOwn(store.db, owner),
       }),
     }),
     host,

@@ -4,6 +4,13 @@ import { type AccountRegion, iotArn } from '../aws/arn.ts';
 import { command, quote, script } from './shell.ts';
 import { printableJson, type StoredRecord } from './stored-record.ts';
 
+/** A name that the reader's account serves. */
+export interface KnownDomain {
+  /** Of the domain configuration. */
+  readonly name: string;
+  readonly domainName: string;
+}
+
 /** What a cure must know beside the record: about this server, and about whoever reads it. */
 export interface Surroundings {
   /** The reader's account: where commands act when the record itself proved none. */
@@ -14,6 +21,8 @@ export interface Surroundings {
   readonly policyNames?: readonly string[];
   /** When a certificate that is not registered was made for a claim; absent if it was not, or has been provisioned since. */
   readonly issuedAtMs?: number;
+  /** The names of its own that the reader's account serves; told for a server name that is none. */
+  readonly domains?: readonly KnownDomain[];
 }
 
 export interface Explanation {

@@ -1,7 +1,7 @@
 /** GET /_fleetgate/journal: what `fleetgate explain` asks. From query parameters to a JSON answer; who may ask is decided before. */
 import type { AccountRegion } from '../aws/arn.ts';
 import { Fault } from '../aws/fault.ts';
-import type { Explanation } from './cure-lines.ts';
+import type { Explanation, KnownDomain } from './cure-lines.ts';
 import { explain, policyNamesOf } from './explain.ts';
 import { causesOf, isIssue } from './first-cause.ts';
 import { type Journal, readLimitMax } from './journal.ts';
@@ -36,6 +36,8 @@ export interface JournalRequest {
   /** The asker is the operator on this very machine (development credentials over loopback): shows the node's own records too. */
   readonly development: boolean;
   readonly apiUrl: string;
+  /** The enabled names of its own that the account serves. */
+  readonly domains?: () => Promise<readonly KnownDomain[]>;
 }
 
 const limitDefault = 20;
@@ -111,6 +113,8 @@ export const answerJournal = async (journal: Journal, request: JournalRequest): 
   const newest = found.find(({ status }) => status === 'Failure');
   const causes = newest === undefined ? [] : await causesOf(journal, newest, account);
   const causeOf = new Map([newest, ...causes].map((record, at) => [record?.id, causes[at]?.id]));
+  const isAboutNames = found.some(({ reason }) => reason === 'SNI_MISUSED');
+  const domains = isAboutNames ? await request.domains?.() : undefined;
   const records: ExplainedRecord[] = [];
   for (const record of withCauses(found, causes)) {
     const policyNames = await rememberedPolicies(journal, record, account);
@@ -118,7 +122,11 @@ export const answerJournal = async (journal: Journal, request: JournalRequest): 
     const cause = causeOf.get(record.id);
     records.push({
       record,
-      ...explain(record, { account, apiUrl, policyNames, ...(issuedAtMs !== undefined && { issuedAtMs }) }),
+      ...explain(record, {
+        ...{ account, apiUrl, policyNames },
+        ...(issuedAtMs !== undefined && { issuedAtMs }),
+        ...(domains && { domains }),
+      }),
       trail: trailOf(record),
       ...(cause !== undefined && { cause }),
     });

@@ -108,3 +108,25 @@ for (const [root, cure, command] of roots) {
     assert.match(told.commands.join(), command);
   });
 }
+
+const names: readonly (readonly [asked: string, told: string | undefined])[] = [
+  ['www.example.com', 'mine'],
+  ['Example.COM', 'mine'],
+  ['iot.example.org', undefined],
+  ['localhost', undefined],
+];
+for (const [asked, told] of names) {
+  test(`${asked} is ${told === undefined ? 'like no name' : `told to be like the name of "${told}"`}`, () => {
+    const record = { eventType: 'Connection.AuthNError', status: 'Failure', reason: 'SNI_MISUSED' } as const;
+    const { sentence, commands } = explain(
+      storedRecord({ ...record, tls: { serverName: asked } }, { id: '1', atMs: 0, sequence: 1 }),
+      { ...surroundings, domains: [{ name: 'mine', domainName: 'iot.example.com' }] },
+    );
+    assert.match(sentence, /which is no endpoint of this server/);
+    assert.equal(sentence.includes('"iot.example.com"'), told !== undefined);
+    assert.match(
+      commands.join(),
+      told === undefined ? /describe-endpoint/ : /--domain-configuration-name mine --query/,
+    );
+  });
+}

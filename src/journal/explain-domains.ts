@@ -1,5 +1,5 @@
 /** The words for what a domain configuration refuses: see `explain.ts`. */
-import type { Explanation } from './cure-lines.ts';
+import type { Explanation, KnownDomain } from './cure-lines.ts';
 import type { DomainFacts, Reason } from './record.ts';
 import { command, script } from './shell.ts';
 import type { StoredRecord } from './stored-record.ts';
@@ -115,6 +115,25 @@ export const explainDomainTrust = (seen: string, { tls }: StoredRecord): Explana
     cure: `${toTrust}; for mosquitto that is --cafile server-ca.pem, after:`,
     commands: script(
       command`aws acm get-certificate --certificate-arn ${presented.arn} --query ${'CertificateChain || Certificate'} --output text > server-ca.pem`,
+    ),
+  };
+};
+
+const lastLabels = (name: string): string => name.toLowerCase().split('.').slice(-2).join('.');
+
+/** A server name that is nobody's, while the reader's account serves another below the same domain; undefined when it serves none. */
+export const explainSimilarName = (
+  serverName: string | undefined,
+  domains: readonly KnownDomain[],
+): Explanation | undefined => {
+  if (serverName === undefined) return undefined;
+  const similar = domains.find(({ domainName }) => lastLabels(domainName) === lastLabels(serverName));
+  if (!similar) return undefined;
+  return {
+    sentence: `The client asked for the host "${serverName}" (SNI), which is no endpoint of this server; the domain configuration "${similar.name}" has the name "${similar.domainName}", and each name is served by one of its own.`,
+    cure: 'Connect to that name, or create a domain configuration for the other one. The name is printed by:',
+    commands: script(
+      command`aws iot describe-domain-configuration --domain-configuration-name ${similar.name} --query domainName --output text`,
     ),
   };
 };

@@ -198,8 +198,10 @@ const explainDates = (record: StoredRecord, surroundings: Surroundings, expired:
   return told(sentence, `${cure} ${freshIdentityNote}:`, newIdentity(record, surroundings));
 };
 
-const explainServerName = (record: StoredRecord): Explanation => {
+const explainServerName = (record: StoredRecord, { domains = [] }: Surroundings): Explanation => {
   const name = record.tls?.serverName;
+  const similar = explainSimilarName(name, domains);
+  if (similar) return similar;
   const endpoint = record.facts?.['endpoint'];
   const known = endpoint ? `, for example "${endpoint}"` : '';
   return told(
@@ -216,8 +218,8 @@ const explainSuccess = (record: StoredRecord): string => {
   if (record.eventType === 'ProvisionDevice' && record.facts?.['caCertificateId'] !== undefined) {
     return explainProvisioned(record);
   }
-  const provisioned = explainFleetSuccess(record);
-  if (provisioned !== undefined) return provisioned;
+  const known = explainFleetSuccess(record) ?? explainCredentialsGiven(record);
+  if (known !== undefined) return known;
   return record.eventType === 'Disconnect'
     ? `${client(record)} is no longer connected${detail(record)}.`
     : `${client(record)} was allowed ${record.action ?? record.eventType}${detail(record)}.`;
@@ -249,7 +251,7 @@ export const explain = (record: StoredRecord, surroundings: Surroundings): Expla
   }
   switch (record.reason) {
     case 'SNI_MISUSED':
-      return explainServerName(record);
+      return explainServerName(record, surroundings);
     case 'SNI_REQUIRED':
       return explainNoServerName(record);
     case 'CLIENT_HELLO_INVALID':
@@ -375,6 +377,13 @@ export const explain = (record: StoredRecord, surroundings: Surroundings): Expla
     case 'RESOURCE_REGISTRATION_FAILURE':
     case 'PROVISIONING_CLAIM_EXPIRED':
       return explainProvisioning(record.reason, record);
+    case 'CREDENTIALS_ENDPOINT_MISMATCH':
+    case 'THING_NOT_ATTACHED':
+    case 'ROLE_ALIAS_NOT_FOUND':
+    case 'ROLE_NOT_FOUND':
+    case 'ROLE_NOT_TRUSTING':
+    case 'CREDENTIAL_DURATION_EXCEEDED':
+      return explainCredentials(record.reason, record, surroundings);
     case 'REPLY_NOT_SUBSCRIBED':
       return told(
         `${client(record)} asked on a reserved topic without a subscription to the reply's topic${topicFact(record)}, so nobody got the reply.`,
