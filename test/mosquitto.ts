@@ -18,6 +18,8 @@ export interface MosquittoOptions {
   readonly version?: 4 | 5;
   /** The one ALPN name that is offered. */
   readonly alpn?: string;
+  /** Names that stand in no DNS: a file in the form of /etc/hosts, which libnss-wrapper reads. */
+  readonly hostsFile?: string;
 }
 
 export interface Ended {
@@ -52,7 +54,11 @@ const run = (program: string, options: MosquittoOptions, args: readonly string[]
   const child = spawn('stdbuf', ['-oL', program, ...words(options), ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: clientMsMax,
-    env: { ...process.env, ...(options.tls === '1.2' && atMostTls12) },
+    env: {
+      ...process.env,
+      ...(options.tls === '1.2' && atMostTls12),
+      ...(options.hostsFile !== undefined && { LD_PRELOAD: 'libnss_wrapper.so', NSS_WRAPPER_HOSTS: options.hostsFile }),
+    },
   });
   const out = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const) {
