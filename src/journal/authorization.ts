@@ -123,6 +123,21 @@ const unresolvedThing = (record: StoredRecord, statement: WeighedStatement, surr
   };
 };
 
+/** Of a request that may name its thing, and does not. */
+const unnamedThing = (record: StoredRecord, statement: WeighedStatement, names: readonly string[]): Explanation => {
+  const attached = record.facts?.['thingName'];
+  const list = names.map((name) => `\${${name}}`).join(', ');
+  const header = 'in the header x-amzn-iot-thingname';
+  return {
+    sentence: `${subject(record)} was refused ${asked(record)}: ${list} in ${named(statement)} has no value, because the request names no thing.`,
+    cure:
+      attached === undefined
+        ? `Attach a thing to the certificate (aws iot attach-thing-principal), and let the device name it ${header}.`
+        : `Let the device name its thing ${header}: "${attached}" is attached to the certificate.`,
+    commands: [],
+  };
+};
+
 /** The document without the statements at these positions; undefined when the text is no policy document. */
 const documentWithout = (text: string, indexes: ReadonlySet<number>): { text: string; empty: boolean } | undefined => {
   try {
@@ -208,6 +223,13 @@ const ofTrustedUser = (record: StoredRecord, templateName: string): Explanation 
   };
 };
 
+/** The values of a thing are missing where a device asked for credentials without the name of one. */
+const isUnnamed = ({ eventType, facts }: StoredRecord, names: readonly string[]): boolean =>
+  eventType === 'AssumeRoleWithCertificate' &&
+  facts?.['namedThing'] === undefined &&
+  names.length > 0 &&
+  names.every((name) => /^iot:(connection\.)?thing\./i.test(name));
+
 /** Explains a refusal by policy: the first cause among what was weighed. */
 export const explainAuthorization = (record: StoredRecord, surroundings: Surroundings): Explanation => {
   if (record.action === undefined && record.detail !== undefined) return ofTheService(record);
@@ -220,6 +242,7 @@ export const explainAuthorization = (record: StoredRecord, surroundings: Surroun
   const unresolved = allows.find(({ outcome }) => outcome === 'unresolved');
   if (unresolved) {
     const names = unresolved.unresolved ?? record.unresolved ?? [];
+    if (isUnnamed(record, names)) return unnamedThing(record, unresolved, names);
     if (names.length > 0 && names.every((name) => thingNameVariable.test(name))) {
       return unresolvedThing(record, unresolved, surroundings);
     }

@@ -192,7 +192,8 @@ export const createEventLogs = ({ write, now, newId, trouble = () => undefined }
     log,
     attempt(record) {
       const { account, eventType, status, clientId, sourceIp, certificateId } = record;
-      if (accounts.size === 0 || account === undefined || eventType === 'Disconnect' || eventType === 'ApiCall') return;
+      if (accounts.size === 0 || account === undefined || eventType === 'Disconnect') return;
+      if (eventType === 'ApiCall' || eventType === 'AssumeRoleWithCertificate') return;
       const level = status === 'Failure' ? 'ERROR' : 'INFO';
       if (!wants(account, eventType, level, { clientId, sourceIp, principalId: certificateId })) return;
       try {

@@ -119,6 +119,15 @@ const reasons: Readonly<Record<Reason, [sentence: RegExp, command: string | unde
   RESOURCE_CONFLICT: [/something that exists is different/, undefined],
   RESOURCE_REGISTRATION_FAILURE: [/was not provisioned/, undefined],
   PROVISIONING_CLAIM_EXPIRED: [/claim of a trusted user/, undefined],
+  CREDENTIALS_ENDPOINT_MISMATCH: [
+    /not that of the credentials provider/,
+    'aws iot describe-endpoint --endpoint-type iot:CredentialProvider ',
+  ],
+  THING_NOT_ATTACHED: [/not attached to that certificate/, undefined],
+  ROLE_ALIAS_NOT_FOUND: [/there is none of that name/, undefined],
+  ROLE_NOT_FOUND: [/and that does not exist/, undefined],
+  ROLE_NOT_TRUSTING: [/its trust policy does not let credentials\.iot\.amazonaws\.com/, undefined],
+  CREDENTIAL_DURATION_EXCEEDED: [/sessions of its role .* at most/, 'aws iot update-role-alias'],
   REPLY_NOT_SUBSCRIBED: [/"dev1" asked .* without a subscription/, undefined],
   SLOW_CONSUMER: [/too slowly/, undefined],
   NOT_AUTHENTICATED: [

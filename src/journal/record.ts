@@ -23,6 +23,8 @@ export type EventType =
   | 'SendDirectMessage'
   // a call of the API that IAM refused, which AWS tells CloudTrail instead of its IoT log
   | 'ApiCall'
+  // a device asked for credentials of a role, which AWS tells CloudTrail too
+  | 'AssumeRoleWithCertificate'
   // fleet provisioning: a certificate was asked for, and a thing
   | 'GetDeviceCredentials'
   | 'ProvisionDevice';
@@ -81,6 +83,13 @@ export type Reason =
   // operations of the data plane
   | 'CLIENT_NOT_CONNECTED' // asked about, or a message sent to, a client id that nobody holds; `detail` says whether a session is kept
   | 'CONFIRMATION_TIMEOUT' // a direct message was sent, and no PUBACK came in time
+  // credentials of a role, by a role alias
+  | 'CREDENTIALS_ENDPOINT_MISMATCH' // asked for under another name than the credentials provider's
+  | 'THING_NOT_ATTACHED' // to the certificate, and named by the request
+  | 'ROLE_ALIAS_NOT_FOUND'
+  | 'ROLE_NOT_FOUND' // the alias is there, and what it stands for is not
+  | 'ROLE_NOT_TRUSTING' // its trust policy does not let the credentials provider assume it
+  | 'CREDENTIAL_DURATION_EXCEEDED' // the alias asks for longer sessions than the role allows
   // fleet provisioning; `detail` says what exactly, without any value of a parameter
   | 'PAYLOAD_INVALID'
   | 'CSR_INVALID'
