@@ -150,8 +150,8 @@ function keyValues(name: string, { action, resource, context }: PolicyRequest): 
   const lower = name.toLowerCase();
   const mqtt = context.protocol !== 'https' && context.clientId !== undefined;
   const { thing } = context;
-  const connection =
-    mqtt && thing?.attached && (thing.exclusive || thing.name === context.clientId) ? thing : undefined;
+  const ofConnection = mqtt && thing !== undefined && (thing.exclusive || thing.name === context.clientId);
+  const connection = thing?.attached && (thing.named || ofConnection) ? thing : undefined;
   const present = (value: string | undefined): string[] => (value === undefined ? [] : [value]);
   const attribute = /^iot:connection\.thing\.attributes\[(.*)\]$/i.exec(name)?.[1];
   if (attribute !== undefined) return present(new Map(Object.entries(connection?.attributes ?? {})).get(attribute));
@@ -172,7 +172,7 @@ function keyValues(name: string, { action, resource, context }: PolicyRequest): 
     case 'iot:connection.thing.thingtypename':
       return present(connection?.type);
     case 'iot:connection.thing.isattached':
-      return mqtt ? [String(connection !== undefined)] : [];
+      return mqtt || thing?.named ? [String(connection !== undefined)] : [];
     case 'iot:connectattributes':
       return action === 'iot:Connect' ? [...(context.connectAttributes ?? [])] : [];
     case 'iot:lastwilltopic':

@@ -49,6 +49,8 @@ export interface ThingFacts {
   readonly attached: boolean;
   /** The attachment is of type EXCLUSIVE_THING. */
   readonly exclusive?: boolean | undefined;
+  /** The request says so itself, as one for credentials does: then no client id has to. */
+  readonly named?: boolean | undefined;
   /** The name of its thing type. */
   readonly type?: string | undefined;
   readonly attributes?: Readonly<Record<string, string>> | undefined;
@@ -60,7 +62,7 @@ export interface PolicyContext {
   readonly sourceIp?: string | undefined;
   /** The SNI in lower case. */
   readonly domainName?: string | undefined;
-  /** Absent: `mqtt`. On `https` there is no client id and no thing. */
+  /** Absent: `mqtt`. On `https` there is no client id, and no thing but one that the request names. */
   readonly protocol?: 'mqtt' | 'https' | undefined;
   /** Absent: `certificate`. Decides which of the set's policies count (spec policy.md 6). */
   readonly principalType?:

@@ -161,6 +161,7 @@ const contexts: fc.Arbitrary<PolicyContext> = fc.record({
       name: texts,
       attached: fc.boolean(),
       exclusive: fc.boolean(),
+      named: fc.constantFrom(undefined, undefined, true),
       type: optional(texts),
       attributes: fc.dictionary(fc.constantFrom('a', 'A'), texts),
     }),

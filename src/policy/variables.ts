@@ -32,18 +32,19 @@ const keyOnly = (name: string, key: Variable['key'], clock = false): Variable =>
 
 const clientId: Reader = ({ context }) => (context.protocol === 'https' ? undefined : context.clientId);
 
-/** The thing that the connection stands for: attached to its principal, and exclusively or under its own name as client id. */
+/** The thing that the connection stands for: attached to its principal, and named by the request, exclusively or under its own name as client id. */
 function connectionThing(request: PolicyRequest): ThingFacts | undefined {
   const thing = request.context.thing;
+  if (!thing?.attached) return undefined;
   const client = clientId(request);
-  if (!thing?.attached || client === undefined) return undefined;
-  return thing.exclusive || thing.name === client ? thing : undefined;
+  const isMeant = thing.named || (client !== undefined && (thing.exclusive || thing.name === client));
+  return isMeant ? thing : undefined;
 }
 
 const thingName: Reader = (request) => connectionThing(request)?.name;
 
 const isAttached: Reader = (request) => {
-  if (clientId(request) === undefined) return undefined;
+  if (clientId(request) === undefined && !request.context.thing?.named) return undefined;
   return connectionThing(request) ? 'true' : 'false';
 };
 
