@@ -34,7 +34,15 @@ export interface ListenerOptions
   extends Pick<GatewayOptions, 'resolve' | 'serverCertificates'>,
     Pick<
       DataPortOptions,
-      'handlers' | 'makeCall' | 'ensureAccount' | 'credentials' | 'admit' | 'record' | 'log' | 'extras'
+      | 'handlers'
+      | 'makeCall'
+      | 'ensureAccount'
+      | 'credentials'
+      | 'giveCredentials'
+      | 'admit'
+      | 'record'
+      | 'log'
+      | 'extras'
     > {
   readonly config: Config;
   /** Names of this server beside the domain's. */

@@ -1,6 +1,7 @@
 /**
- * What is spoken on a connection of HTTPS once its TLS is done: the iot-data operations (spec gateway.md 3, 4) and upgrades to MQTT over WebSocket (2). The same
- * HTTP server as the API's, with the same bounds, that serves this one service; it never listens, its connections come from the gateway.
+ * What is spoken on a connection of HTTPS once its TLS is done: the iot-data operations (spec gateway.md 3, 4), requests of devices for credentials, and upgrades
+ * to MQTT over WebSocket (2). The same HTTP server as the API's, with the same bounds, that serves this one service; it never listens, its connections come from
+ * the gateway.
  */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
@@ -17,6 +18,7 @@ import type { RecordAttempt } from '../journal/record.ts';
 import type { Limits } from '../limits.ts';
 import type { Peer } from '../mqtt/authority.ts';
 import type { Carrier } from '../mqtt/carrier.ts';
+import { answerCredentials, askedRoleAlias, type GiveCredentials } from './credentials-request.ts';
 import { createPrincipals, type DataConnection, type PrincipalOptions } from './principal.ts';
 import type { Protocol } from './protocol.ts';
 import { createWebSockets, websocketPath } from './websocket.ts';
@@ -29,6 +31,8 @@ export interface DataPortOptions
     Pick<Dispatching, 'handlers' | 'makeCall' | 'ensureAccount' | 'hostNames' | 'extras'> {
   readonly limits: Pick<Limits, 'packetBytesMax' | 'payloadBytesMax'>;
   readonly httpLimits?: Partial<ApiLimits>;
+  /** Absent: nobody does. */
+  readonly giveCredentials?: GiveCredentials;
   /** Takes over a WebSocket whose peer is known. */
   readonly acceptMqtt: (stream: Carrier, peer: Peer) => void;
   /** Told of every answer. Must not throw. */
@@ -68,6 +72,9 @@ export const createDataPort = (options: DataPortOptions): DataPort => {
     whoAsks: (request) => principals.ofRequest(request, connectionOf(request.connection)),
   });
 
+  const { giveCredentials } = options;
+  const credentials = giveCredentials && answerCredentials({ principals, hostNames, giveCredentials });
+
   /** Another protocol than this connection's: it is closed without a word (spec gateway.md 1.2). */
   const mismatch = ({ socket, peer }: DataConnection, detail?: string): void => {
     record({
@@ -98,7 +105,12 @@ export const createDataPort = (options: DataPortOptions): DataPort => {
     },
     async dispatch(request, requestId) {
       const connection = connectionOf(request.connection);
-      if (connection.carries !== 'upgrades') return dispatch(request, requestId);
+      if (connection.carries !== 'upgrades') {
+        const roleAlias = askedRoleAlias(request);
+        return credentials && roleAlias !== undefined
+          ? credentials(request, connection, roleAlias, requestId)
+          : dispatch(request, requestId);
+      }
       mismatch(connection, 'a request where the domain configuration allows MQTT over WebSocket only');
       throw new ClientGone('The connection was closed');
     },

@@ -53,6 +53,8 @@ export interface Principals {
     request: Incoming,
     connection: DataConnection,
   ): Promise<{ caller: Caller; account: Signer['account']; body: Uint8Array }>;
+  /** The rights of the connection's certificate as they are now, whatever signature is there. Faults: ForbiddenException. */
+  ofCertificate(request: Incoming, connection: DataConnection): Promise<Authority>;
   /** The peer for the broker, which asks for its rights by itself. */
   ofUpgrade(request: Incoming, connection: DataConnection): Promise<Peer>;
 }
@@ -150,6 +152,12 @@ export const createPrincipals = ({ credentials, admit, region, record }: Princip
     return connection.authority;
   };
 
+  const currentAuthorityOf = async (connection: DataConnection, request: Incoming): Promise<Authority> => {
+    const authority = await authorityOf(connection, request);
+    for (let stale = authority.stale(); stale !== undefined; stale = authority.stale()) await stale;
+    return authority;
+  };
+
   const isSigner = (request: Incoming, connection: DataConnection): boolean =>
     !connection.certificateOnly && isSigned(request.headers, request.query);
 
@@ -165,8 +173,7 @@ export const createPrincipals = ({ credentials, admit, region, record }: Princip
         const { account, ...caller } = signer;
         return { account, caller: { ...caller, principal: admission.authority }, body };
       }
-      const authority = await authorityOf(connection, request);
-      for (let stale = authority.stale(); stale !== undefined; stale = authority.stale()) await stale;
+      const authority = await currentAuthorityOf(connection, request);
       const { account, principalId } = authority;
       return {
         account,
@@ -179,6 +186,7 @@ export const createPrincipals = ({ credentials, admit, region, record }: Princip
         body: await request.body(),
       };
     },
+    ofCertificate: (request, connection) => currentAuthorityOf(connection, request),
     async ofUpgrade(request, connection) {
       if (isSigner(request, connection)) {
         const { signer } = await signerOf(request, connection);
