@@ -7,6 +7,14 @@ export interface SessionPolicies {
   readonly arns: readonly string[];
 }
 
+/** A device that was given a session because of its certificate, as policies may ask for it. Source: developer guide, "Authorizing direct calls to AWS services". */
+export interface SessionDevice {
+  readonly certificateId: string;
+  /** The thing that it named, and that is attached to the certificate. */
+  readonly thingName?: string;
+  readonly thingTypeName?: string;
+}
+
 export type IamPrincipal =
   | {
       readonly kind: 'root';
@@ -20,6 +28,7 @@ export type IamPrincipal =
       readonly roleId: string;
       readonly sessionName: string;
       readonly sessionPolicies?: SessionPolicies;
+      readonly device?: SessionDevice;
     };
 
 /** What is known of temporary credentials. */
