@@ -22,6 +22,7 @@ test('without flags and environment the defaults of the design hold (design.md 3
     allowedOrigins: [],
     ocspResponders: [],
     customDomainDeletionDays: 0,
+    dev: false,
     logLevel: 'info',
     limits: awsLimits,
     rateQuotas: false,
@@ -74,11 +75,16 @@ for (const [flag, text, field, value] of settings) {
   });
 }
 
-test('--require-sni needs no value; the environment says true or false', () => {
-  assert.equal(readConfig(['--require-sni'], {}).requireSni, true);
-  assert.equal(readConfig([], { FLEETGATE_REQUIRE_SNI: '1' }).requireSni, true);
-  assert.equal(readConfig(['--no-require-sni'], { FLEETGATE_REQUIRE_SNI: 'true' }).requireSni, false);
-});
+for (const [flag, field] of [
+  ['require-sni', 'requireSni'],
+  ['dev', 'dev'],
+] as const) {
+  test(`--${flag} needs no value; the environment says true or false`, () => {
+    assert.equal(readConfig([`--${flag}`], {})[field], true);
+    assert.equal(readConfig([], { [environmentName(flag)]: '1' })[field], true);
+    assert.equal(readConfig([`--no-${flag}`], { [environmentName(flag)]: 'true' })[field], false);
+  });
+}
 
 test('a region is taken exactly when accounts can come into being in it', () => {
   for (const region of [

@@ -61,6 +61,8 @@ export interface Config {
   readonly ocspResponders: readonly string[];
   /** Days that a domain name of a customer must be DISABLED before its configuration can be deleted. */
   readonly customDomainDeletionDays: number;
+  /** For trying things out: whoever is on this machine may move the node's clock. */
+  readonly dev: boolean;
   /** pino's level names; `silent` for none. */
   readonly logLevel: string;
   readonly limits: Limits;
@@ -123,6 +125,7 @@ export const configFlags = [
     byDefault: '3600',
     about: 'longest life of a session without connection',
   },
+  { name: 'dev', about: 'let this machine move the clock: fleetgate clock' },
   { name: 'log-level', value: 'LEVEL', byDefault: 'info', about: 'debug, info, warn, error or silent' },
 ] as const satisfies readonly Flag[];
 type ConfigFlag = (typeof configFlags)[number]['name'];
@@ -365,6 +368,7 @@ export const readConfig = (argv: readonly string[], env: Environment): Config =>
     ...(s3Endpoint !== undefined && { s3Endpoint }),
     ...(s3Key && { s3Key }),
     ocspResponders: Object.freeze(ocspResponders),
+    dev: /^(true|1)$/.test(read('dev', 'true or false', (text) => /^(true|false|1|0)$/.test(text))),
     logLevel: read('log-level', `one of ${logLevels.join(', ')}`, (text) => logLevels.includes(text)),
     customDomainDeletionDays: Number(
       read(

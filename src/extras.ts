@@ -1,4 +1,4 @@
-/** What the API listener serves beside AWS's operations: health, the root certificate, the journal, the names for /etc/hosts, reports. */
+/** What the API listener serves beside AWS's operations: health, the root certificate, the journal, the names for /etc/hosts, reports, the clock. */
 import type { Extra, ExtraAnswer, ExtraRequest } from './api/dispatch.ts';
 import type { Accounts } from './features/accounts/account.ts';
 import { type ReportAnswer, reportPath } from './features/bulk/report-link.ts';
@@ -23,6 +23,8 @@ export interface ExtrasOptions {
   /** Of links to reports of bulk registration, which hold their own signature. */
   /** The domain configurations that an account has made. */
   readonly domains: (account: NonNullable<ExtraRequest['account']>) => Promise<readonly DomainConfiguration[]>;
+  /** Moves the node's clock forward and answers its time; absent without --dev. */
+  readonly moveClock?: (ms: number) => Promise<number>;
   readonly answerReport: (query: ReadonlyMap<string, string>) => Promise<ReportAnswer>;
 }
 
@@ -52,9 +54,22 @@ const json = (value: unknown, status = 200): ExtraAnswer => ({
 const isDevelopment = ({ arrival, forwarded, caller }: ExtraRequest): boolean =>
   arrival.loopback && !forwarded && /^(test|[0-9]{12})$/.test(caller?.accessKeyId ?? '');
 
+/** A hundred years. */
+const advanceMsMax = 100 * 366 * 86_400_000;
+
+const readAdvance = (body: Uint8Array): number | undefined => {
+  try {
+    const { advanceMs } = JSON.parse(Buffer.from(body).toString('utf8')) as { advanceMs?: unknown };
+    const isTime = typeof advanceMs === 'number' && Number.isSafeInteger(advanceMs);
+    return isTime && advanceMs >= 0 && advanceMs <= advanceMsMax ? advanceMs : undefined;
+  } catch {
+    return undefined;
+  }
+};
+
 export const extras = (options: ExtrasOptions): readonly Extra[] => {
   const { journal, accounts, roots, domain, domains, health, apiUrl, version, mqttPort, httpsPorts } = options;
-  const { answerReport } = options;
+  const { answerReport, moveClock } = options;
   const ready = (): boolean => health.causes().length === 0;
   return [
     ...rootExtras(roots),
@@ -100,6 +115,22 @@ export const extras = (options: ExtrasOptions): readonly Extra[] => {
         // where the asker may look next
         const others = all.filter((other) => other.accountId === accountId && other.region !== region);
         return json({ ...answer, account, otherRegions: others.map((other) => other.region) });
+      },
+    },
+    {
+      method: 'POST',
+      path: '/_fleetgate/clock',
+      signed: true,
+      name: 'MoveClock',
+      async handle(request) {
+        if (!moveClock)
+          return json({ message: 'Only a server that was started with --dev lets its clock be moved' }, 403);
+        if (!isDevelopment(request))
+          return json({ message: 'Only a development key on the same machine moves the clock' }, 403);
+        const advanceMs = readAdvance(request.body);
+        if (advanceMs === undefined)
+          return json({ message: `advanceMs must be a number from 0 to ${advanceMsMax}` }, 400);
+        return json({ nowMs: await moveClock(advanceMs) });
       },
     },
     {

@@ -369,6 +369,17 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
   let graceMs = graceMsDefault;
   opened.add(() => tasks.close(graceMs));
   opened.add(bulk.close);
+  const clock: Clock = {
+    now,
+    async advance(ms) {
+      offsetMs += ms;
+      await authorities.recheck();
+      claims.recheck();
+      await logging.idle();
+      broker.tick(now());
+      await tasks.turn();
+    },
+  };
   /** What the listeners of the API and of HTTPS have in common. */
   const serving = {
     handlers: collectHandlers(features),
@@ -426,6 +437,12 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
         httpsPorts,
         answerReport: bulk.answerReport,
         domains: (owner) => listOwn(store.db, owner),
+        ...(config.dev && {
+          async moveClock(ms) {
+            await clock.advance(ms);
+            return now();
+          },
+        }),
       }),
     }),
     host,
@@ -492,17 +509,7 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
     mqttHost: endpoints.hasOwnDomain ? endpoints.hostNames(account)['iot:Data-ATS'] : plainNameOf(host, hostname()),
     account,
     ...(credentials.generated && { generatedRootKey: credentials.generated }),
-    clock: {
-      now,
-      async advance(ms) {
-        offsetMs += ms;
-        await authorities.recheck();
-        claims.recheck();
-        await logging.idle();
-        broker.tick(now());
-        await tasks.turn();
-      },
-    },
+    clock,
     async close(grace = graceMsDefault) {
       graceMs = grace;
       await opened.run();

@@ -1,6 +1,7 @@
 /** The `fleetgate` command: the table of its commands, and the way from a command line to one of them. */
 import { ConfigProblem, didYouMean } from '../config.ts';
 import { certificates } from './certificates.ts';
+import { clock } from './clock.ts';
 import { device } from './device.ts';
 import { doctor } from './doctor.ts';
 import { env } from './env.ts';
@@ -17,6 +18,7 @@ export const commands: Readonly<Record<string, Command>> = {
   explain,
   doctor,
   health,
+  clock,
   certificates,
   device,
 };

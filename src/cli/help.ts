@@ -1,5 +1,6 @@
 /** The one page of `fleetgate --help`: every command, every flag with its variable and its default. */
 import { configFlags, environmentName } from '../config.ts';
+import { clockFlags } from './clock.ts';
 import { explainFlags } from './explain.ts';
 import { flagLine } from './flag-line.ts';
 import type { Command } from './io.ts';
@@ -21,6 +22,9 @@ export const helpPage = (commands: Readonly<Record<string, Pick<Command, 'usage'
     '',
     `fleetgate explain ${commands['explain']?.usage ?? ''}`,
     ...explainFlags.map((flag) => flagLine(flag)),
+    '',
+    `fleetgate clock ${commands['clock']?.usage ?? ''}`,
+    ...clockFlags.map((flag) => flagLine(flag)),
     '',
     'fleetgate backup FILE and restore FILE take --data and --store.',
     '',
