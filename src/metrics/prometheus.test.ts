@@ -11,6 +11,7 @@ const names: [aws: string, prometheus: string][] = [
   ['Connect.ClientIDThrottle', 'aws_iot_connect_client_id_throttle_total'],
   ['Connection.AuthNError', 'aws_iot_connection_auth_n_error_total'],
   ['RuleNotFound', 'aws_iot_rule_not_found_total'],
+  ['RetrieveOCSPStapleData.Success', 'aws_iot_retrieve_ocsp_staple_data_success_total'],
 ];
 for (const [aws, prometheus] of names) {
   test(`${aws} is ${prometheus}`, () => assert.equal(nameOfAwsMetric(aws), prometheus));

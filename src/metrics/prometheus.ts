@@ -53,15 +53,23 @@ export const nameOfAwsMetric = (name: string): string =>
     .replaceAll(/([A-Z])([A-Z][a-z])/g, '$1_$2')
     .toLowerCase()}_total`;
 
+/** One of AWS's counters, by whatever dimensions its samples have. */
+export const awsFamily = (name: string, samples: readonly Sample[]): MetricFamily => ({
+  name: nameOfAwsMetric(name),
+  help: `AWS/IoT ${name}, since the start of this node.`,
+  type: 'counter',
+  samples,
+});
+
 /** AWS's counters, by value of the dimension Protocol. */
 export const awsFamilies = (
   counters: Readonly<Record<string, Readonly<Record<string, number>>>>,
 ): readonly MetricFamily[] => {
   const names = new Set(Object.values(counters).flatMap((each) => Object.keys(each)));
-  return [...names].map((name) => ({
-    name: nameOfAwsMetric(name),
-    help: `AWS/IoT ${name}, since the start of this node.`,
-    type: 'counter',
-    samples: Object.entries(counters).map(([protocol, values]) => ({ labels: { protocol }, value: values[name] ?? 0 })),
-  }));
+  return [...names].map((name) =>
+    awsFamily(
+      name,
+      Object.entries(counters).map(([protocol, values]) => ({ labels: { protocol }, value: values[name] ?? 0 })),
+    ),
+  );
 };
