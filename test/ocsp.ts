@@ -38,7 +38,7 @@ export interface OcspAuthority {
   readonly folder: string;
   readonly pem: string;
   readonly der: Uint8Array;
-  /** A certificate of a server `<name>.example.com` with its key. */
+  /** A certificate of a server `<name>.example.test` with its key. */
   leaf(name: string, options?: OcspLeafOptions): Promise<Leaf>;
   /** Another CA, or one more certificate of the same name. */
   ca(name: string, options?: { readonly subject?: string }): Promise<Uint8Array>;
@@ -59,7 +59,7 @@ export const ocspAuthority = async (folder: string): Promise<OcspAuthority> => {
     async leaf(name, { address, status = 'V', extensions, key = 'P-256', days = 30, issuer = 'ca' } = {}) {
       const file = join(folder, `${name}.ext`);
       const access = address === undefined ? [] : [`authorityInfoAccess=OCSP;URI:${address}`];
-      const server = [`subjectAltName=DNS:${name}.example.com`, 'extendedKeyUsage=serverAuth', ...access];
+      const server = [`subjectAltName=DNS:${name}.example.test`, 'extendedKeyUsage=serverAuth', ...access];
       await writeFile(file, (extensions ?? server).join('\n'));
       const leafPem = await made.leaf(name, issuer, { key, days, extras: ['-extfile', file] });
       const { serialNumber } = new X509Certificate(leafPem);

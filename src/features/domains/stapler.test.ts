@@ -98,7 +98,13 @@ const configurationOf = (
   ocsp: OcspConfig,
   changed: Partial<DomainConfiguration> = {},
 ): DomainConfiguration => ({
-  ...{ account: testAccount, name, suffix: 'abcde', domainName: `${name}.example.com`, domainType: 'CUSTOMER_MANAGED' },
+  ...{
+    account: testAccount,
+    name,
+    suffix: 'abcde',
+    domainName: `${name}.example.test`,
+    domainType: 'CUSTOMER_MANAGED',
+  },
   ...{ status: 'ENABLED', statusChangedAtMs: 0, createdAtMs: 0, securityPolicy: defaultSecurityPolicy.name },
   ...{ authenticationType: 'DEFAULT', applicationProtocol: 'DEFAULT', certificateDetail: undefined },
   ...{ serverCertificateArn: acmArn(testAccount, name), validationCertificateArn: undefined },
@@ -111,7 +117,7 @@ const byAddress: OcspConfig = { enableOCSPCheck: true };
 /** What openssl says of the OCSP response in a handshake with a gateway that staples this. */
 const seenByClient = async (t: TestContext, { pem, keyPem, name }: Leaf, staple: () => Uint8Array | undefined) => {
   const certificate = { chainPem: pem + authority.pem, privateKeyPem: keyPem, staple };
-  const serverName = `${name}.example.com`;
+  const serverName = `${name}.example.test`;
   const bed = await bootGateway(t, {
     protocol: httpsProtocol,
     resolve: (): Resolution => ({
@@ -435,7 +441,7 @@ test('few are asked at once, and fewer for one account', async (t) => {
   await bed.store.write(async (db) => {
     for (const account of accounts) {
       for (let i = 0; i < 6; i += 1) {
-        const domainName = `d${account.accountId}.d${i}.example.com`;
+        const domainName = `d${account.accountId}.d${i}.example.test`;
         const changed = { account, name: `d${i}`, domainName };
         await saveDomainConfiguration(db, configurationOf(server, byFunction, changed));
       }
@@ -504,7 +510,7 @@ test('a closed stapler asks nobody and shows nothing', async (t) => {
   answered.resolve();
   const staple = await saved;
   assert.equal(staple(), undefined);
-  noteChange(bed.bus, { account: testAccount, kind: 'domain', id: 'server.example.com' });
+  noteChange(bed.bus, { account: testAccount, kind: 'domain', id: 'server.example.test' });
   await bed.stapler.turn();
   assert.deepEqual([bed.events.length, bed.logged, bed.troubles], [1, [], []]);
 });
