@@ -257,6 +257,28 @@ Before:
   );
 });
 
+test('commands that cure what happened in another account or region begin by going there', async (t) => {
+  const { url } = await answering(t, { records: [explained] });
+  const commandsOf = async (argv: readonly string[], environment: Readonly<Record<string, string>> = {}) => {
+    const { out } = await run(['explain', 'dev1', '--api-url', url, ...argv], { env: environment });
+    return out
+      .split('\n')
+      .filter((line) => /^ {2}(export|unset|aws)/.test(line))
+      .map((line) => line.trim());
+  };
+  const [cure = ''] = explained.commands;
+  const there = 'export AWS_DEFAULT_REGION=eu-west-1 AWS_REGION=eu-west-1';
+  assert.deepEqual(await commandsOf(['--region', 'eu-west-1']), [there, cure]);
+  assert.deepEqual(await commandsOf(['--region', 'eu-west-1'], { AWS_REGION: 'eu-west-1' }), [cure]);
+  assert.deepEqual(await commandsOf(['--region', 'us-east-1', '--account', '000000000000']), [cure]);
+  const temporary = { AWS_ACCESS_KEY_ID: 'ASIAX', AWS_SECRET_ACCESS_KEY: 'x', AWS_SESSION_TOKEN: 'x' };
+  assert.deepEqual(await commandsOf(['--account', '111111111111'], temporary), [
+    'export AWS_ACCESS_KEY_ID=111111111111 AWS_SECRET_ACCESS_KEY=test',
+    'unset AWS_SESSION_TOKEN',
+    cure,
+  ]);
+});
+
 /** A record as the journal answers it, at so many seconds. */
 const told = (id: string, seconds: number, members: object, more: object = {}) => ({
   ...{ sentence: `This is ${id}.`, cure: 'Nothing is to be done.', commands: [], ...more },

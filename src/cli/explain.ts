@@ -4,7 +4,7 @@ import { type Command, CommandProblem, type Io } from './io.ts';
 import { fieldsOf, readAnswer, type ShownRecord } from './journal-answer.ts';
 import { nothingFound } from './nothing-found.ts';
 import { renderLine, renderRecord } from './render-record.ts';
-import { ask, findServer, serverFlags } from './server.ts';
+import { ask, findServer, givenServerFlags, serverFlags, switchLines } from './server.ts';
 import { printableLines, type Style, styleOf } from './terminal.ts';
 
 export const explainFlags: readonly Flag[] = [
@@ -73,6 +73,12 @@ const renderAll = (records: readonly ShownRecord[], style: Style): string => {
   ].join('');
 };
 
+/** The same with lines before what acts on the server. */
+const preparedBy = (lines: readonly string[], record: ShownRecord): ShownRecord =>
+  record.commands.some((command) => /\b(aws|fleetgate) /.test(command))
+    ? { ...record, commands: [...lines, ...record.commands] }
+    : record;
+
 const run = async (argv: readonly string[], io: Io): Promise<number> => {
   const flags = readFlags(argv, [...explainFlags, ...serverFlags]);
   const [subject = 'last', ...more] = flags.positionals;
@@ -92,9 +98,9 @@ const run = async (argv: readonly string[], io: Io): Promise<number> => {
     return 0;
   }
   const style = styleOf(io.terminal && !io.env['NO_COLOR']);
-  io.out(
-    records.length === 0 ? await nothingFound({ subject, server, pathAndQuery }, body, io) : renderAll(records, style),
-  );
+  const question = { subject, server, pathAndQuery, flags: givenServerFlags(flags, 'region') };
+  const shown = records.map((record) => preparedBy(switchLines(flags, io.env), record));
+  io.out(shown.length === 0 ? await nothingFound(question, body, io) : renderAll(shown, style));
   return code;
 };
 

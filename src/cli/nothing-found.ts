@@ -1,8 +1,9 @@
 /**
  * What `fleetgate explain` says when the journal has no answer: where was asked, and where else there is one. A device that connects to another
- * region's host name leaves its record there; each region is asked by a question of its own.
+ * region's host name leaves its record there; each region of the same account is asked by a question of its own, under the rights that the asker has
+ * there, so that no answer of one region tells of another. A region that refuses is passed over.
  */
-import type { Io } from './io.ts';
+import { CommandProblem, type Io } from './io.ts';
 import { fieldsOf, listOf, readAnswer, textOf } from './journal-answer.ts';
 import { ask, type Server } from './server.ts';
 import { printable, shellWord } from './terminal.ts';
@@ -18,11 +19,13 @@ export interface Question {
   readonly subject: string;
   readonly server: Server;
   readonly pathAndQuery: string;
+  /** The flags that say which server and account, each with a blank before it. */
+  readonly flags: string;
 }
 
 /** `body` is an answer without records. */
 export const nothingFound = async (question: Question, body: string, io: Pick<Io, 'now'>): Promise<string> => {
-  const { subject, server, pathAndQuery } = question;
+  const { subject, server, pathAndQuery, flags } = question;
   const answer = fieldsOf(JSON.parse(body));
   const { accountId, region } = fieldsOf(answer['account']);
   const place = printable(`account ${textOf(accountId)}, region ${textOf(region)}`);
@@ -35,10 +38,20 @@ export const nothingFound = async (question: Question, body: string, io: Pick<Io
     .filter((other) => /^[a-z0-9-]{1,32}$/.test(other));
   const answers = await Promise.all(
     others.slice(0, regionsAskedMax).map(async (other) => {
-      const records = readAnswer(await ask({ ...server, region: other }, pathAndQuery, io));
-      return records.length > 0 ? `  fleetgate explain ${shellWord(subject)} --region ${other}\n` : '';
+      const isFound = await hasAnswer({ ...server, region: other }, pathAndQuery, io);
+      return isFound ? `  fleetgate explain ${shellWord(subject)}${flags} --region ${other}\n` : '';
     }),
   );
   const commands = answers.join('');
   return commands === '' ? `${sentence}\n${advice}` : `${sentence} Another region has one:\n\n${commands}`;
+};
+
+/** Whether there are records in another region; false also where the asker may not ask. */
+const hasAnswer = async (server: Server, pathAndQuery: string, io: Pick<Io, 'now'>): Promise<boolean> => {
+  try {
+    return readAnswer(await ask(server, pathAndQuery, io)).length > 0;
+  } catch (error) {
+    if (error instanceof CommandProblem) return false;
+    throw error;
+  }
 };

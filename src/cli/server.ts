@@ -2,7 +2,7 @@
 import { signRequest } from '../aws/sigv4.ts';
 import { ConfigProblem, type Environment, type Flag, type ReadFlags } from '../config.ts';
 import { CommandProblem, type Io } from './io.ts';
-import { printable } from './terminal.ts';
+import { printable, shellWord } from './terminal.ts';
 
 /** Where `fleetgate start` without flags answers. */
 export const defaultUrl = 'http://127.0.0.1:4566';
@@ -80,6 +80,37 @@ export const findServer = (flags: ReadFlags, env: Environment): Server => {
       : developmentKey(account);
   const region = flags.values.get('region') || env['AWS_REGION'] || env['AWS_DEFAULT_REGION'] || 'us-east-1';
   return { url: findUrl(flags, env), region: readRegion(region), ...key };
+};
+
+/** The flags of the server as they were given, for a command to paste that asks the same one; each with a blank before it. */
+export const givenServerFlags = ({ values }: ReadFlags, without?: string): string =>
+  serverFlags
+    .flatMap(({ name }) => {
+      const value = values.get(name);
+      return value === undefined || name === without ? [] : [` --${name} ${shellWord(value)}`];
+    })
+    .join('');
+
+/**
+ * What makes the tools of the caller's shell mean the account and region of the flags; empty where they do already. Without it a command that cures what
+ * happened in another region would act in the usual one, where the same certificate may be.
+ */
+export const switchLines = (flags: ReadFlags, env: Environment): readonly string[] => {
+  const [asked, usual] = [findServer(flags, env), findServer({ ...flags, values: new Map() }, env)];
+  const isOtherKey = asked.accessKeyId !== usual.accessKeyId || asked.secretAccessKey !== usual.secretAccessKey;
+  const { accessKeyId, secretAccessKey, region } = asked;
+  const variables = [
+    ...(isOtherKey
+      ? [['AWS_ACCESS_KEY_ID', accessKeyId] as const, ['AWS_SECRET_ACCESS_KEY', secretAccessKey] as const]
+      : []),
+    ...(region !== usual.region ? [['AWS_DEFAULT_REGION', region] as const, ['AWS_REGION', region] as const] : []),
+  ];
+  if (variables.length === 0) return [];
+  return [
+    `export ${variables.map(([name, value]) => `${name}=${shellWord(value)}`).join(' ')}`,
+    // it belongs to the other key
+    ...(isOtherKey && env['AWS_SESSION_TOKEN'] ? ['unset AWS_SESSION_TOKEN'] : []),
+  ];
 };
 
 /** The fault an API answer carries, as far as it can be read. */

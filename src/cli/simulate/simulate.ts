@@ -4,7 +4,7 @@ import { createSecureContext } from 'node:tls';
 import { ConfigProblem, type Flag, type ReadFlags, readFlags } from '../../config.ts';
 import { count } from '../import/progress.ts';
 import { CommandProblem, type Io } from '../io.ts';
-import { findServer, type Server, serverFlags } from '../server.ts';
+import { findServer, givenServerFlags, type Server, serverFlags } from '../server.ts';
 import { shellWord } from '../terminal.ts';
 import { type ClaimSource, readClaim } from './claim.ts';
 import { findEndpoint, readHostAndPort } from './endpoint.ts';
@@ -123,10 +123,6 @@ const readSettings = (argv: readonly string[], io: Io): Settings => {
   }
   const endpoint = values.get('endpoint');
   if (endpoint !== undefined) readHostAndPort(endpoint);
-  const given = serverFlags.flatMap(({ name }) => {
-    const value = values.get(name);
-    return value === undefined ? [] : [` --${name} ${shellWord(value)}`];
-  });
   return {
     server: findServer(flags, io.env),
     source: { claim: required(flags, 'claim'), key: values.get('key') },
@@ -146,7 +142,7 @@ const readSettings = (argv: readonly string[], io: Io): Settings => {
       topic: text('topic', ['n', 'thing']),
       answerMsMax: readNumber(flags, 'timeout', 1, 600) * 1000,
     },
-    serverFlags: given.join(''),
+    serverFlags: givenServerFlags(flags),
   };
 };
 
