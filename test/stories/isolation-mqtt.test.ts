@@ -6,63 +6,31 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import {
   AttachPolicyCommand,
-  CreatePolicyCommand,
   DescribeEndpointCommand,
   DetachPolicyCommand,
-  type IoTClient,
-  RegisterCertificateWithoutCACommand,
   UpdateCertificateCommand,
 } from '@aws-sdk/client-iot';
 import { type AccountRegion, iotArn } from '../../src/aws/arn.ts';
-import { connectDevice, type Device, type DeviceOptions } from '../device.ts';
-import { bootNode, type Identity, makeIdentity } from '../harness.ts';
+import { type Identity, makeIdentity } from '../harness.ts';
 import { readJournal } from '../journal.ts';
+import { bootSides, type Side } from '../sides.ts';
 
 const owner: AccountRegion = { accountId: '111111111111', region: 'us-east-1' };
 const strangers: Readonly<Record<string, AccountRegion>> = {
   'another account': { accountId: '222222222222', region: 'us-east-1' },
   'the same account in another region': { accountId: '111111111111', region: 'eu-west-1' },
 };
-const everything = JSON.stringify({
-  Version: '2012-10-17',
-  Statement: [{ Effect: 'Allow', Action: 'iot:*', Resource: '*' }],
-});
-
-/** One side of a wall: an account in a region. */
-interface Side {
-  readonly account: AccountRegion;
-  readonly iot: IoTClient;
-  /** From DescribeEndpoint. */
-  readonly serverName: string;
-  connect(identity: Identity, options: DeviceOptions): Promise<Device>;
-  /** Registers a certificate with a policy that allows everything. */
-  welcome(identity: Identity): Promise<void>;
-}
-
-const bootSides = async (t: TestContext, stranger: AccountRegion) => {
-  const booted = await bootNode(t);
-  const side = async (account: AccountRegion): Promise<Side> => {
-    const iot = booted.iot(account.accountId, account.region);
-    const { endpointAddress = '' } = await iot.send(new DescribeEndpointCommand({ endpointType: 'iot:Data-ATS' }));
-    await iot.send(new CreatePolicyCommand({ policyName: 'everything', policyDocument: everything }));
-    return {
-      account,
-      iot,
-      serverName: endpointAddress,
-      connect: (identity, options) => connectDevice(booted.node, identity, { serverName: endpointAddress, ...options }),
-      async welcome({ certificateId, certificatePem }) {
-        await iot.send(new RegisterCertificateWithoutCACommand({ certificatePem, status: 'ACTIVE' }));
-        const target = iotArn(account, 'cert', certificateId);
-        await iot.send(new AttachPolicyCommand({ policyName: 'everything', target }));
-      },
-    };
-  };
-  return { ...booted, own: await side(owner), foreign: await side(stranger) };
+/** The owner's side and the stranger's. */
+const bootBoth = async (t: TestContext, stranger: AccountRegion) => {
+  const { sides, ...booted } = await bootSides(t, [owner, stranger]);
+  const [own, foreign] = sides;
+  assert(own && foreign);
+  return { ...booted, own, foreign };
 };
 
 for (const [kind, stranger] of Object.entries(strangers)) {
   test(`${kind}: the same certificate and client id on both sides, the same topics, and no message or takeover crosses`, async (t) => {
-    const { folder, own, foreign } = await bootSides(t, stranger);
+    const { folder, own, foreign } = await bootBoth(t, stranger);
     assert.notEqual(own.serverName, foreign.serverName);
     const identity = await makeIdentity(folder, 'twin');
     for (const side of [own, foreign]) await side.welcome(identity);
@@ -97,7 +65,7 @@ for (const [kind, stranger] of Object.entries(strangers)) {
   });
 
   test(`${kind}: a change of the same certificate's status or policies on one side leaves the other's connection alone`, async (t) => {
-    const { folder, own, foreign } = await bootSides(t, stranger);
+    const { folder, own, foreign } = await bootBoth(t, stranger);
     const identity = await makeIdentity(folder, 'twin');
     for (const side of [own, foreign]) await side.welcome(identity);
     const mine = await own.connect(identity, { clientId: 'twin' });
@@ -125,7 +93,7 @@ for (const [kind, stranger] of Object.entries(strangers)) {
 
   for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
     test(`${kind}: a certificate is refused at the other's endpoint, also on a resumed ${version} session, and is explained like one that nobody has`, async (t) => {
-      const { node, folder, own, foreign } = await bootSides(t, stranger);
+      const { node, folder, own, foreign } = await bootBoth(t, stranger);
       const [known, unknown] = [await makeIdentity(folder, 'known'), await makeIdentity(folder, 'unknown')];
       await own.welcome(known);
       const device = await own.connect(known, { clientId: 'device', tls: version });
@@ -160,7 +128,7 @@ for (const [kind, stranger] of Object.entries(strangers)) {
   }
 
   test(`${kind}: each reads its own journal alone, and explain tells the other nothing`, async (t) => {
-    const { node, folder, shell, own, foreign } = await bootSides(t, stranger);
+    const { node, folder, shell, iot, own, foreign } = await bootBoth(t, stranger);
     const identities = new Map<Side, Identity>();
     for (const [side, name] of [[own, 'mine'] as const, [foreign, 'theirs'] as const]) {
       const identity = await makeIdentity(folder, name);
@@ -197,9 +165,25 @@ for (const [kind, stranger] of Object.entries(strangers)) {
     );
     assert.match(explained.stdout, /The client "theirs-refused" showed/);
     assert.doesNotMatch(explained.stdout, /"mine|000000000000/);
-    // whoever may ask in the other region as well is told to, with what was asked here
-    const isSame = accountId === owner.accountId;
-    assert.equal(explained.stdout.includes('  fleetgate explain mine-refused --region us-east-1\n'), isSame);
-    assert.equal(explained.stdout.match(/The journal has no record of that/g)?.length, 2);
+    // whoever may ask in the other region as well is told to, with what was asked here; where another account has been is nobody's business
+    await iot(owner.accountId, 'ap-south-1').send(new DescribeEndpointCommand({}));
+    const { otherRegions } = Object(await readJournal(node, stranger, { clientId: 'mine-refused' }));
+    assert.deepEqual(otherRegions, accountId === owner.accountId ? ['ap-south-1', owner.region] : []);
+    const commands = explained.stdout.match(/^ {2}fleetgate explain .*--region .*$/gm) ?? [];
+    if (accountId !== owner.accountId) return assert.deepEqual(commands, []);
+    assert.deepEqual(
+      commands,
+      ['mine-refused', certificateId].map(
+        (it) => `  fleetgate explain ${it} --account ${accountId} --region us-east-1`,
+      ),
+    );
+    const there = await shell(commands.join('\n'));
+    assert.match(there.stdout, /The client "mine-refused" showed/);
+    assert.match(there.stdout, /"mine-welcome"/);
+    assert.doesNotMatch(there.stdout, /"theirs/);
+    assert.match(
+      explained.stdout,
+      /^The journal has no record of that .* region eu-west-1\. Another region has one:$/m,
+    );
   });
 }
