@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Limits, limitSets } from './limits.ts';
@@ -63,6 +64,10 @@ export interface Config {
   readonly customDomainDeletionDays: number;
   /** For trying things out: whoever is on this machine may move the node's clock. */
   readonly dev: boolean;
+  /** DNS servers that prove domain names to ACM, `address:port` each; without one those of the operating system. */
+  readonly dnsServers: readonly string[];
+  /** `immediate`: ACM takes every domain name as proven. */
+  readonly acmValidation: 'dns' | 'immediate';
   /** pino's level names; `silent` for none. */
   readonly logLevel: string;
   readonly limits: Limits;
@@ -119,6 +124,8 @@ export const configFlags = [
     byDefault: '0',
     about: 'DISABLED before it is deleted',
   },
+  { name: 'dns-server', value: 'IP:PORT,...', byDefault: '', about: "proves names to ACM; else the system's own" },
+  { name: 'acm-validation', value: 'HOW', byDefault: 'dns', about: 'or immediate: ACM asks for no proof of names' },
   {
     name: 'session-expiry',
     value: 'SECONDS',
@@ -227,6 +234,12 @@ const placeOf = (text: string): string | undefined => {
   const hostname = URL.parse(`http://${host}`)?.hostname ?? '';
   const isHost = hostName.test(hostname) || hostname.startsWith('[');
   return isHost && Number(port.slice(1)) <= 65_535 ? hostname + port : undefined;
+};
+
+/** `127.0.0.1:53` or `[::1]:53`: no names, which would have to be asked of a DNS server first. */
+const isSocketAddress = (text: string): boolean => {
+  const [, address = '', port = ''] = /^(\[[0-9A-Fa-f:.]+\]|[0-9.]+):([0-9]{1,5})$/.exec(text) ?? [];
+  return isIP(address.replace(/^\[(.*)\]$/, '$1')) !== 0 && Number(port) >= 1 && Number(port) <= 65_535;
 };
 
 const isOrigin = (text: string): boolean => URL.canParse(text) && new URL(text).origin === text;
@@ -369,6 +382,19 @@ export const readConfig = (argv: readonly string[], env: Environment): Config =>
     ...(s3Key && { s3Key }),
     ocspResponders: Object.freeze(ocspResponders),
     dev: /^(true|1)$/.test(read('dev', 'true or false', (text) => /^(true|false|1|0)$/.test(text))),
+    dnsServers: Object.freeze(
+      listOf(
+        read(
+          'dns-server',
+          'IP addresses with ports and commas between them, such as 127.0.0.1:5353 or [::1]:53',
+          (text) => listOf(text).every(isSocketAddress),
+        ),
+      ),
+    ),
+    acmValidation:
+      read('acm-validation', 'dns or immediate', (text) => text === 'dns' || text === 'immediate') === 'immediate'
+        ? 'immediate'
+        : 'dns',
     logLevel: read('log-level', `one of ${logLevels.join(', ')}`, (text) => logLevels.includes(text)),
     customDomainDeletionDays: Number(
       read(

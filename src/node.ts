@@ -19,6 +19,7 @@ import type { Arrival, Caller, Handlers } from './feature.ts';
 import { openAccounts } from './features/accounts/account.ts';
 import { isLoopbackHost, openCredentials } from './features/accounts/credentials.ts';
 import { admitSigner } from './features/accounts/signer.ts';
+import { openAcm } from './features/acm/open-acm.ts';
 import { openBulk } from './features/bulk/open-bulk.ts';
 import { openInput } from './features/bulk/open-input.ts';
 import { listOwn } from './features/domains/domain-configuration.ts';
@@ -241,9 +242,17 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
   opened.add(served.close);
   const followedAcm = followAcm({ store, bus, box, now, trouble: domainTrouble });
   opened.add(followedAcm.close);
+  const acmRequests = openAcm({
+    ...{ store, bus, box, now, issue: ownCa.issueServerCertificate, takeKeyPair: keyPool.take },
+    ...{ validationKey: markerKey, dnsServers: config.dnsServers },
+    everyNameIsImmediate: config.acmValidation === 'immediate',
+    development: isLoopbackHost(host),
+    trouble: (error) => log.server.error({ err: error }, 'a certificate of ACM met a fault'),
+  });
   const features = allFeatures({
     issue,
     box,
+    acmRequests,
     customDomainDeletionDays: config.customDomainDeletionDays,
     domainTasks: [followedAcm.task],
     bulk,

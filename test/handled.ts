@@ -20,6 +20,10 @@ export const handledOperations = (): readonly Covered[] => {
     store: memoryStore([]),
     fleetMetrics: createFleetMetrics(),
     box: { seal: unused, open: unused },
+    acmRequests: {
+      issuance: { isImmediate: unused, look: unused, turn: unused },
+      validationKey: new Uint8Array(),
+    },
     customDomainDeletionDays: 0,
     domainTasks: [],
     bulk: { runner: { wake: unused, turn: unused }, links: { link: unused }, apiUrl: unused },

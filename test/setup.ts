@@ -24,6 +24,7 @@ const needed: readonly (readonly [program: string, debianPackage: string])[] = [
   ['/usr/lib/*/engines-3/pkcs11.so', 'libengine-pkcs11-openssl'],
   ['/usr/lib/*/libnss_wrapper.so', 'libnss-wrapper'],
   ['/usr/sbin/update-ca-certificates', 'ca-certificates'],
+  ['/usr/sbin/dnsmasq', 'dnsmasq-base'],
 ];
 
 const present = (program: string): boolean =>

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { preparePrivateFolder, writeFileAtomically } from './atomic-file.ts';
 import { OwnCaProblem, openAuthorities } from './authorities.ts';
 import type { Issuer } from './build.ts';
+import { type IssueServerCertificate, serverIssuance } from './issue-server.ts';
 import {
   isDue,
   isServerName,
@@ -44,6 +45,8 @@ export interface OwnCa {
   readonly rootPems: { readonly rsa: string; readonly ec: string };
   /** Signs device certificates. */
   readonly deviceIssuer: Issuer;
+  /** Signs server certificates for names of customers. */
+  readonly issueServerCertificate: IssueServerCertificate;
   /** The certificate that the endpoints of this region present. Throws OwnCaProblem for a strange region or one too many. */
   serverCertificate(region: string, kind: ServerKeyKind): Promise<ServerCertificate>;
   /** Calls `receive` with each certificate that takes the place of another, and the kind of key under which it was asked for. */
@@ -156,6 +159,7 @@ export const openOwnCa = async (folder: string, options: OwnCaOptions): Promise<
     rootPem: authorities.rsaRoot.certificatePem + authorities.ecRoot.certificatePem,
     rootPems: { rsa: authorities.rsaRoot.certificatePem, ec: authorities.ecRoot.certificatePem },
     deviceIssuer: authorities.deviceCa.issuer,
+    issueServerCertificate: serverIssuance(authorities, realNow),
     async serverCertificate(region, kind) {
       if (region === defaultRegion && operatorCertificate) return operatorCertificate;
       if (!regionName.test(region)) throw new OwnCaProblem(`${JSON.stringify(region)} is not a region`);

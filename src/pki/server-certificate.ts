@@ -40,7 +40,8 @@ const hostName = /^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_
 export const isServerName = (name: string): boolean =>
   (isIP(name) !== 0 && (isIPv4(name) || /^[0-9a-f:]+$/i.test(name))) || hostName.test(name);
 
-const alternativeNames = (names: readonly string[]): SubjectAlternativeName =>
+/** DNS names and IP addresses, in this order. */
+export const alternativeNames = (names: readonly string[]): SubjectAlternativeName =>
   new SubjectAlternativeName(
     names.map((name) => new GeneralName(isIP(name) === 0 ? { dNSName: name } : { iPAddress: name })),
   );

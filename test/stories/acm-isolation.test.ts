@@ -17,6 +17,7 @@ interface Command {
   readonly input: object;
 }
 
+const asked = { DomainName: 'asked.corp' };
 const Tags = [{ Key: 'owner', Value: 'stranger' }];
 type Import = Omit<acm.ImportCertificateCommandInput, 'CertificateArn'>;
 
@@ -31,6 +32,13 @@ const asksOf = (CertificateArn: string, given: Import): readonly (readonly [answ
     [missing, new acm.RemoveTagsFromCertificateCommand({ CertificateArn, Tags: [{ Key: 'secret' }] })],
     [missing, new acm.ListTagsForCertificateCommand({ CertificateArn })],
     [missing, new acm.DeleteCertificateCommand({ CertificateArn })],
+    [missing, new acm.RenewCertificateCommand({ CertificateArn })],
+    [missing, new acm.UpdateCertificateOptionsCommand({ CertificateArn, Options: { Export: 'DISABLED' } })],
+    [missing, new acm.ExportCertificateCommand({ CertificateArn, Passphrase: Buffer.from('pass') })],
+    [missing, new acm.ResendValidationEmailCommand({ CertificateArn, Domain: 'a.corp', ValidationDomain: 'a.corp' })],
+    [missing, new acm.RevokeCertificateCommand({ CertificateArn, RevocationReason: 'KEY_COMPROMISE' })],
+    // a name is whose it can be proven to be: a request takes nothing from whoever has requested it before
+    ['success', new acm.RequestCertificateCommand({ ...asked, ValidationMethod: 'DNS', IdempotencyToken: 'once' })],
     ['success', new acm.ListCertificatesCommand({ Includes: { keyTypes: ['EC_prime256v1', 'RSA_2048'] } })],
   ];
 };
@@ -60,13 +68,15 @@ test('certificates of ACM are their account and region alone, in every operation
   const imports = new acm.ImportCertificateCommand({ ...given, Tags: [{ Key: 'secret', Value: 'known' }] });
   const { CertificateArn = '' } = await owner.send(imports);
   await owner.send(imports);
+  await owner.send(new acm.RequestCertificateCommand({ ...asked, ValidationMethod: 'DNS', IdempotencyToken: 'once' }));
   const page = await owner.send(
     new acm.ListCertificatesCommand({ MaxItems: 1, Includes: { keyTypes: ['EC_prime256v1'] } }),
   );
   const data = join(folder, 'data');
+  const ofOwner = `account_id = '${accountId}' and region = '${region}'`;
   const rowsOfOwner = async (): Promise<string> =>
     JSON.stringify([
-      await queryStore(data, 'select * from acm_certificates order by certificate_uuid'),
+      await queryStore(data, `select * from acm_certificates where ${ofOwner} order by certificate_uuid`),
       await queryStore(data, 'select * from tags order by resource_arn'),
     ]);
   const before = await rowsOfOwner();
@@ -96,7 +106,7 @@ test('certificates of ACM are their account and region alone, in every operation
     const foreign = new acm.ListCertificatesCommand({ ...(page.NextToken && { NextToken: page.NextToken }) });
     assert.equal((await outcomeOf(stranger, foreign)).answer, 'ValidationException');
   }
-  assert.equal(await rowsOfOwner(), before, 'nothing of the owner has changed, and strangers have left nothing');
+  assert.equal(await rowsOfOwner(), before, 'nothing of the owner has changed, and no stranger has left a tag');
   const handled = handledOperations().filter(({ service }) => service === 'acm');
   assert.deepEqual([...rowed].sort(), handled.map(({ operation }) => operation).sort());
 });

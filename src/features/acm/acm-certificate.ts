@@ -7,6 +7,7 @@ import { Fault } from '../../aws/fault.ts';
 import type { SecretBox } from '../../pki/secret-box.ts';
 import type { Db } from '../../store/store.ts';
 import type { KeyAlgorithm } from './key-algorithm.ts';
+import type { DomainValidation } from './validation.ts';
 
 interface AcmCertificatesTable {
   account_id: string;
@@ -27,6 +28,13 @@ interface AcmCertificatesTable {
   not_after_ms: number | null;
   created_at_ms: number;
   issued_at_ms: number | null;
+  validation: string | null;
+  renewal_status: string | null;
+  renewal_validation: string | null;
+  renewal_updated_ms: number | null;
+  next_action_ms: number | null;
+  idempotency_key: string | null;
+  transparency_preference: string | null;
 }
 
 declare module '../../store/tables.ts' {
@@ -59,8 +67,23 @@ export interface AcmCertificate {
   readonly notBeforeMs: number | undefined;
   readonly notAfterMs: number | undefined;
   readonly createdAtMs: number;
-  /** When it was issued, or imported last. */
+  /** When it was first issued, or imported last. */
   readonly issuedAtMs: number | undefined;
+  /** What had to be proven, name by name; empty for what was imported. */
+  readonly validation: readonly DomainValidation[];
+  readonly renewal: Renewal | undefined;
+  readonly transparencyPreference: TransparencyPreference;
+}
+
+/** Whether the certificate should stand in a transparency log. There is none here: it is kept and shown. */
+export type TransparencyPreference = 'ENABLED' | 'DISABLED';
+
+/** The latest renewal of a certificate that was issued here. */
+export interface Renewal {
+  /** PENDING_AUTO_RENEWAL: it will be tried; PENDING_VALIDATION: a name could not be proven; FAILED: the certificate has ended meanwhile. */
+  readonly status: 'PENDING_AUTO_RENEWAL' | 'PENDING_VALIDATION' | 'SUCCESS' | 'FAILED';
+  readonly validation: readonly DomainValidation[];
+  readonly updatedAtMs: number;
 }
 
 export const acmArn = ({ accountId, region }: AccountRegion, uuid: string): string =>
@@ -71,6 +94,15 @@ export const wordsColumn = (words: readonly string[]): string => `,${words.join(
 export const wordsOf = (column: string): readonly string[] => column.split(',').filter((word) => word !== '');
 
 const orUndefined = (value: number | null): number | undefined => (value === null ? undefined : Number(value));
+
+const toRenewal = (row: AcmCertificatesTable): Renewal | undefined =>
+  row.renewal_status === null
+    ? undefined
+    : {
+        status: row.renewal_status as Renewal['status'],
+        validation: JSON.parse(row.renewal_validation ?? '[]') as readonly DomainValidation[],
+        updatedAtMs: Number(row.renewal_updated_ms),
+      };
 
 const toCertificate = (account: AccountRegion, row: AcmCertificatesTable): AcmCertificate => ({
   arn: acmArn(account, row.certificate_uuid),
@@ -88,6 +120,9 @@ const toCertificate = (account: AccountRegion, row: AcmCertificatesTable): AcmCe
   notAfterMs: orUndefined(row.not_after_ms),
   createdAtMs: Number(row.created_at_ms),
   issuedAtMs: orUndefined(row.issued_at_ms),
+  validation: JSON.parse(row.validation ?? '[]') as readonly DomainValidation[],
+  renewal: toRenewal(row),
+  transparencyPreference: row.transparency_preference === 'ENABLED' ? 'ENABLED' : 'DISABLED',
 });
 
 /** The UUID in the ARN of a certificate of this account and region; undefined for every other ARN. */
@@ -174,7 +209,12 @@ export interface CertificateMaterial {
   readonly notAfterMs: number;
 }
 
-const materialColumns = (box: SecretBox, account: AccountRegion, uuid: string, material: CertificateMaterial) => ({
+export const materialColumns = (
+  box: SecretBox,
+  account: AccountRegion,
+  uuid: string,
+  material: CertificateMaterial,
+) => ({
   domain_name: material.domainName,
   names: JSON.stringify(material.names),
   key_algorithm: material.keyAlgorithm,
@@ -209,7 +249,7 @@ export const insertImported = async (
     .execute();
 };
 
-/** Puts another certificate, with its key, in the place of the one that has this ARN, or that waits to be issued. */
+/** Puts another certificate, with its key, in the place of the one that was imported under this ARN. */
 export const saveMaterial = async (
   db: Db,
   box: SecretBox,
@@ -218,11 +258,7 @@ export const saveMaterial = async (
 ): Promise<void> => {
   await db
     .updateTable('acm_certificates')
-    .set({
-      status: 'ISSUED' satisfies AcmCertificateStatus,
-      ...materialColumns(box, account, uuid, material),
-      issued_at_ms: nowMs,
-    })
+    .set({ ...materialColumns(box, account, uuid, material), issued_at_ms: nowMs })
     .where('account_id', '=', account.accountId)
     .where('region', '=', account.region)
     .where('certificate_uuid', '=', uuid)

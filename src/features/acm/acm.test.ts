@@ -16,6 +16,11 @@ import { listCertificates } from './list-certificates.ts';
 import { deleteCertificate } from './operations.ts';
 
 const box = createSecretBox(new Uint8Array(32).fill(7));
+/** Nothing is requested here. */
+const acmRequests = {
+  issuance: { isImmediate: () => false, look: async () => undefined, turn: async () => undefined },
+  validationKey: new Uint8Array(32),
+};
 const fails = (name: FaultName, message?: RegExp) => (error: unknown) => {
   assert(error instanceof Fault, String(error));
   assert.equal(error.name, name);
@@ -32,7 +37,7 @@ const start = async (t: TestContext) => {
     holders: async (_db, _account, arn) =>
       [held.get(arn)].flatMap((name): Holder[] => (name === undefined ? [] : [{ kind: 'domain-configuration', name }])),
   };
-  return { ...(await makeCall(t, { features: [tags({}), acm({ box }), holding] })), held };
+  return { ...(await makeCall(t, { features: [tags({}), acm({ box, acmRequests }), holding] })), held };
 };
 
 const dayMs = 24 * 60 * 60 * 1000;

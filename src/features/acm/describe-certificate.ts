@@ -4,6 +4,7 @@ import type { Handler } from '../../feature.ts';
 import { type ParsedCertificate, parseCertificate } from '../../pki/certificate.ts';
 import { type AcmCertificate, getAcmCertificate } from './acm-certificate.ts';
 import { usageNamesIn } from './usage-names.ts';
+import type { DomainValidation } from './validation.ts';
 
 type Detail = NonNullable<Operations['acm']['DescribeCertificate']['output']['Certificate']>;
 
@@ -28,6 +29,39 @@ const serialOf = ({ serialNumberHex }: ParsedCertificate): string => {
 /** Who issued it, in one word. Assumed: the organization (AWS shows `Amazon` for what it issued itself), else the common name, else the whole name. */
 const issuerOf = ({ policyFields, issuer }: ParsedCertificate): string =>
   policyFields.issuer.Organization?.[0] ?? policyFields.issuer.CommonName?.[0] ?? issuer;
+
+/** Imported certificates are their owner's to renew. */
+export const renewalEligibility = ({
+  type,
+  status,
+}: Pick<AcmCertificate, 'type' | 'status'>): 'ELIGIBLE' | 'INELIGIBLE' =>
+  type === 'AMAZON_ISSUED' && status === 'ISSUED' ? 'ELIGIBLE' : 'INELIGIBLE';
+
+const shownValidation = (validation: readonly DomainValidation[]) =>
+  validation.map(({ domainName, status, recordName, recordValue }) => ({
+    DomainName: domainName,
+    ValidationDomain: domainName,
+    ValidationStatus: status,
+    ResourceRecord: { Name: recordName, Type: 'CNAME' as const, Value: recordValue },
+    ValidationMethod: 'DNS' as const,
+  }));
+
+/** What only certificates have that were requested here. */
+const requested = ({ type, validation, renewal, transparencyPreference }: AcmCertificate): Partial<Detail> => {
+  const Options = { CertificateTransparencyLoggingPreference: transparencyPreference, Export: 'DISABLED' } as const;
+  if (type === 'IMPORTED') return { Options };
+  return {
+    Options: { ...Options, ValidationMethod: 'DNS' },
+    DomainValidationOptions: shownValidation(validation),
+    ...(renewal && {
+      RenewalSummary: {
+        RenewalStatus: renewal.status,
+        DomainValidationOptions: shownValidation(renewal.validation),
+        UpdatedAt: new Date(renewal.updatedAtMs),
+      },
+    }),
+  };
+};
 
 /** What can be read in the certificate itself, once there is one. */
 const material = ({ certificatePem }: AcmCertificate): Partial<Detail> => {
@@ -60,10 +94,10 @@ export const describeCertificate: Handler<'DescribeCertificate', 'acm'> = async 
       Status: shownStatus(certificate, call.now()),
       KeyAlgorithm: keyAlgorithm,
       ...material(certificate),
+      ...requested(certificate),
       InUseBy: holders.map(({ name }) => name),
       Type: type,
-      RenewalEligibility: 'INELIGIBLE',
-      Options: { CertificateTransparencyLoggingPreference: 'DISABLED', Export: 'DISABLED' },
+      RenewalEligibility: renewalEligibility(certificate),
       CertificateKeyPairOrigin: type === 'IMPORTED' ? 'CUSTOMER_PROVIDED' : 'AWS_MANAGED',
     },
   };

@@ -10,6 +10,7 @@ import { Fault, type FaultName } from '../../aws/fault.ts';
 import type { Operations } from '../../aws/operations.ts';
 import type { Call } from '../../feature.ts';
 import { createSecretBox } from '../../pki/secret-box.ts';
+import type { Db } from '../../store/store.ts';
 import { tags } from '../tags/feature.ts';
 import { findAcmCertificate, openAcmPrivateKey, readAcmPrivateKey } from './acm-certificate.ts';
 import { listTagsForCertificate } from './acm-tags.ts';
@@ -22,6 +23,11 @@ import { chainCertificatesMax } from './read-import.ts';
 const box = createSecretBox(new Uint8Array(32).fill(7));
 const importing = importCertificate(box);
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+/** Nothing is requested here. */
+const acmRequests = {
+  issuance: { isImmediate: () => false, look: async () => undefined, turn: async () => undefined },
+  validationKey: new Uint8Array(32),
+};
 const fails = (name: FaultName, message?: RegExp) => (error: unknown) => {
   assert(error instanceof Fault, String(error));
   assert.equal(error.name, name);
@@ -39,7 +45,10 @@ const start = async (t: TestContext) => {
   const maker = authorities(folder);
   const caPem = await maker.ca('ca', { subject: '/O=Maker/CN=Maker CA' });
   let offsetMs = 0;
-  const calls = await makeCall(t, { features: [tags({}), acm({ box })], now: () => Date.now() + offsetMs });
+  const calls = await makeCall(t, {
+    features: [tags({}), acm({ box, acmRequests })],
+    now: () => Date.now() + offsetMs,
+  });
   const keyOf = (name: string): Promise<string> => readFile(join(folder, `${name}.key`), 'utf8');
   return {
     ...calls,
@@ -235,6 +244,11 @@ const refused: [what: string, message: RegExp, change: (world: World, given: Giv
     async ({ maker }) => ({ CertificateChain: bytes(await maker.ca('twin', { subject: '/O=Maker/CN=Maker CA' })) }),
   ],
   [
+    'a chain whose CA only has the key',
+    noChain,
+    async ({ maker }) => ({ CertificateChain: bytes(await maker.ca('renamed', { keyOf: 'ca' })) }),
+  ],
+  [
     'the certificate in its chain',
     noChain,
     ({ caPem }, { Certificate }) => ({ CertificateChain: bytes(Buffer.from(Certificate) + caPem) }),
@@ -309,6 +323,19 @@ test('what is no server key is refused: RSA of odd sizes, Ed25519, and a certifi
   await assert.rejects(importing(old, call), refuses(/version 3/));
 });
 
+test('an issuer without a name, and an OCSP responder with too long an address, are refused', async (t) => {
+  const { call, made, folder, keyOf } = await start(t);
+  const responder = (characters: number) =>
+    `authorityInfoAccess = OCSP;URI:${'http://ocsp.example/'.padEnd(characters, 'a')}`;
+  await importing(await made('longest', { extensions: responder(1000) }), call);
+  const longer = await made('longer', { extensions: responder(1001) });
+  await assert.rejects(importing(longer, call), refuses(/OCSP authority URL.*more than 1000 characters/));
+  const request = ['req', '-x509', '-new', '-key', 'longer.key', '-subj', '/', '-config', 'request.cnf'];
+  request.push('-addext', 'subjectAltName=DNS:a.example');
+  const nameless = { Certificate: bytes(await openssl(folder, ...request)), PrivateKey: bytes(await keyOf('longer')) };
+  await assert.rejects(importing(nameless, call), refuses(/issuer of the certificate is empty/));
+});
+
 test('a self-signed certificate needs no chain, and an intermediate CA may stand in it with or without the root', async (t) => {
   const { call, folder, maker, caPem, keyOf } = await start(t);
   await maker.leaf('self', 'ca');
@@ -365,6 +392,9 @@ test('a new import under the same ARN takes the place of the old, and says so (u
     importing({ ...next, CertificateArn }, callAs(otherAccount)),
     fails('ResourceNotFoundException', /Could not find certificate/),
   );
+  const toIssued = (db: Db) => db.updateTable('acm_certificates').set({ certificate_type: 'AMAZON_ISSUED' }).execute();
+  await store.write(toIssued);
+  await assert.rejects(again(next), refuses(/^Only a certificate that was imported can be imported again\.$/));
   assert.equal(changes.length, 1);
   assert.equal((await described(call, CertificateArn)).Serial, after.Serial, 'what is refused changes nothing');
 });

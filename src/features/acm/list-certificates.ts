@@ -8,7 +8,7 @@ import type { Operations } from '../../aws/operations.ts';
 import type { Call, Handler } from '../../feature.ts';
 import { afterCursor, cursorOf } from '../creation-order.ts';
 import { type AcmCertificateStatus, type AcmCertificateType, acmArn, wordsOf } from './acm-certificate.ts';
-import { shownNames, shownStatus } from './describe-certificate.ts';
+import { renewalEligibility, shownNames, shownStatus } from './describe-certificate.ts';
 import type { KeyAlgorithm } from './key-algorithm.ts';
 import type { ExtendedKeyUsageName, KeyUsageName } from './usage-names.ts';
 
@@ -98,7 +98,7 @@ const summaryOf = async (row: Row, call: Call): Promise<Summary> => {
     ExportOption: 'DISABLED',
     InUse: (await call.holdersOf(call.db, arn)).length > 0,
     Exported: false,
-    RenewalEligibility: 'INELIGIBLE',
+    RenewalEligibility: renewalEligibility({ type, status }),
     ...dated('NotBefore', row.not_before_ms),
     ...dated('NotAfter', row.not_after_ms),
     ...dated('CreatedAt', row.created_at_ms),

@@ -31,4 +31,21 @@ export const migrations: readonly Migration[] = [
       `create index acm_certificates_by_creation on acm_certificates (account_id, region, created_at_ms, certificate_uuid)`,
     ],
   },
+  {
+    // Requests: `validation` is JSON of what must be proven (validation.ts), null for what was imported. `next_action_ms` is when somebody must look again: at the
+    // records in DNS while it is pending, or whether it can be renewed. `idempotency_key` stands for one hour (request-certificate.ts).
+    name: 'acm-0002',
+    sql: [
+      `alter table acm_certificates add column validation text`,
+      `alter table acm_certificates add column renewal_status text`,
+      `alter table acm_certificates add column renewal_validation text`,
+      `alter table acm_certificates add column renewal_updated_ms bigint`,
+      `alter table acm_certificates add column next_action_ms bigint`,
+      `alter table acm_certificates add column idempotency_key text`,
+      `alter table acm_certificates add column transparency_preference text`,
+      `create index acm_certificates_due on acm_certificates (next_action_ms) where next_action_ms is not null`,
+      `create unique index acm_certificates_idempotency on acm_certificates (account_id, region, idempotency_key)
+        where idempotency_key is not null`,
+    ],
+  },
 ];

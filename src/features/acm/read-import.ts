@@ -18,6 +18,9 @@ export const chainCertificatesMax = 10;
 /** Characters of the address of an OCSP responder in a certificate. Source: API reference, ImportCertificate. */
 const ocspAddressMax = 1000;
 
+/** How Node begins such an address. */
+const ocspLine = 'OCSP - URI:';
+
 const invalid = (message: string): Fault => new Fault('ValidationException', message);
 
 const parse = (der: Uint8Array): ParsedCertificate => {
@@ -52,7 +55,8 @@ const assertLeaf = (leaf: ParsedCertificate, nowMs: number): void => {
   if (leaf.issuer === '') throw invalid('The issuer of the certificate is empty.');
   assertInForce(leaf, 'The certificate', nowMs);
   const { infoAccess = '' } = new X509Certificate(leaf.der);
-  if (infoAccess.split('\n').some((line) => line.startsWith('OCSP') && line.length > ocspAddressMax)) {
+  const responders = infoAccess.split('\n').filter((line) => line.startsWith(ocspLine));
+  if (responders.some((line) => line.length > ocspLine.length + ocspAddressMax)) {
     throw invalid(`The OCSP authority URL of the certificate has more than ${ocspAddressMax} characters.`);
   }
 };

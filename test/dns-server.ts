@@ -1,0 +1,78 @@
+/** A real DNS server: Debian's dnsmasq on a free port of loopback, which knows the records it is given and no others. */
+import { spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import type { TestContext } from 'node:test';
+
+/** Name -> target, without the dots at their ends. */
+export type Cnames = Readonly<Record<string, string>>;
+
+export interface DnsServer {
+  /** `127.0.0.1:port`, whether it runs or not. */
+  readonly address: string;
+  /** Answers with these records from now on. */
+  serve(cnames: Cnames): Promise<void>;
+  /** Nobody answers any more. */
+  stop(): Promise<void>;
+}
+
+/** A domain name as it stands in DNS messages (RFC 1035 section 3.1). */
+const wireOf = (name: string): string =>
+  Buffer.concat([...name.split('.'), ''].map((label) => Buffer.from([label.length, ...Buffer.from(label)]))).toString(
+    'hex',
+  );
+
+const freePort = async (): Promise<number> => {
+  const socket = createSocket('udp4').bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  const { port } = socket.address();
+  socket.close();
+  await once(socket, 'close');
+  return port;
+};
+
+const startMsMax = 10_000;
+
+/** It ends with the test. */
+export const startDnsServer = async (t: TestContext, cnames: Cnames = {}): Promise<DnsServer> => {
+  const port = await freePort();
+  let stopped = async (): Promise<void> => undefined;
+  const serve = async (records: Cnames): Promise<void> => {
+    await stopped();
+    const child = spawn(
+      '/usr/sbin/dnsmasq',
+      [
+        ...[
+          '--conf-file=/dev/null',
+          '--keep-in-foreground',
+          '--log-facility=-',
+          '--pid-file',
+          '--no-resolv',
+          '--no-hosts',
+        ],
+        ...['--listen-address=127.0.0.1', '--bind-interfaces', `--port=${port}`, '--local=/#/'],
+        ...(process.getuid?.() === 0 ? ['--user=root'] : []),
+        ...Object.entries(records).map(([name, target]) => `--dns-rr=${name},5,${wireOf(target)}`),
+      ],
+      { stdio: ['ignore', 'ignore', 'pipe'] },
+    );
+    const exited = once(child, 'exit');
+    stopped = async () => {
+      child.kill('SIGKILL');
+      await exited;
+    };
+    let said = '';
+    const late = setTimeout(() => child.kill('SIGKILL'), startMsMax);
+    for await (const text of child.stderr.setEncoding('utf8')) {
+      said += text;
+      if (said.includes('started, version')) break;
+    }
+    clearTimeout(late);
+    child.stderr.resume();
+    if (!said.includes('started, version')) throw new Error(`dnsmasq does not start: ${said}`);
+  };
+  await serve(cnames);
+  const stop = (): Promise<void> => stopped();
+  t.after(stop);
+  return { address: `127.0.0.1:${port}`, serve, stop };
+};
