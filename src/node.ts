@@ -26,6 +26,7 @@ import { listOwn } from './features/domains/domain-configuration.ts';
 import { openEndpoints } from './features/domains/endpoint.ts';
 import { followAcm } from './features/domains/follow-acm.ts';
 import { openDomains } from './features/domains/open-domains.ts';
+import { createStapler, type StapleCount } from './features/domains/stapler.ts';
 import { openClaimAdmission } from './features/fleet/claim-admission.ts';
 import { createFleetMetrics } from './features/fleet/fleet-metrics.ts';
 import { allFeatures } from './features/index.ts';
@@ -45,7 +46,7 @@ import { listening, openListeners } from './listeners.ts';
 import { startMetrics } from './metrics/listener.ts';
 import { nodeFamilies } from './metrics/node-families.ts';
 import { watchProcess } from './metrics/process.ts';
-import { awsFamilies } from './metrics/prometheus.ts';
+import { awsFamilies, awsFamily, type Sample } from './metrics/prometheus.ts';
 import type { Admission, Admit } from './mqtt/authority.ts';
 import { createBroker, sweepEveryMs } from './mqtt/broker.ts';
 import { deviceIssuance } from './pki/issue.ts';
@@ -161,6 +162,11 @@ const collectHandlers = (features: ReturnType<typeof allFeatures>): Handlers => 
   return collected;
 };
 
+const stapleSample = ({ account, domainConfigurationName, successes }: StapleCount): Sample => ({
+  labels: { account_id: account.accountId, region: account.region, domain_configuration_name: domainConfigurationName },
+  value: successes,
+});
+
 /** What no setting leads to. */
 export interface NodeOptions {
   /** Tests: false = the store is not synced to the disk, so that a loss of power loses what was acknowledged. */
@@ -234,7 +240,15 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
   });
   const box = createSecretBox(secretsKey);
   const domainTrouble = (error: unknown) => log.server.error({ err: error }, 'a domain configuration met a fault');
+  const stapler = createStapler({
+    ...{ db: store.db, bus, responders: config.ocspResponders, trouble: domainTrouble },
+    invokeFunction: invoker.invoke,
+    // responders know no other time
+    now: Date.now,
+    log: (owner, entry) => logs.log(owner, entry),
+  });
   const served = openDomains({
+    stapleOf: stapler.stapleOf,
     ...{ db: store.db, bus, endpoints, box, newId: randomUUID, trouble: domainTrouble },
     ownRoots: ownCa.rootPem,
     invokeFunction: invoker.invoke,
@@ -296,6 +310,8 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
     failed: (error) => log.server.error({ err: error }, 'logging levels could not be read again'),
   });
   opened.add(logging.close);
+  void stapler.open(); // what comes of it is for handshakes to find
+  opened.add(stapler.close);
   const record: RecordAttempt = (attempt) => {
     journal.record(attempt);
     logs.attempt(attempt);
@@ -476,6 +492,7 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
             MQTT: { ...broker.metrics, ...fleetMetrics, ...firstConnects.metrics },
             HTTP: broker.httpMetrics,
           }),
+          awsFamily('RetrieveOCSPStapleData.Success', stapler.counts().map(stapleSample)),
           ...nodeFamilies({
             version,
             gauges: {
