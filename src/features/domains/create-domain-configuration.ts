@@ -15,7 +15,7 @@ import {
   sealServerKey,
 } from './domain-configuration.ts';
 import { checkAuthorizer, checkProtocol, readCallback, readOcsp, readSecurityPolicy } from './domain-input.ts';
-import type { Endpoints } from './endpoint.ts';
+import { type Endpoints, isEndpointName } from './endpoint.ts';
 import { namesOfChain } from './server-certificate-rules.ts';
 
 /** Domain configurations of one account and region. */
@@ -34,13 +34,14 @@ const randomName = (length: number): string =>
 const invalid = (message: string): Fault => new Fault('InvalidRequestException', message);
 
 /** A name of the customer, lower case. Faults: InvalidRequestException. */
-const readDomainName = async (given: string, endpoints: Endpoints): Promise<string> => {
+const readDomainName = (given: string, endpoints: Endpoints): string => {
   const name = given.toLowerCase().replace(/\.$/, '');
   if (!isServerName(name) || !name.includes('.') || /^[0-9.]+$/.test(name)) {
     throw invalid(`${given} is not a fully qualified domain name`);
   }
-  if ((await endpoints.resolve(name)).kind !== 'unknown')
+  if (endpoints.isPlainName(name) || isEndpointName(name, endpoints.domain)) {
     throw invalid(`The domain name ${name} belongs to this server`);
+  }
   return name;
 };
 
@@ -70,7 +71,7 @@ export const createDomainConfiguration =
     const domainName =
       input.domainName === undefined
         ? `d${randomName(20)}-ats.iot.${account.region}.${endpoints.domain}`
-        : await readDomainName(input.domainName, endpoints);
+        : readDomainName(input.domainName, endpoints);
     const tags = readTags(input.tags);
     const nowMs = call.now();
     const suffix = randomName(5);

@@ -17,7 +17,7 @@ import { acmArn, type CertificateMaterial, insertImported, saveMaterial } from '
 import { migrations as acmMigrations } from '../acm/migrations.ts';
 import { tags } from '../tags/feature.ts';
 import { createDomainConfiguration } from './create-domain-configuration.ts';
-import { openEndpoints } from './endpoint.ts';
+import { isEndpointName, openEndpoints } from './endpoint.ts';
 import { followAcm } from './follow-acm.ts';
 import { migrations } from './migrations.ts';
 import { openDomains } from './open-domains.ts';
@@ -125,7 +125,20 @@ const start = async (t: TestContext, customDomainDeletionDays = 0) => {
   };
   return {
     ...as(testAccount),
-    ...{ as, bed, store, endpoints, served, followed, asked, addCertificate, addIssued, importAgain, createOwn },
+    ...{
+      as,
+      bed,
+      store,
+      registry,
+      endpoints,
+      served,
+      followed,
+      asked,
+      addCertificate,
+      addIssued,
+      importAgain,
+      createOwn,
+    },
     move(ms: number) {
       nowMs += ms;
     },
@@ -355,6 +368,44 @@ for (const domainName of ['localhost', 'myhost', 'nodots', '192.0.2.1', 'a..b', 
     );
   });
 }
+
+test('no name among the endpoints is to be had: not that of an account that is here, nor of one that may come, and both are refused alike', async (t) => {
+  const { create, endpoints, registry, served, store, addCertificate } = await start(t);
+  const later = { accountId: '222222222222', region: 'eu-west-1' };
+  await registry.ensure(otherAccount);
+  const serverCertificateArns = [await addCertificate(own)];
+  const messageFor = async (domainName: string): Promise<string> => {
+    const domainConfigurationName = 'mine';
+    const error: unknown = await create({ domainConfigurationName, domainName, serverCertificateArns }).catch(
+      (it) => it,
+    );
+    assert.ok(refused('InvalidRequestException', /belongs to this server/)(error));
+    return (error as Fault).message.replace(domainName.replace(/\.$/, ''), '<name>');
+  };
+  const [here, nobody] = [otherAccount, later].map((account) => Object.values(endpoints.hostNames(account)));
+  const made = ['b-ats.iot.us-east-1.example.test', 'a.b.iot.eu-west-1.example.test.'];
+  const messages = new Set(await Promise.all([...(here ?? []), ...(nobody ?? []), ...made].map(messageFor)));
+  assert.equal(messages.size, 1);
+
+  // what it meant before it was somebody's is not remembered, whoever asks for it first
+  const name = endpoints.hostNames(later)['iot:Data-ATS'];
+  assert.deepEqual(await served.resolve(name), { kind: 'unknown' });
+  await registry.ensure(later);
+  assert.deepEqual(await served.resolve(name), { kind: 'account', account: later });
+  // a configuration from when the server had another domain
+  const second = { accountId: '333333333333', region: 'us-east-1' };
+  const taken = endpoints.hostNames(second)['iot:Data-ATS'];
+  await create({ domainConfigurationName: 'mine' });
+  await store.write((db) => db.updateTable('domain_configurations').set({ domain_name: taken }).execute());
+  await registry.ensure(second);
+  assert.deepEqual(await served.resolve(taken), { kind: 'account', account: second });
+});
+
+test('names beside the endpoints are for everybody', () => {
+  for (const name of ['iot.us-east-1.example.test', 'x.iot.nowhere.example.test', 'x.iot.us-east-1.example.com'])
+    assert.equal(isEndpointName(name, 'example.test'), false, name);
+  assert.ok(isEndpointName('x.iot.us-east-1.eu.iot.example.test', 'eu.iot.example.test'));
+});
 
 test('an account has at most ten configurations of its own, and lists them by name with the default endpoints', async (t) => {
   const { create, list } = await start(t);

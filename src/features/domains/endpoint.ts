@@ -5,7 +5,7 @@
  */
 import { isIP } from 'node:net';
 import type { AccountRegion } from '../../aws/arn.ts';
-import { type Accounts, endpointPrefix } from '../accounts/account.ts';
+import { type Accounts, endpointPrefix, isRegion } from '../accounts/account.ts';
 
 /** The types of DescribeEndpoint that Fleetgate serves, as AWS spells them. */
 export const endpointTypes = ['iot:Data', 'iot:Data-ATS', 'iot:CredentialProvider', 'iot:Jobs'] as const;
@@ -20,6 +20,16 @@ const middles: Readonly<Record<EndpointType, string>> = {
 };
 
 const namePattern = /^(a[a-z0-9]{13})(-ats|\.credentials|\.jobs)?\.iot\.([a-z0-9-]+)\.(.+)$/;
+
+/**
+ * Whether a name, lower-case, stands where the endpoints of all accounts are, those that nobody has opened yet among them: whatever it is, it is this server's
+ * to give, and saying so tells nothing of who is here.
+ */
+export const isEndpointName = (name: string, domain: string): boolean => {
+  if (!name.endsWith(`.${domain}`)) return false;
+  const [, region = ''] = /^.+\.iot\.([a-z0-9-]+)$/.exec(name.slice(0, -domain.length - 1)) ?? [];
+  return isRegion(region);
+};
 
 /** RFC 1035 2.3.4; Node hands over SNI of any content. */
 const nameCharsMax = 253;

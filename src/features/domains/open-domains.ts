@@ -3,7 +3,7 @@
  * memory, without a promise, until a notice says that something of theirs has changed. A server certificate keeps its object until its chain or
  * key is another, as the gateway has one TLS server for each.
  */
-import type { AccountRegion } from '../../aws/arn.ts';
+import { type AccountRegion, sameAccount } from '../../aws/arn.ts';
 import type { Bus } from '../../bus/bus.ts';
 import { onChange } from '../../bus/changes.ts';
 import type { SecretBox } from '../../pki/secret-box.ts';
@@ -16,7 +16,7 @@ import type {
   ServerCertificate,
 } from '../../tls/served-domain.ts';
 import { type DomainConfiguration, findByDomainName, openServerKey } from './domain-configuration.ts';
-import type { Endpoints } from './endpoint.ts';
+import { type Endpoints, isEndpointName } from './endpoint.ts';
 import { rootOfChain } from './server-certificate-rules.ts';
 
 /** Server names kept in memory, those that mean nothing among them; at the bound all are forgotten and read again. */
@@ -128,7 +128,11 @@ export const openDomains = (options: OpenDomainsOptions): Domains => {
     // plain names stand for the default account's data endpoint
     const domainName = isOurs && endpoints.isPlainName(name) ? endpoints.hostNames(base.account)['iot:Data-ATS'] : name;
     const configuration = await findByDomainName(db, domainName);
-    if (!configuration) return keep(name, base, asOf);
+    // the name of an endpoint is its account's, whoever else has a configuration for it from when it was nobody's
+    if (!configuration || (isOurs && !sameAccount(configuration.account, base.account))) {
+      // nothing tells when an account opens that the name belongs to
+      return base.kind === 'unknown' && isEndpointName(name, endpoints.domain) ? base : keep(name, base, asOf);
+    }
     const { account } = configuration;
     if (configuration.status === 'DISABLED') {
       return keep(name, { kind: 'disabled', account, name: configuration.name }, asOf);
