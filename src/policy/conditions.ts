@@ -6,8 +6,8 @@ import type { PolicyRequest } from './context.ts';
 import type { Condition } from './document.ts';
 import { type Comparison, type Operator, sameBoolean } from './operators.ts';
 import { compilePattern, matches } from './pattern.ts';
-import { isVariable, readPieces, render } from './template.ts';
-import { findVariable, isPresent, type Variable } from './variables.ts';
+import { isVariable, readPieces, render, type TextVariable } from './template.ts';
+import { findVariable, isPresent, type KeyValues, type Variable } from './variables.ts';
 
 type ValueTest = (value: string, request: PolicyRequest) => boolean;
 
@@ -19,7 +19,7 @@ export interface CompiledCondition {
   /** One test per policy value. */
   readonly tests: readonly ValueTest[];
   /** Variables that the policy values insert. */
-  readonly variables: readonly Variable[];
+  readonly variables: readonly TextVariable<PolicyRequest>[];
 }
 
 export function compileCondition(condition: Condition, substitutes: boolean): CompiledCondition {
@@ -52,8 +52,15 @@ function compileComparison(compare: Comparison, text: string): ValueTest {
   return compare(pieces.join(''));
 }
 
+/** What a condition of any language must tell to be decided. */
+export interface Decidable<R> {
+  readonly operator: Operator;
+  readonly key: { readonly key: (request: R) => KeyValues };
+  readonly tests: readonly ((value: string, request: R) => boolean)[];
+}
+
 /** Whether the condition is met. */
-export function holds(condition: CompiledCondition, request: PolicyRequest): boolean {
+export function holds<R>(condition: Decidable<R>, request: R): boolean {
   const { operator, tests } = condition;
   const values = condition.key.key(request);
   if (operator.compare === 'presence') return tests.some((test) => test(isPresent(values) ? 'false' : 'true', request));

@@ -99,6 +99,8 @@ const baseOperators: ReadonlyMap<string, BaseOperator> = new Map([
 ]);
 
 export interface Operator extends BaseOperator {
+  /** Its name without `ForAllValues:`, `ForAnyValue:` and `IfExists`. */
+  readonly base: string;
   readonly set: 'all' | 'any' | undefined;
   readonly ifExists: boolean;
 }
@@ -112,5 +114,5 @@ export function findOperator(name: string): Operator | undefined {
   if (!base) return undefined;
   if (base.compare === 'presence' && (prefix !== undefined || suffix !== undefined)) return undefined;
   const set = prefix === 'ForAllValues' ? 'all' : prefix === 'ForAnyValue' ? 'any' : undefined;
-  return { ...base, set, ifExists: suffix !== undefined };
+  return { ...base, base: baseName, set, ifExists: suffix !== undefined };
 }

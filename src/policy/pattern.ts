@@ -15,20 +15,21 @@ import { isVariable, one, type Piece, type Reading, readPieces, star, type Varia
 type Unit = string | typeof one | number;
 type Run = readonly Unit[];
 
-export interface Pattern {
-  readonly pieces: readonly Piece[];
+/** `R`: what a decision is asked of, a PolicyRequest here, another in the language of IAM. */
+export interface Pattern<R = PolicyRequest> {
+  readonly pieces: readonly Piece<R>[];
   readonly kind: 'any' | 'exact' | 'prefix' | 'glob';
   /** Literal text that every match begins with. */
   readonly head: string;
   readonly runs: readonly Run[];
-  readonly variables: readonly VariablePiece[];
+  readonly variables: readonly VariablePiece<R>[];
 }
 
 export const compilePattern = (source: string, reading: Omit<Reading, 'wildcards'>): Pattern =>
   fromPieces(readPieces(source, { ...reading, wildcards: true }));
 
-export function fromPieces(pieces: readonly Piece[]): Pattern {
-  const variables: VariablePiece[] = [];
+export function fromPieces<R>(pieces: readonly Piece<R>[]): Pattern<R> {
+  const variables: VariablePiece<R>[] = [];
   const runs: Unit[][] = [[]];
   for (const piece of pieces) {
     if (piece === star) runs.push([]);
@@ -40,7 +41,7 @@ export function fromPieces(pieces: readonly Piece[]): Pattern {
   return { pieces, kind: kindOf(pieces), head, runs, variables };
 }
 
-function kindOf(pieces: readonly Piece[]): Pattern['kind'] {
+function kindOf<R>(pieces: readonly Piece<R>[]): Pattern['kind'] {
   const [first, second] = pieces;
   if (pieces.length === 0) return 'exact';
   if (pieces.length === 1 && first === star) return 'any';
@@ -53,12 +54,7 @@ function kindOf(pieces: readonly Piece[]): Pattern['kind'] {
  * Whether `text` matches. A variable without a value: with `unresolved` = `nothing` the pattern matches nothing, with `source` its
  * `${...}` stands for itself.
  */
-export function matches(
-  pattern: Pattern,
-  text: string,
-  request: PolicyRequest,
-  unresolved: 'nothing' | 'source',
-): boolean {
+export function matches<R>(pattern: Pattern<R>, text: string, request: R, unresolved: 'nothing' | 'source'): boolean {
   switch (pattern.kind) {
     case 'any':
       return true;
@@ -73,11 +69,7 @@ export function matches(
 
 const noValues: readonly string[] = [];
 
-function valuesOf(
-  pattern: Pattern,
-  request: PolicyRequest,
-  unresolved: 'nothing' | 'source',
-): readonly string[] | undefined {
+function valuesOf<R>(pattern: Pattern<R>, request: R, unresolved: 'nothing' | 'source'): readonly string[] | undefined {
   if (pattern.variables.length === 0) return noValues;
   const values: string[] = [];
   for (const { variable, source } of pattern.variables) {
@@ -88,12 +80,7 @@ function valuesOf(
   return values;
 }
 
-function matchesRuns(
-  pattern: Pattern,
-  text: string,
-  request: PolicyRequest,
-  unresolved: 'nothing' | 'source',
-): boolean {
+function matchesRuns<R>(pattern: Pattern<R>, text: string, request: R, unresolved: 'nothing' | 'source'): boolean {
   const values = valuesOf(pattern, request, unresolved);
   if (!values) return false;
   const { runs } = pattern;
@@ -175,11 +162,11 @@ function charactersOf(run: Run, values: readonly string[], max: number): RunChar
 }
 
 /** The variables of the pattern that have no value for this request. */
-export const unresolvedOf = (pattern: Pattern, request: PolicyRequest): string[] =>
+export const unresolvedOf = <R>(pattern: Pattern<R>, request: R): string[] =>
   pattern.variables.filter(({ variable }) => variable.text(request) === undefined).map(({ variable }) => variable.name);
 
 /** Whether the pattern could match if its unresolved variables had the right values: tells a missing value from a mere mismatch. */
-export function mightMatch(pattern: Pattern, text: string, request: PolicyRequest): boolean {
+export function mightMatch<R>(pattern: Pattern<R>, text: string, request: R): boolean {
   const open = pattern.pieces.map((piece) =>
     isVariable(piece) && piece.variable.text(request) === undefined ? star : piece,
   );

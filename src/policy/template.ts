@@ -1,9 +1,16 @@
 /** Policy text taken apart: literal text, wildcards, variables. `${*}`, `${?}` and `${$}` are the characters themselves. */
 import type { PolicyRequest } from './context.ts';
-import { findVariable, unknownVariable, type Variable } from './variables.ts';
+import { findVariable, unknownVariable } from './variables.ts';
 
-export interface VariablePiece {
-  readonly variable: Variable;
+/** What a name in `${...}` stands for. `R`: what a decision is asked of, a PolicyRequest here, another in the language of IAM. */
+export interface TextVariable<R> {
+  readonly name: string;
+  /** What it is replaced by; undefined: it is unresolved. */
+  readonly text: (request: R) => string | undefined;
+}
+
+export interface VariablePiece<R = PolicyRequest> {
+  readonly variable: TextVariable<R>;
   /** As written, `${...}`. */
   readonly source: string;
 }
@@ -13,7 +20,7 @@ export const star = Symbol('*');
 /** `?`: exactly one character. */
 export const one = Symbol('?');
 
-export type Piece = string | typeof star | typeof one | VariablePiece;
+export type Piece<R = PolicyRequest> = string | typeof star | typeof one | VariablePiece<R>;
 
 export interface Reading {
   /** `*` and `?` are wildcards; otherwise they are ordinary characters. */
@@ -23,11 +30,24 @@ export interface Reading {
 }
 
 const tokens = /\$\{([^}]*)\}|[*?]|\$|[^*?$]+/g;
-const escapes = new Set(['*', '?', '$']);
+const escaped = new Set(['*', '?', '$']);
 
 /** Every `${` must have been found closed before (document.ts); an open one is ordinary text. */
-export function readPieces(source: string, reading: Reading): Piece[] {
-  const pieces: Piece[] = [];
+export const readPieces = (source: string, { wildcards, variables }: Reading): Piece[] =>
+  readTemplate(source, { wildcards, escapes: variables, find: variables ? findVariable : unknownVariable });
+
+/** How a text is taken apart whose variables are those of another language. */
+export interface TemplateReading<R> {
+  readonly wildcards: boolean;
+  /** `${*}`, `${?}` and `${$}` are the characters; otherwise they are names. */
+  readonly escapes: boolean;
+  /** What stands between `${` and the next `}`. */
+  readonly find: (name: string) => TextVariable<R>;
+}
+
+/** A `${` that no `}` follows is ordinary text. */
+export function readTemplate<R>(source: string, { wildcards, escapes, find }: TemplateReading<R>): Piece<R>[] {
+  const pieces: Piece<R>[] = [];
   const text = (characters: string): void => {
     const last = pieces.at(-1);
     if (typeof last === 'string') pieces[pieces.length - 1] = last + characters;
@@ -35,18 +55,17 @@ export function readPieces(source: string, reading: Reading): Piece[] {
   };
   for (const [token, name] of source.matchAll(tokens)) {
     if (name !== undefined) {
-      if (!reading.variables) pieces.push({ variable: unknownVariable(name), source: token });
-      else if (escapes.has(name)) text(name);
-      else pieces.push({ variable: findVariable(name), source: token });
-    } else if (reading.wildcards && token === '*') {
+      if (escapes && escaped.has(name)) text(name);
+      else pieces.push({ variable: find(name), source: token });
+    } else if (wildcards && token === '*') {
       if (pieces.at(-1) !== star) pieces.push(star);
-    } else if (reading.wildcards && token === '?') pieces.push(one);
+    } else if (wildcards && token === '?') pieces.push(one);
     else text(token);
   }
   return pieces;
 }
 
-export const isVariable = (piece: Piece): piece is VariablePiece => typeof piece === 'object';
+export const isVariable = <R>(piece: Piece<R>): piece is VariablePiece<R> => typeof piece === 'object';
 
 /** The text with every variable replaced, for pieces without wildcards; what has no value stays as written (spec policy.md 4.4). */
 export function render(pieces: readonly Piece[], request: PolicyRequest): string {
