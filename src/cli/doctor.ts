@@ -8,6 +8,7 @@ import { access, constants, readFile, stat, statfs } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { connect } from 'node:tls';
 import { readFlags } from '../config.ts';
+import { checkDomains } from './doctor-domains.ts';
 import { type Command, CommandProblem, type Io } from './io.ts';
 import { answerMsMax, ask, defaultUrl, findServer, get, type Server, serverFlags } from './server.ts';
 import { printable, shellWord, styleOf } from './terminal.ts';
@@ -215,6 +216,7 @@ const checks: readonly Check[] = [
   { name: 'host name', run: checkName },
   { name: 'MQTT port', run: checkPort },
   { name: 'HTTPS port', run: checkHttps },
+  { name: 'domains', run: checkDomains },
   { name: 'data folder', run: checkData },
   { name: 'root CA', run: checkRoot },
   { name: 'aws', run: checkAws },

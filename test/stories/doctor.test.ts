@@ -24,6 +24,7 @@ test('in a shell that `fleetgate env` has set up, everything is in order', async
     'host name',
     'MQTT port',
     'HTTPS port',
+    'domains',
     'data folder',
     'root CA',
     'aws',
