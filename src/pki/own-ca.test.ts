@@ -113,15 +113,18 @@ test('the served chain holds no root, and the leaf has the usages of a server (R
     assert.match(text, /Extended Key Usage: ?\n\s+TLS Web Server Authentication\n/);
     assert.match(
       text,
-      /DNS:localhost, IP Address:127.0.0.1, IP Address:0:0:0:0:0:0:0:1, DNS:box, DNS:fleet.example, IP Address:192.0.2.7, DNS:\*.iot.us-east-1.localhost\n/,
+      /DNS:localhost, IP Address:127.0.0.1, IP Address:0:0:0:0:0:0:0:1, DNS:box, DNS:fleet.example, IP Address:192.0.2.7, DNS:\*.iot.us-east-1.localhost, DNS:\*.credentials.iot.us-east-1.localhost, DNS:\*.jobs.iot.us-east-1.localhost\n/,
     );
   }
 });
 
-test('another region has one wildcard name and no plain ones (design 3)', async (t) => {
+test('another region has the wildcard names of its endpoints and no plain ones (design 3)', async (t) => {
   const ca = await open(t, join(await makeFolder(t), 'pki'), { domain: 'Iot.Example' });
   const { chainPem } = await ca.serverCertificate('eu-west-1', 'ec');
-  assert.equal(new X509Certificate(chainPem).subjectAltName, 'DNS:*.iot.eu-west-1.iot.example');
+  assert.equal(
+    new X509Certificate(chainPem).subjectAltName,
+    ['iot', 'credentials.iot', 'jobs.iot'].map((service) => `DNS:*.${service}.eu-west-1.iot.example`).join(', '),
+  );
 });
 
 test('reopening gives the same authorities and certificates; keys are for their owner only', async (t) => {

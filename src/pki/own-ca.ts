@@ -96,7 +96,10 @@ export const openOwnCa = async (folder: string, options: OwnCaOptions): Promise<
   const requestFor = (region: string, kind: ServerKeyKind): ServerCertificateRequest => ({
     region,
     kind,
-    names: [...(region === defaultRegion ? plainNames : []), `*.iot.${region}.${domain.toLowerCase()}`],
+    names: [
+      ...(region === defaultRegion ? plainNames : []),
+      ...['', 'credentials.', 'jobs.'].map((service) => `*.${service}iot.${region}.${domain.toLowerCase()}`),
+    ],
   });
   const readOperator = async (files: {
     readonly certFile: string;
