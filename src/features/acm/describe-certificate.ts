@@ -87,7 +87,7 @@ export const describeCertificate: Handler<'DescribeCertificate', 'acm'> = async 
   return {
     Certificate: {
       CertificateArn: arn,
-      DomainName: domainName,
+      ...(domainName !== '' && { DomainName: domainName }),
       SubjectAlternativeNames: shownNames(certificate),
       CreatedAt: new Date(createdAtMs),
       ...(issuedAtMs !== undefined && { [type === 'IMPORTED' ? 'ImportedAt' : 'IssuedAt']: new Date(issuedAtMs) }),

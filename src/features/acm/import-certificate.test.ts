@@ -323,6 +323,18 @@ test('what is no server key is refused: RSA of odd sizes, Ed25519, and a certifi
   await assert.rejects(importing(old, call), refuses(/version 3/));
 });
 
+test('a name with the character U+0000, and a chain of enormous certificates, are refused', async (t) => {
+  const { call, made, maker, folder } = await start(t);
+  const nul = await made('nul', { extensions: 'subjectAltName = DER:30:07:82:05:61:00:2e:61:62' });
+  await assert.rejects(importing(nul, call), refuses(unparsable));
+  const given = await made('own');
+  const names = Array.from({ length: 2000 }, (_, index) => `DNS:name-${index}.example`).join(',');
+  await extensionFile(folder, 'huge', `basicConstraints = CA:TRUE\nsubjectAltName = ${names}`);
+  const huge = await maker.leaf('huge', 'ca', { extras: ['-extfile', 'huge.ext'] });
+  const chained = importing({ ...given, CertificateChain: bytes(huge) }, call);
+  await assert.rejects(chained, refuses(/more than 32768 bytes/));
+});
+
 test('an issuer without a name, and an OCSP responder with too long an address, are refused', async (t) => {
   const { call, made, folder, keyOf } = await start(t);
   const responder = (characters: number) =>
@@ -404,7 +416,7 @@ test(`more than ${certificatesMax} certificates in a region are refused, and a n
   const given = await made('own', { subject: '/CN=own.example' });
   const { CertificateArn = '' } = await importing(given, call);
   const row = await store.db.selectFrom('acm_certificates').selectAll().executeTakeFirstOrThrow();
-  const copies = Array.from({ length: certificatesMax - 1 }, (_, index) => ({
+  const copies = Array.from({ length: certificatesMax - 2 }, (_, index) => ({
     ...row,
     certificate_uuid: String(index),
     private_key: '',
@@ -417,6 +429,7 @@ test(`more than ${certificatesMax} certificates in a region are refused, and a n
         .execute(),
     );
   }
+  await importing(given, call);
   await assert.rejects(importing(given, call), fails('LimitExceededException', /maximum number of certificates/));
   await importing({ ...given, CertificateArn }, call);
   await importing(given, callAs({ ...testAccount, region: 'eu-west-1' }));

@@ -33,6 +33,22 @@ const typesIn = ({ CertificateKeyPairOrigins: given }: Input): readonly AcmCerti
 const excludesAll = ({ Includes = {} }: Input): boolean =>
   Includes.exportOption === 'ENABLED' || Includes.managedBy !== undefined;
 
+/** What a list shows: not the certificates themselves, let alone their keys. */
+const columns = [
+  'certificate_uuid',
+  'certificate_type',
+  'status',
+  'domain_name',
+  'names',
+  'key_algorithm',
+  'key_usages',
+  'extended_key_usages',
+  'not_before_ms',
+  'not_after_ms',
+  'created_at_ms',
+  'issued_at_ms',
+] as const;
+
 const query = (input: Input, call: Call, page: { limit: number; ascending: boolean }) => {
   const { accountId, region } = call.account;
   const { keyTypes, keyUsage = [], extendedKeyUsage = [] } = input.Includes ?? {};
@@ -41,7 +57,7 @@ const query = (input: Input, call: Call, page: { limit: number; ascending: boole
   const direction = page.ascending ? 'asc' : 'desc';
   let rows = call.db
     .selectFrom('acm_certificates')
-    .selectAll()
+    .select([...columns])
     .where('account_id', '=', accountId)
     .where('region', '=', region)
     .where('key_algorithm', 'in', keyTypes?.length ? [...keyTypes] : ['RSA_2048'])
@@ -87,7 +103,7 @@ const summaryOf = async (row: Row, call: Call): Promise<Summary> => {
   const names = shownNames({ domainName: row.domain_name, names: JSON.parse(row.names) as string[] });
   return {
     CertificateArn: arn,
-    DomainName: row.domain_name,
+    ...(row.domain_name !== '' && { DomainName: row.domain_name }),
     SubjectAlternativeNameSummaries: names.slice(0, namesShownMax),
     HasAdditionalSubjectAlternativeNames: names.length > namesShownMax,
     Status: shownStatus({ status, notAfterMs }, call.now()),

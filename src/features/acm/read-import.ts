@@ -15,6 +15,8 @@ import { usageNamesOf } from './usage-names.ts';
 
 /** Certificates of a chain above the leaf: more than any CA has, and each costs a signature. One more is refused. */
 export const chainCertificatesMax = 10;
+/** Of one certificate of the chain, in DER: the bound that the model has for the text of the leaf. */
+const certificateBytesMax = 32_768;
 /** Characters of the address of an OCSP responder in a certificate. Source: API reference, ImportCertificate. */
 const ocspAddressMax = 1000;
 
@@ -106,6 +108,9 @@ const readChain = (leaf: ParsedCertificate, text: string | undefined, nowMs: num
   if (blocks.length > chainCertificatesMax) {
     throw invalid(`The certificate chain has more than ${chainCertificatesMax} certificates.`);
   }
+  if (blocks.some(({ length }) => length > certificateBytesMax)) {
+    throw invalid(`A certificate of the certificate chain has more than ${certificateBytesMax} bytes.`);
+  }
   const chain = blocks.map(parse);
   for (const [index, certificate] of chain.entries()) {
     if (!isIssuedBy(chain[index - 1] ?? leaf, certificate)) {
@@ -158,7 +163,10 @@ const namesOf = ({ policyFields }: ParsedCertificate): Pick<CertificateMaterial,
     : commonName === undefined
       ? []
       : [commonName];
-  return { domainName: commonName ?? names[0] ?? '', names: [...new Set(names)] };
+  const domainName = commonName ?? names[0] ?? '';
+  // no store keeps that character in a text, and no name needs it
+  if ([domainName, ...names].some((name) => name.includes('\0'))) throw unparsable();
+  return { domainName, names: [...new Set(names)] };
 };
 
 const usages = ({ der }: ParsedCertificate): Pick<CertificateMaterial, 'keyUsages' | 'extendedKeyUsages'> => {

@@ -104,13 +104,13 @@ export const requestCertificate =
     const uuid = call.newId();
     const arn = acmArn(account, uuid);
     const known = await call.write(async (db) => {
-      await assertRoom(db, call);
       const inserted = await insertRequest(db, account, {
         ...{ uuid, domainName: names[0] ?? '', names, keyAlgorithm, idempotencyKey, nowMs: call.now() },
         validation: validationOf(validationKey, account.accountId, names),
         transparencyPreference: input.Options?.CertificateTransparencyLoggingPreference ?? 'ENABLED',
       });
       if (!inserted && idempotencyKey !== undefined) return findRequest(db, account, idempotencyKey);
+      await assertRoom(db, call);
       await saveAcmTags(db, account, arn, tags);
       return undefined;
     });

@@ -46,32 +46,37 @@ export interface Proving {
 
 const normalized = (name: string): string => name.toLowerCase().replace(/\.$/, '');
 
+/** Questions at once about one certificate, and how long it may keep asking. */
+const lookUpsMax = 4;
+const proveMsMax = 20_000;
+
 /**
- * Looks at what is not proven yet. Each record is looked up once; when nobody answers, the rest is left for the next time, so that a DNS server that is away costs
- * one wait and not a hundred.
+ * Looks at what is not proven yet, each record once. When nobody answers, or the time is up, the rest is left for the next time, so that a DNS server that is away
+ * costs one wait and not a hundred.
  */
 export const prove = async (
   validation: readonly DomainValidation[],
   { isImmediate, lookUp }: Proving,
 ): Promise<readonly DomainValidation[]> => {
-  const found = new Map<string, boolean>();
+  const isProven = (option: DomainValidation): boolean => option.status === 'SUCCESS' || isImmediate(option.domainName);
+  const wanted = [...new Set(validation.filter((option) => !isProven(option)).map(({ recordName }) => recordName))];
+  const found = new Map<string, readonly string[]>();
+  const untilMs = performance.now() + proveMsMax;
   let answered = true;
-  const isProven = async ({ domainName, recordName, recordValue }: DomainValidation): Promise<boolean> => {
-    if (isImmediate(domainName)) return true;
-    const known = found.get(recordName);
-    if (known !== undefined || !answered) return known ?? false;
-    const targets = await lookUp(normalized(recordName));
-    answered = targets !== undefined;
-    const there = targets?.some((target) => normalized(target) === normalized(recordValue)) ?? false;
-    found.set(recordName, there);
-    return there;
+  const worker = async (): Promise<void> => {
+    while (answered && performance.now() < untilMs) {
+      const recordName = wanted.shift();
+      if (recordName === undefined) return;
+      const targets = await lookUp(normalized(recordName));
+      if (targets) found.set(recordName, targets.map(normalized));
+      else answered = false;
+    }
   };
-  const proven: DomainValidation[] = [];
-  for (const option of validation) {
-    const done = option.status === 'SUCCESS' || (await isProven(option));
-    proven.push({ ...option, status: done ? 'SUCCESS' : 'PENDING_VALIDATION' });
-  }
-  return proven;
+  await Promise.all(Array.from({ length: lookUpsMax }, worker));
+  return validation.map((option) => {
+    const isThere = found.get(option.recordName)?.includes(normalized(option.recordValue)) ?? false;
+    return { ...option, status: isThere || isProven(option) ? 'SUCCESS' : 'PENDING_VALIDATION' };
+  });
 };
 
 export const isWholly = (validation: readonly DomainValidation[], status: DomainValidation['status']): boolean =>
