@@ -31,6 +31,7 @@ export interface ServerOptions {
   readonly key?: KeyKind;
   /** Extended key usage. */
   readonly usage?: string;
+  readonly days?: number;
 }
 
 /** What a client sees of a domain. */
@@ -54,23 +55,28 @@ export interface VisitOptions {
   readonly alpn?: readonly string[];
 }
 
+/** Whose; the default account's in the default region without it. */
+export interface Owner {
+  readonly accountId?: string;
+  readonly region?: string;
+}
+
 export interface Domains extends Fleet {
   readonly sdk: IoT;
-  readonly acmClient: ACMClient;
   /** Of the private CA with a key of this kind: `rsa` or else P-256. */
   readonly caPem: (kind?: KeyKind) => Promise<string>;
   /** A server certificate of the private CA for one name. */
   server(name: string, domainName: string, options?: ServerOptions): Promise<ServerFiles>;
   /** Puts it into ACM, in the place of what `arn` names if that is given. */
-  importServer(server: ServerFiles, arn?: string): Promise<string>;
+  importServer(server: ServerFiles, arn?: string, owner?: Owner): Promise<string>;
   /** A certificate that ACM has issued for the name. */
-  validation(domainName: string): Promise<string>;
+  validation(domainName: string, owner?: Owner): Promise<string>;
   /** A domain of the customer with a certificate of the private CA. */
   customDomain(
     name: string,
     domainName: string,
-    options?: ServerOptions & Partial<CreateDomainConfigurationCommandInput>,
-  ): Promise<{ readonly serverArn: string; readonly validationArn: string; readonly server: ServerFiles }>;
+    options?: ServerOptions & Owner & Partial<CreateDomainConfigurationCommandInput>,
+  ): Promise<ServerFiles & { readonly serverArn: string; readonly validationArn: string }>;
   /** The name of an AWS_MANAGED domain configuration that is made here. */
   managedDomain(name: string, more?: Partial<CreateDomainConfigurationCommandInput>): Promise<string>;
   /** What mosquitto is given to connect to a name of this node as a device; names are looked up in what `fleetgate hosts` prints now. */
@@ -82,7 +88,7 @@ export interface Domains extends Fleet {
 export const bootDomains = async (t: TestContext, options?: StartOptions): Promise<Domains> => {
   const fleet = await bootFleet(t, options);
   const { node, folder } = fleet;
-  const [sdk, acmClient] = [fleet.iot(), fleet.acm()];
+  const sdk = fleet.iot();
   const maker = authorities(folder);
   const cas = new Map<'rsa' | 'ec', Promise<string>>();
   const caOf = (key: KeyKind = 'P-256'): { readonly name: string; readonly pem: Promise<string> } => {
@@ -93,20 +99,24 @@ export const bootDomains = async (t: TestContext, options?: StartOptions): Promi
     return { name, pem };
   };
 
-  const server: Domains['server'] = async (name, domainName, { key = 'P-256', usage = 'serverAuth' } = {}) => {
+  const server: Domains['server'] = async (
+    name,
+    domainName,
+    { key = 'P-256', usage = 'serverAuth', days = 365 } = {},
+  ) => {
     const extensions = `extendedKeyUsage=${usage}\nsubjectAltName=DNS:${domainName}\n`;
     const ca = caOf(key);
     const caPem = await ca.pem;
     await writeFile(join(folder, `${name}.ext`), extensions);
-    const certificatePem = await maker.leaf(name, ca.name, { key, extras: ['-extfile', `${name}.ext`] });
+    const certificatePem = await maker.leaf(name, ca.name, { key, days, extras: ['-extfile', `${name}.ext`] });
     return {
       certificatePem,
       privateKeyPem: await readFile(join(folder, `${name}.key`), 'utf8'),
       caPem,
     };
   };
-  const importServer: Domains['importServer'] = async ({ certificatePem, privateKeyPem, caPem }, arn) => {
-    const { CertificateArn = '' } = await acmClient.send(
+  const importServer: Domains['importServer'] = async ({ certificatePem, privateKeyPem, caPem }, arn, owner = {}) => {
+    const { CertificateArn = '' } = await fleet.acm(owner.accountId, owner.region).send(
       new ImportCertificateCommand({
         Certificate: Buffer.from(certificatePem),
         PrivateKey: Buffer.from(privateKeyPem),
@@ -116,30 +126,39 @@ export const bootDomains = async (t: TestContext, options?: StartOptions): Promi
     );
     return CertificateArn;
   };
-  const issued = async (CertificateArn: string): Promise<void> => {
+  const issued = async (client: ACMClient, CertificateArn: string): Promise<void> => {
     for (;;) {
-      const { Certificate } = await acmClient.send(new DescribeCertificateCommand({ CertificateArn }));
+      const { Certificate } = await client.send(new DescribeCertificateCommand({ CertificateArn }));
       if (Certificate?.Status === 'ISSUED') return;
     }
   };
-  const validation: Domains['validation'] = async (domainName) => {
+  const validation: Domains['validation'] = async (domainName, owner = {}) => {
+    const client = fleet.acm(owner.accountId, owner.region);
     const request = new RequestCertificateCommand({ DomainName: domainName, ValidationMethod: 'DNS' });
-    const { CertificateArn = '' } = await acmClient.send(request);
-    await within(issued(CertificateArn), `the certificate for ${domainName}`);
+    const { CertificateArn = '' } = await client.send(request);
+    await within(issued(client, CertificateArn), `the certificate for ${domainName}`);
     return CertificateArn;
   };
   return {
     ...fleet,
-    ...{ sdk, acmClient, server, importServer, validation },
+    ...{ sdk, server, importServer, validation },
     caPem: (key) => caOf(key).pem,
-    async customDomain(name, domainName, { key, usage, ...more } = {}) {
-      const made = await server(name, domainName, { ...(key && { key }), ...(usage !== undefined && { usage }) });
-      const [serverArn, validationArn] = await Promise.all([importServer(made), validation(domainName)]);
-      await sdk.createDomainConfiguration({
+    async customDomain(name, domainName, { key, usage, days, accountId, region, ...more } = {}) {
+      const owner = { ...(accountId !== undefined && { accountId }), ...(region !== undefined && { region }) };
+      const made = await server(name, domainName, {
+        ...(key && { key }),
+        ...(usage !== undefined && { usage }),
+        ...(days !== undefined && { days }),
+      });
+      const [serverArn, validationArn] = await Promise.all([
+        importServer(made, undefined, owner),
+        validation(domainName, owner),
+      ]);
+      await fleet.iot(accountId, region).createDomainConfiguration({
         ...{ domainConfigurationName: name, domainName, ...more },
         ...{ serverCertificateArns: [serverArn], validationCertificateArn: validationArn },
       });
-      return { serverArn, validationArn, server: made };
+      return { ...made, serverArn, validationArn };
     },
     async managedDomain(name, more) {
       await sdk.createDomainConfiguration({ domainConfigurationName: name, ...more });

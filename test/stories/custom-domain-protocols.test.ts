@@ -3,12 +3,18 @@
  * closed without an answer; and the ports' own mapping where it says DEFAULT. Source: spec gateway.md 1, 1.2.
  */
 import assert from 'node:assert/strict';
+import { Agent } from 'node:https';
+import type { LookupFunction } from 'node:net';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { IoTDataPlaneClient, PublishCommand } from '@aws-sdk/client-iot-data-plane';
 import type { ApplicationProtocol, AuthenticationType } from '@aws-sdk/client-iot';
+import mqtt from 'mqtt';
 import { presignUrl, signRequest } from '../../src/aws/sigv4.ts';
 import { bootDomains, type Domains } from '../domain-scene.ts';
-import type { Identity } from '../harness.ts';
+import { bash, type Identity } from '../harness.ts';
 import { RawMqtt } from '../raw-mqtt.ts';
+import { fails } from '../sdk-fault.ts';
 import { within } from '../within.ts';
 
 interface Target {
@@ -109,4 +115,54 @@ test('a pair of protocol and authentication is spoken on every port, and nothing
       assert.deepEqual(await seen(port), expected, `${applicationProtocol} with ${authenticationType} on ${port}`);
     }
   }
+});
+
+/** As a resolver that knows the names of this machine alone; Node asks for one address or for all. */
+const here: LookupFunction = (_name, options, done) => {
+  if (options.all) done(null, [{ address: '127.0.0.1', family: 4 }]);
+  else done(null, '127.0.0.1', 4);
+};
+
+test("the clients that people have reach an account's own domain in its own region over HTTPS and WebSocket (gateway.md 1.1, 2, 3)", async (t) => {
+  const domains = await bootDomains(t);
+  const { node } = domains;
+  const [accountId, region, domainName] = ['111111111111', 'eu-west-1', 'iot.example.test'];
+  const { caPem } = await domains.customDomain('mine', domainName, { accountId, region });
+  const owner = { accessKeyId: accountId, secretAccessKey: 'test', region };
+  const url = (path: string): string => `https://${domainName}:${node.httpsPort}${path}`;
+
+  const sdkOf = (credentials: { accessKeyId: string; secretAccessKey: string }, inRegion = region) => {
+    const httpsAgent = new Agent({ ca: caPem, lookup: here });
+    const sdk = new IoTDataPlaneClient({
+      ...{ endpoint: url(''), region: inRegion, credentials, maxAttempts: 1, requestHandler: { httpsAgent } },
+    });
+    t.after(() => sdk.destroy());
+    return sdk;
+  };
+  const presigned = presignUrl({
+    ...{ method: 'GET', url: url('/mqtt'), ...owner, service: 'iotdevicegateway', nowMs: Date.now(), expiresSeconds: 60 },
+  });
+  const listener = await mqtt.connectAsync(presigned.replace('https:', 'wss:'), {
+    ...{ ca: caPem, reconnectPeriod: 0, wsOptions: { lookup: here } },
+  });
+  t.after(() => listener.end(true));
+  const heard = new Promise((resolve) => {
+    listener.on('message', (topic, payload) => resolve(`${topic} ${payload}`));
+  });
+  await listener.subscribeAsync('from/sdk');
+  const message = { topic: 'from/sdk', qos: 1, payload: Buffer.from('hello') };
+  await sdkOf(owner).send(new PublishCommand(message));
+  assert.equal(await heard, 'from/sdk hello');
+
+  const forbidden = fails('ForbiddenException', 403);
+  const stranger = { accessKeyId: '222222222222', secretAccessKey: 'test' };
+  await assert.rejects(sdkOf(stranger).send(new PublishCommand(message)), forbidden);
+  await assert.rejects(sdkOf(owner, 'us-east-1').send(new PublishCommand(message)), forbidden);
+
+  const curl = (host: string) =>
+    bash(
+      `curl -sS -o /dev/null -w '%{http_code}' --cacert '${join(domains.folder, 'ca-ec.crt')}' --resolve ${domainName}:${node.httpsPort}:127.0.0.1 -H 'host: ${host}' -d x --aws-sigv4 aws:amz:${region}:iotdata --user ${accountId}:test ${url('/topics/a')}`,
+    );
+  assert.equal((await curl(`${domainName}:${node.httpsPort}`)).stdout, '200');
+  assert.equal((await curl('evil.example')).stdout, '403', 'a name that leads here by DNS rebinding is no name of ours');
 });
