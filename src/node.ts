@@ -17,7 +17,7 @@ import { keepRootCertificate, prepareDataFolder, readOrMakeKey, readOrMakeSecret
 import { extras, rootExtras } from './extras.ts';
 import type { Arrival, Caller, Handlers } from './feature.ts';
 import { openAccounts } from './features/accounts/account.ts';
-import { isLoopbackHost, openCredentials } from './features/accounts/credentials.ts';
+import { type CredentialFacts, isLoopbackHost, openCredentials } from './features/accounts/credentials.ts';
 import { admitSigner } from './features/accounts/signer.ts';
 import { openAcm } from './features/acm/open-acm.ts';
 import { openBulk } from './features/bulk/open-bulk.ts';
@@ -29,6 +29,7 @@ import { openDomains } from './features/domains/open-domains.ts';
 import { createStapler, type StapleCount } from './features/domains/stapler.ts';
 import { openClaimAdmission } from './features/fleet/claim-admission.ts';
 import { createFleetMetrics } from './features/fleet/fleet-metrics.ts';
+import { openIam } from './features/iam/open-iam.ts';
 import { allFeatures } from './features/index.ts';
 import { createFirstConnects } from './features/just-in-time/first-connect.ts';
 import { allMigrations } from './features/migrations.ts';
@@ -239,6 +240,11 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
     trouble: (error) => log.server.error({ err: error }, 'a bulk registration met a fault'),
   });
   const box = createSecretBox(secretsKey);
+  const iam = openIam({
+    ...{ store, bus, box, key: secretsKey, now },
+    trouble: (error) => log.server.error({ err: error }, 'the use of an access key was not noted'),
+  });
+  opened.add(iam.close);
   const domainTrouble = (error: unknown) => log.server.error({ err: error }, 'a domain configuration met a fault');
   const stapler = createStapler({
     ...{ db: store.db, bus, responders: config.ocspResponders, trouble: domainTrouble },
@@ -266,6 +272,7 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
   const features = allFeatures({
     issue,
     box,
+    iam,
     acmRequests,
     customDomainDeletionDays: config.customDomainDeletionDays,
     domainTasks: [followedAcm.task],
@@ -355,6 +362,7 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
   });
   opened.add(claims.close);
   const admit: Admit = async (peer, connect) => {
+    if (peer.signer) iam.used(peer.signer.accessKeyId, 'iotdata', peer.signer.account.region);
     if (peer.signer) return admitSigner(peer.signer, accounts);
     const admission = await authorities.admit(peer, connect);
     if (!isUnknown(admission)) return admission;
@@ -408,10 +416,13 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
   /** What the listeners of the API and of HTTPS have in common. */
   const serving = {
     handlers: collectHandlers(features),
-    credentials: credentials.find,
+    credentials: async (accessKeyId: string, facts: CredentialFacts, sessionToken: string | undefined) =>
+      credentials.find(accessKeyId, facts) ?? iam.findKey(accessKeyId, facts, sessionToken),
     ensureAccount: async (owner: AccountRegion) => accounts.ensure(owner),
-    makeCall: (owner: AccountRegion, caller: Caller, arrival: Arrival, operation: string) =>
-      makeCall(services, { account: owner, caller, arrival, operation }),
+    makeCall(owner: AccountRegion, caller: Caller, arrival: Arrival, operation: string) {
+      iam.used(caller.accessKeyId, operation.slice(0, operation.indexOf(' ')), owner.region);
+      return makeCall(services, { account: owner, caller, arrival, operation });
+    },
     log({ error, account: owner, ...entry }: ApiLogEntry) {
       const fields = { ...entry, ...(owner && { accountId: owner.accountId }) };
       if (error !== undefined) log.server.error({ ...fields, err: error }, 'a request failed');

@@ -11,6 +11,10 @@ export const domainOperations: readonly string[] = ['Create', 'Describe', 'Updat
   verb === 'List' ? 'ListDomainConfigurations' : `${verb}DomainConfiguration`,
 );
 
+/** All of iam, and of sts what is more than GetCallerIdentity: they have stories of their own. */
+export const isIamOperation = ({ service, operation }: Pick<Covered, 'service' | 'operation'>): boolean =>
+  service === 'iam' || (service === 'sts' && operation !== 'GetCallerIdentity');
+
 export const handledOperations = (): readonly Covered[] => {
   const unused = () => assert.fail('only names are asked for');
   const features = allFeatures({
@@ -20,6 +24,7 @@ export const handledOperations = (): readonly Covered[] => {
     store: memoryStore([]),
     fleetMetrics: createFleetMetrics(),
     box: { seal: unused, open: unused },
+    iam: { authorize: unused, keysOf: unused, mintSession: unused },
     acmRequests: {
       issuance: { isImmediate: unused, look: unused, turn: unused },
       validationKey: new Uint8Array(),

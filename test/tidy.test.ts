@@ -98,6 +98,7 @@ const packages: Record<string, readonly string[]> = {
 const slices = [
   'messages',
   'accounts',
+  'iam',
   'tags',
   'acm',
   'domains',

@@ -8,6 +8,7 @@ import { cas } from './cas/feature.ts';
 import { certificates } from './certificates/feature.ts';
 import { domains } from './domains/feature.ts';
 import { fleetProvisioning } from './fleet/feature.ts';
+import { iam } from './iam/feature.ts';
 import { messages } from './messages/feature.ts';
 import { policies } from './policies/feature.ts';
 import { findPolicy } from './policies/policy.ts';
@@ -25,12 +26,14 @@ export type FeatureServices = Parameters<typeof certificates>[0] &
   Parameters<typeof provisioning>[0] &
   Parameters<typeof fleetProvisioning>[0] &
   Parameters<typeof bulk>[0] &
+  Parameters<typeof iam>[0] &
   Parameters<typeof acm>[0] &
   Parameters<typeof domains>[0];
 
 export const allFeatures = (services: FeatureServices): readonly Feature[] => [
   messages(),
   accounts(),
+  iam(services),
   tags(
     {
       policy: async (db, account, name) => (await findPolicy(db, account, name)) !== undefined,

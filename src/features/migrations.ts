@@ -10,6 +10,7 @@ import { migrations as cas } from './cas/migrations.ts';
 import { migrations as certificates } from './certificates/migrations.ts';
 import { migrations as domains } from './domains/migrations.ts';
 import { migrations as fleet } from './fleet/migrations.ts';
+import { migrations as iam } from './iam/migrations.ts';
 import { migrations as policies } from './policies/migrations.ts';
 import { migrations as provisioning } from './provisioning/migrations.ts';
 import { migrations as roles } from './roles/migrations.ts';
@@ -21,6 +22,7 @@ export const allMigrations: readonly Migration[] = [
   ...tasks,
   ...retained,
   ...accounts,
+  ...iam,
   ...tags,
   ...acm,
   ...domains,

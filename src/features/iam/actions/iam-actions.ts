@@ -91,6 +91,7 @@ const roles: Rows<'iam'> = {
   AttachRolePolicy: ({ RoleName, PolicyArn }) => all(role(RoleName), policyArn(PolicyArn)),
   DetachRolePolicy: ({ RoleName, PolicyArn }) => all(role(RoleName), policyArn(PolicyArn)),
   ListAttachedRolePolicies: ({ RoleName }) => role(RoleName),
+  ListInstanceProfilesForRole: ({ RoleName }) => role(RoleName),
   PutRolePermissionsBoundary: ({ RoleName, PermissionsBoundary }) => all(role(RoleName), boundary(PermissionsBoundary)),
   DeleteRolePermissionsBoundary: ({ RoleName }) => role(RoleName),
   ListRoleTags: ({ RoleName }) => role(RoleName),
