@@ -22,20 +22,25 @@ import { admitSigner } from './features/accounts/signer.ts';
 import { openAcm } from './features/acm/open-acm.ts';
 import { openBulk } from './features/bulk/open-bulk.ts';
 import { openInput } from './features/bulk/open-input.ts';
-import { listOwn } from './features/domains/domain-configuration.ts';
+import { domainConfigurationArn, getOwnConfiguration, listOwn } from './features/domains/domain-configuration.ts';
 import { openEndpoints } from './features/domains/endpoint.ts';
 import { followAcm } from './features/domains/follow-acm.ts';
 import { openDomains } from './features/domains/open-domains.ts';
 import { createStapler, type StapleCount } from './features/domains/stapler.ts';
 import { openClaimAdmission } from './features/fleet/claim-admission.ts';
 import { createFleetMetrics } from './features/fleet/fleet-metrics.ts';
+import { createCallAuthorization } from './features/iam/authorize-call.ts';
+import { createLiveSigners } from './features/iam/live-signers.ts';
 import { openIam } from './features/iam/open-iam.ts';
+import { createDescribeResource } from './features/iam/resource-facts.ts';
 import { allFeatures } from './features/index.ts';
 import { createFirstConnects } from './features/just-in-time/first-connect.ts';
 import { allMigrations } from './features/migrations.ts';
 import { createAuthorities } from './features/policies/authority.ts';
 import { createRetirement } from './features/provisioning/retirement.ts';
+import { createCredentialsProvider } from './features/roles/credentials-provider.ts';
 import { followLogging } from './features/settings/live-logging.ts';
+import { listTags } from './features/tags/tag.ts';
 import { createInvoker } from './functions/invoker.ts';
 import { createEventLogs, droppedLine } from './journal/event-logs.ts';
 import { openJournal } from './journal/journal.ts';
@@ -361,9 +366,14 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
     sessionsMax: limits.connectionsMax,
   });
   opened.add(claims.close);
+  const signers = createLiveSigners({
+    ...{ iam, bus, now },
+    failed: (error) => log.server.error({ err: error }, 'rights of a signer could not be read again'),
+  });
+  opened.add(signers.close);
   const admit: Admit = async (peer, connect) => {
     if (peer.signer) iam.used(peer.signer.accessKeyId, 'iotdata', peer.signer.account.region);
-    if (peer.signer) return admitSigner(peer.signer, accounts);
+    if (peer.signer) return admitSigner(peer.signer, accounts, (signer) => signers.admit(signer, peer));
     const admission = await authorities.admit(peer, connect);
     if (!isUnknown(admission)) return admission;
     return (await claims.admit(peer, connect)) ?? admission;
@@ -407,6 +417,7 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
     async advance(ms) {
       offsetMs += ms;
       await authorities.recheck();
+      await signers.recheck();
       claims.recheck();
       await logging.idle();
       broker.tick(now());
@@ -416,6 +427,17 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
   /** What the listeners of the API and of HTTPS have in common. */
   const serving = {
     handlers: collectHandlers(features),
+    authorize: createCallAuthorization({
+      ...{ iam, record },
+      describe: createDescribeResource({
+        db: store.db,
+        listTags: (owner, arn) => listTags(store.db, owner, arn),
+        async findDomainArn(owner, name) {
+          const found = await getOwnConfiguration(store.db, owner, name);
+          return found && domainConfigurationArn(owner, found);
+        },
+      }),
+    }),
     credentials: async (accessKeyId: string, facts: CredentialFacts, sessionToken: string | undefined) =>
       credentials.find(accessKeyId, facts) ?? iam.findKey(accessKeyId, facts, sessionToken),
     ensureAccount: async (owner: AccountRegion) => accounts.ensure(owner),
@@ -431,6 +453,10 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
   };
   const { mqttPort, httpsPorts, ...listeners } = await openListeners({
     ...serving,
+    giveCredentials: createCredentialsProvider({
+      ...{ db: store.db, now, endpoints, record },
+      mintSession: iam.mintSession,
+    }),
     config,
     // that "curl -O https://..." of AWS's articles needs no other scheme, once the system trusts the root
     extras: rootExtras(ownCa),

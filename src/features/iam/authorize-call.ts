@@ -1,0 +1,98 @@
+/**
+ * May this caller do that? Asked of every call of the API before its handler, and of the node's own signed pages, which are `fleetgate:ReadJournal` and the like.
+ * An account's root may do everything. What is refused is in the journal of the account. Source: IAM user guide, "Policy evaluation logic".
+ */
+import type { AccountRegion } from '../../aws/arn.ts';
+import type { ServiceName } from '../../aws/operations.ts';
+import type { Arrival, Caller } from '../../feature.ts';
+import type { RecordAttempt } from '../../journal/record.ts';
+import type { Keys, Question } from './actions/demand.ts';
+import { actionOf, questionsOf } from './actions/table.ts';
+import { accessDenied, denialRecord } from './denial.ts';
+import type { Iam } from './open-iam.ts';
+import type { IamCaller } from './principal.ts';
+import type { DescribeResource } from './resource-facts.ts';
+import type { WeighedDenial } from './weigh-denial.ts';
+
+/** A call whose input satisfies its constraints. */
+export interface AskedCall {
+  readonly service: ServiceName | 'fleetgate';
+  readonly operation: string;
+  readonly input: Readonly<Record<string, unknown>>;
+  readonly account: AccountRegion;
+  readonly caller: Caller;
+  readonly arrival: Arrival;
+}
+
+export interface CallAuthorization {
+  readonly iam: Pick<Iam, 'rightsOf'>;
+  readonly describe: DescribeResource;
+  readonly record: RecordAttempt;
+}
+
+/** Keys of the request itself. The port of the API speaks plain HTTP. Source: IAM user guide, "AWS global condition context keys". */
+const requestKeys = ({ account, arrival }: AskedCall): Keys => ({
+  'aws:RequestedRegion': account.region,
+  'aws:SecureTransport': 'false',
+  ...(arrival.source && { 'aws:SourceIp': arrival.source.ip }),
+});
+
+const askedOf = (asked: AskedCall): readonly Question[] | undefined => {
+  const { service, operation, input, account, caller } = asked;
+  if (service === 'fleetgate') return [{ action: `fleetgate:${operation}`, resource: '*' }];
+  return questionsOf(service, operation, input, { account, callerArn: caller.arn });
+};
+
+/** What IAM calls its own resources in refusals. Observed: `on resource: user alice`, `on resource: policy arn:aws:iam::...`. */
+const shownOf = (resource: Question['resource'], arn: string): string =>
+  typeof resource === 'string' || resource.type === 'domainconfiguration' ? arn : `${resource.type} ${resource.name}`;
+
+/** Of an operation that stands in no table: nobody but root may do it, whatever policies say. */
+const unlisted: WeighedDenial = { decision: 'IMPLICIT_DENY', policyType: 'identity', unallowed: true };
+
+/** Faults: AccessDeniedException. Rejects when the store cannot be asked. */
+export const createCallAuthorization = ({ iam, describe, record }: CallAuthorization) => {
+  const refuse = (
+    asked: AskedCall,
+    { action, resource: named, keys }: Question,
+    resource: string,
+    weighed: WeighedDenial,
+  ): never => {
+    const { service, operation, account, caller, arrival } = asked;
+    const who: IamCaller = { ...caller, accountId: account.accountId };
+    const own = service === 'fleetgate' ? action : actionOf(service, operation);
+    const passedTo = keys?.['iam:PassedToService'];
+    const denied = { action, resource, weighed };
+    record({
+      ...{ account, eventType: 'ApiCall', status: 'Failure', protocol: 'HTTP' },
+      ...(arrival.source && { sourceIp: arrival.source.ip, sourcePort: arrival.source.port }),
+      ...denialRecord(who, denied, {
+        ...(action !== own && { operation: own }),
+        ...(typeof passedTo === 'string' && { passedTo }),
+      }),
+    });
+    throw accessDenied(who, denied, shownOf(named, resource));
+  };
+
+  return async (asked: AskedCall): Promise<void> => {
+    const { service, operation, account, caller } = asked;
+    // on the ports of the data plane the handlers ask the caller's authority
+    if (caller.iam?.kind === 'root' || caller.principal) return;
+    // a role's trust policy may stand in for rights: its handler asks for both (assume-role.ts)
+    if (service === 'sts' && operation === 'AssumeRole') return;
+    const questions = askedOf(asked);
+    if (!questions) {
+      const action = service === 'fleetgate' ? operation : actionOf(service, operation);
+      return refuse(asked, { action, resource: '*' }, '*', unlisted);
+    }
+    if (questions.length === 0) return;
+    const rights = await iam.rightsOf({ ...caller, accountId: account.accountId });
+    for (const question of questions) {
+      const { action, keys } = question;
+      const resource = await describe(account, question.resource);
+      const context = { ...requestKeys(asked), ...resource.keys, ...keys };
+      const request = { action, resource: resource.arn, context };
+      if (!rights.decide(request).allowed) refuse(asked, question, resource.arn, rights.weigh(request));
+    }
+  };
+};

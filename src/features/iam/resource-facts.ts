@@ -1,0 +1,64 @@
+/** What policies may ask of the resource of a request, looked up before it is decided: its whole ARN, its tags, its boundary. */
+import { type AccountRegion, parseArn } from '../../aws/arn.ts';
+import type { Db } from '../../store/store.ts';
+import type { Keys, Named, Resource } from './actions/demand.ts';
+import { type Entity, entityArn, findEntity, findRoleByArn } from './entity.ts';
+import { type IamTag, listIamTags } from './iam-tag.ts';
+import { findManagedPolicies } from './managed-policy.ts';
+
+export interface ResourceFactsOptions {
+  readonly db: Db;
+  /** The ARN of a domain configuration; undefined where there is none of this name. */
+  readonly findDomainArn: (account: AccountRegion, name: string) => Promise<string | undefined>;
+  /** Tags of what is no resource of IAM, by its ARN. */
+  readonly listTags: (account: AccountRegion, arn: string) => Promise<readonly IamTag[]>;
+}
+
+export interface ResourceFacts {
+  readonly arn: string;
+  readonly keys: Keys;
+}
+
+export type DescribeResource = (account: AccountRegion, resource: Resource) => Promise<ResourceFacts>;
+
+/** Both of IAM's own tags and of others there is one key; IAM's have a second one. Source: IAM user guide, "AWS global condition context keys". */
+const tagKeys = (tags: readonly IamTag[], ...prefixes: readonly string[]): Keys =>
+  Object.fromEntries(prefixes.flatMap((prefix) => tags.map(({ Key, Value }) => [`${prefix}/${Key}`, Value])));
+
+export const createDescribeResource = ({ db, findDomainArn, listTags }: ResourceFactsOptions): DescribeResource => {
+  const ofEntity = async (accountId: string, entity: Entity): Promise<ResourceFacts> => ({
+    arn: entityArn(accountId, entity),
+    keys: {
+      ...tagKeys(await listIamTags(db, accountId, entity.id), 'aws:ResourceTag', 'iam:ResourceTag'),
+      ...(entity.boundaryArn !== undefined && { 'iam:PermissionsBoundary': entity.boundaryArn }),
+    },
+  });
+
+  const ofPolicy = async (accountId: string, arn: string): Promise<ResourceFacts> => {
+    const [policy] = await findManagedPolicies(db, accountId, [arn]);
+    return { arn, keys: policy ? tagKeys(await listIamTags(db, accountId, policy.policyId), 'aws:ResourceTag') : {} };
+  };
+
+  const ofName = async (account: AccountRegion, { type, name }: Named): Promise<ResourceFacts> => {
+    const { accountId, region } = account;
+    if (type === 'policy') return ofPolicy(accountId, name);
+    if (type === 'domainconfiguration') {
+      const arn = (await findDomainArn(account, name)) ?? `arn:aws:iot:${region}:${accountId}:${type}/${name}`;
+      return { arn, keys: tagKeys(await listTags(account, arn), 'aws:ResourceTag') };
+    }
+    const entity = await findEntity(db, accountId, type, name);
+    return entity
+      ? ofEntity(accountId, entity)
+      : { arn: entityArn(accountId, { kind: type, path: '/', name }), keys: {} };
+  };
+
+  const ofArn = async (account: AccountRegion, arn: string): Promise<ResourceFacts> => {
+    const parsed = parseArn(arn);
+    if (!parsed) return { arn, keys: {} };
+    if (parsed.service !== 'iam') return { arn, keys: tagKeys(await listTags(account, arn), 'aws:ResourceTag') };
+    const found = parsed.resourceType === 'role' ? await findRoleByArn(db, arn) : undefined;
+    return found?.accountId === account.accountId ? ofEntity(account.accountId, found.role) : { arn, keys: {} };
+  };
+
+  return (account, resource) => (typeof resource === 'string' ? ofArn(account, resource) : ofName(account, resource));
+};
