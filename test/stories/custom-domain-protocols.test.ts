@@ -140,7 +140,14 @@ test("the clients that people have reach an account's own domain in its own regi
     return sdk;
   };
   const presigned = presignUrl({
-    ...{ method: 'GET', url: url('/mqtt'), ...owner, service: 'iotdevicegateway', nowMs: Date.now(), expiresSeconds: 60 },
+    ...{
+      method: 'GET',
+      url: url('/mqtt'),
+      ...owner,
+      service: 'iotdevicegateway',
+      nowMs: Date.now(),
+      expiresSeconds: 60,
+    },
   });
   const listener = await mqtt.connectAsync(presigned.replace('https:', 'wss:'), {
     ...{ ca: caPem, reconnectPeriod: 0, wsOptions: { lookup: here } },
@@ -164,5 +171,9 @@ test("the clients that people have reach an account's own domain in its own regi
       `curl -sS -o /dev/null -w '%{http_code}' --cacert '${join(domains.folder, 'ca-ec.crt')}' --resolve ${domainName}:${node.httpsPort}:127.0.0.1 -H 'host: ${host}' -d x --aws-sigv4 aws:amz:${region}:iotdata --user ${accountId}:test ${url('/topics/a')}`,
     );
   assert.equal((await curl(`${domainName}:${node.httpsPort}`)).stdout, '200');
-  assert.equal((await curl('evil.example')).stdout, '403', 'a name that leads here by DNS rebinding is no name of ours');
+  assert.equal(
+    (await curl('evil.example')).stdout,
+    '403',
+    'a name that leads here by DNS rebinding is no name of ours',
+  );
 });

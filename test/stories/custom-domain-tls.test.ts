@@ -109,7 +109,7 @@ test('a server certificate that is imported again is shown to new connections, a
     const raw = new RawMqtt(socket, 4);
     raw.send([
       { cmd: 'connect', clientId, clean: true, keepalive: 600, protocolId: 'MQTT', protocolVersion: 4 },
-subscribe(1, [{ topic: 'all', qos: 0 }]),
+      subscribe(1, [{ topic: 'all', qos: 0 }]),
     ]);
     assert.deepEqual(await raw.heard(2), ['CONNACK 0x00', 'SUBACK 1 0x00']);
     return { raw, serialNumber };
