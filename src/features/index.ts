@@ -6,6 +6,7 @@ import { bulk } from './bulk/feature.ts';
 import { findCaCertificate } from './cas/ca-certificate.ts';
 import { cas } from './cas/feature.ts';
 import { certificates } from './certificates/feature.ts';
+import { hasConfiguration } from './domains/domain-configuration.ts';
 import { domains } from './domains/feature.ts';
 import { fleetProvisioning } from './fleet/feature.ts';
 import { iam } from './iam/feature.ts';
@@ -39,6 +40,7 @@ export const allFeatures = (services: FeatureServices): readonly Feature[] => [
       policy: async (db, account, name) => (await findPolicy(db, account, name)) !== undefined,
       provisioningtemplate: async (db, account, name) => (await findTemplateType(db, account, name)) !== undefined,
       cacert: async (db, account, id) => (await findCaCertificate(db, account, id)) !== undefined,
+      domainconfiguration: hasConfiguration,
       rolealias: async (db, account, name) => (await findRoleAlias(db, account, name)) !== undefined,
     },
     { provisioningtemplate: checkRotationSetting },

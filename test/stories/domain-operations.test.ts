@@ -101,6 +101,34 @@ test('every operation on domain configurations answers what its schema says, in 
   assert.ok(domainOperations.every((operation) => handled.has(operation)));
 });
 
+test('tags of a domain configuration are listed, added and removed under its ARN, and go with it (developer guide, "Tagging your AWS IoT resources")', async (t) => {
+  const { node, iot: clientOf } = await bootNode(t);
+  const client = clientOf();
+  const domainConfigurationName = 'tagged';
+  const [team, cost] = ['team', 'cost'].map((Key) => ({ Key, Value: 'blue' }));
+  assert(team && cost);
+  const make = new iot.CreateDomainConfigurationCommand({ domainConfigurationName, tags: [team] });
+  const resourceArn = (await client.send(make)).domainConfigurationArn ?? '';
+  const tagsOf = async (arn: string) =>
+    (await client.send(new iot.ListTagsForResourceCommand({ resourceArn: arn }))).tags;
+  assert.deepEqual(await tagsOf(resourceArn), [team]);
+  await client.send(new iot.TagResourceCommand({ resourceArn, tags: [cost] }));
+  await client.send(new iot.UntagResourceCommand({ resourceArn, tagKeys: ['team'] }));
+  assert.deepEqual(await tagsOf(resourceArn), [cost]);
+  const endpoint = `arn:aws:iot:us-east-1:${account}:domainconfiguration/iot:Data-ATS`;
+  assert.deepEqual(await tagsOf(endpoint), [], 'a default endpoint is one too');
+  const missing = fails('ResourceNotFoundException', 404);
+  for (const wrong of [resourceArn.slice(0, -1), `${resourceArn}/x`, resourceArn.replace(/\/[^/]+$/, '')]) {
+    await assert.rejects(tagsOf(wrong), missing, wrong);
+  }
+
+  const disable = { domainConfigurationName, domainConfigurationStatus: 'DISABLED' } as const;
+  await client.send(new iot.UpdateDomainConfigurationCommand(disable));
+  await node.clock.advance(7 * 86_400_000);
+  await client.send(new iot.DeleteDomainConfigurationCommand({ domainConfigurationName }));
+  await assert.rejects(tagsOf(resourceArn), missing);
+});
+
 test('domain configurations are their account and region alone, in every operation', async (t) => {
   const booted = await bootNode(t);
   const owner = booted.iot('111111111111', 'us-east-1');

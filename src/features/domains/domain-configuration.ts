@@ -194,6 +194,14 @@ export const getDomainConfiguration = async (
   throw new Fault('ResourceNotFoundException', `The domain configuration ${name} does not exist`);
 };
 
+/** Whether there is a configuration whose ARN ends in this: `name/suffix`, or the name of a default endpoint. */
+export const hasConfiguration = async (db: Db, account: AccountRegion, resourceName: string): Promise<boolean> => {
+  if (defaultEndpoints.some((name) => name === resourceName)) return true;
+  const [name = '', suffix = ''] = resourceName.split('/');
+  const own = await getOwnConfiguration(db, account, name);
+  return own !== undefined && resourceName === `${name}/${suffix}` && own.suffix === suffix;
+};
+
 /** Whoever serves a name, lower case; on this whole node it is one. */
 export const findByDomainName = async (db: Db, domainName: string): Promise<DomainConfiguration | undefined> => {
   const row = await db
