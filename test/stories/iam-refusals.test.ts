@@ -60,6 +60,22 @@ const rows: readonly Row[] = [
   ['a user to change', new iam.UpdateUserCommand({ UserName: 'ghost', NewPath: '/a/' }), ...notFound, noUser],
   ['a user to delete', new iam.DeleteUserCommand({ UserName: 'ghost' }), ...notFound, noUser],
   ['a user to have a key', new iam.CreateAccessKeyCommand({ UserName: 'ghost' }), ...notFound, noUser],
+  ['a user to have MFA', new iam.ListMFADevicesCommand({ UserName: 'ghost' }), ...notFound, noUser],
+  ['a user to have SSH keys', new iam.ListSSHPublicKeysCommand({ UserName: 'ghost' }), ...notFound, noUser],
+  ['a user to sign', new iam.ListSigningCertificatesCommand({ UserName: 'ghost' }), ...notFound, noUser],
+  [
+    'a user of single services',
+    new iam.ListServiceSpecificCredentialsCommand({ UserName: 'ghost' }),
+    ...notFound,
+    noUser,
+  ],
+  ['a user to have a password', new iam.GetLoginProfileCommand({ UserName: 'ghost' }), ...notFound, noUser],
+  [
+    'a password of the root',
+    new iam.GetLoginProfileCommand({}),
+    ...validation,
+    'Must specify userName when calling with non-User credentials',
+  ],
   ['a user to tag', new iam.TagUserCommand({ UserName: 'ghost', Tags: [] }), ...notFound, noUser],
   [
     'names that differ in case only are one name',

@@ -1,6 +1,15 @@
 import type { Feature } from '../../feature.ts';
 import type { SecretBox } from '../../pki/secret-box.ts';
 import {
+  deleteLoginProfile,
+  getLoginProfile,
+  listMFADevices,
+  listServiceSpecificCredentials,
+  listSigningCertificates,
+  listSSHPublicKeys,
+  listVirtualMFADevices,
+} from './absent-credentials.ts';
+import {
   createAccessKey,
   deleteAccessKey,
   getAccessKeyLastUsed,
@@ -163,6 +172,13 @@ export const iam = (services: {
       UpdateUser: updateUser,
       DeleteUser: deleteUser,
       ListUsers: listUsers,
+      GetLoginProfile: getLoginProfile,
+      DeleteLoginProfile: deleteLoginProfile,
+      ListMFADevices: listMFADevices,
+      ListVirtualMFADevices: listVirtualMFADevices,
+      ListSigningCertificates: listSigningCertificates,
+      ListSSHPublicKeys: listSSHPublicKeys,
+      ListServiceSpecificCredentials: listServiceSpecificCredentials,
     },
     sts: {
       AssumeRole: assumeRole(services.iam),

@@ -56,6 +56,13 @@ const users: Rows<'iam'> = {
   ListUserTags: ({ UserName }) => namedUser(UserName),
   TagUser: ({ UserName, Tags }) => all(namedUser(UserName), tagged(Tags)),
   UntagUser: ({ UserName, TagKeys }) => all(namedUser(UserName), untagged(TagKeys)),
+  GetLoginProfile: ({ UserName }, scope) => user(UserName, scope),
+  DeleteLoginProfile: ({ UserName }, scope) => user(UserName, scope),
+  ListMFADevices: ({ UserName }, scope) => user(UserName, scope),
+  ListVirtualMFADevices: anywhere,
+  ListSigningCertificates: ({ UserName }, scope) => user(UserName, scope),
+  ListSSHPublicKeys: ({ UserName }, scope) => user(UserName, scope),
+  ListServiceSpecificCredentials: ({ UserName }, scope) => user(UserName, scope),
 };
 
 const groups: Rows<'iam'> = {
