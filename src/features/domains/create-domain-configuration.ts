@@ -16,7 +16,6 @@ import {
 } from './domain-configuration.ts';
 import { checkAuthorizer, checkProtocol, readCallback, readOcsp, readSecurityPolicy } from './domain-input.ts';
 import { type Endpoints, isEndpointName } from './endpoint.ts';
-import { namesOfChain } from './server-certificate-rules.ts';
 
 /** Domain configurations of one account and region. */
 export const domainConfigurationsMax = 10;
@@ -122,7 +121,7 @@ export const createDomainConfiguration =
         }
         throw taken(domainName);
       }
-      if (presented) await saveWildcards(db, account, name, namesOfChain(presented.chainPem));
+      if (presented) await saveWildcards(db, account, name, presented.provenNames);
       await saveTags(db, account, arn, tags);
     });
     call.changed('domain', domainName);

@@ -5,13 +5,15 @@ import type { SecretBox } from '../../pki/secret-box.ts';
 import type { Db } from '../../store/store.ts';
 import { type AcmCertificate, findAcmCertificate, openAcmPrivateKey } from '../acm/acm-certificate.ts';
 import { checkCertificateArn } from './domain-input.ts';
-import { covers, isPubliclyTrusted, serverCertificateProblem } from './server-certificate-rules.ts';
+import { covers, isPubliclyTrusted, namesOfChain, serverCertificateProblem } from './server-certificate-rules.ts';
 
 /** What is presented under a domain name. */
 export interface PresentedCertificate {
   /** Leaf first. */
   readonly chainPem: string;
   readonly keyPem: string;
+  /** Its names that the account has proven to be its own: to a public CA, to ACM, or by the validation certificate. */
+  readonly provenNames: readonly string[];
 }
 
 const issued = async (db: Db, account: AccountRegion, arn: string): Promise<AcmCertificate> => {
@@ -41,6 +43,7 @@ export const serverCertificateOf = async (
   const problem = serverCertificateProblem(chainPem, domainName, nowMs);
   if (problem !== undefined) throw new Fault('CertificateValidationException', problem);
   const isPublic = certificate.type === 'AMAZON_ISSUED' || isPubliclyTrusted(chainPem);
+  let provenNames = isPublic ? namesOfChain(chainPem) : [];
   if (validationCertificateArn === undefined) {
     if (!isPublic) {
       throw new Fault(
@@ -56,11 +59,12 @@ export const serverCertificateOf = async (
     if (!validation.names.some((name) => covers(name, domainName))) {
       throw new Fault('InvalidRequestException', `The validation certificate is not for the domain ${domainName}`);
     }
+    if (!isPublic) provenNames = namesOfChain(chainPem).filter((name) => validation.names.includes(name));
   }
   const keyPem = openAcmPrivateKey(box, account, certificate);
   if (keyPem === undefined)
     throw new Fault('InvalidRequestException', `The certificate ${serverCertificateArn} is not issued`);
-  return { chainPem, keyPem };
+  return { chainPem, keyPem, provenNames };
 };
 
 /** Leaf first; '' until it is issued. */

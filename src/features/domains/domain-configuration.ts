@@ -250,7 +250,7 @@ export const listServing = async (db: Db, after: string, limit: number): Promise
   return rows.map(toDomainConfiguration);
 };
 
-/** Whether another account presents a certificate with a wildcard that covers the name. */
+/** Whether another account presents a certificate with a wildcard of its own that covers the name. */
 export const isCoveredElsewhere = async (
   db: Db,
   { accountId }: AccountRegion,
@@ -266,7 +266,7 @@ export const isCoveredElsewhere = async (
   return row !== undefined;
 };
 
-/** Replaces the wildcards of one configuration; `names` are those of its certificate. */
+/** Replaces the wildcards of one configuration; `names` are those of its certificate that the account has proven to be its own. */
 export const saveWildcards = async (
   db: Db,
   { accountId, region }: AccountRegion,

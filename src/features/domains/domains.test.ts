@@ -41,6 +41,7 @@ const own = await server('own', ['iot.example.com']);
 const successor = await server('successor', ['iot.example.com']);
 const stranger = await server('stranger', ['other.example.com']);
 const wildcard = await server('wildcard', ['*.example.com']);
+const greedy = await server('greedy', ['iot.greedy.example', '*.example.com', '*.greedy.example']);
 const client = await server('client', ['iot.example.com'], 'clientAuth');
 
 const dayMs = 86_400_000;
@@ -306,6 +307,23 @@ test('what no notice told of is found by the periodic task', async (t) => {
   const noticed = bed.changes.filter(({ kind }) => kind === 'domain').length;
   await followed.task.run(0);
   assert.equal(bed.changes.filter(({ kind }) => kind === 'domain').length, noticed, 'nothing to say twice');
+});
+
+test('a wildcard of a private certificate keeps others from nothing that its account has not proven to be its own', async (t) => {
+  const { as, addCertificate, addIssued, createOwn } = await start(t);
+  const proof = { ...greedy, names: ['iot.greedy.example', '*.greedy.example'] };
+  await as(otherAccount).create({
+    ...{ domainConfigurationName: 'greedy', domainName: 'iot.greedy.example' },
+    serverCertificateArns: [await addCertificate(greedy, otherAccount)],
+    validationCertificateArn: await addIssued(proof, otherAccount),
+  });
+  await createOwn();
+  const covered = as(testAccount).create({
+    ...{ domainConfigurationName: 'covered', domainName: 'mqtt.greedy.example' },
+    serverCertificateArns: [await addCertificate({ ...greedy, ...(await server('m', ['mqtt.greedy.example'])) })],
+    validationCertificateArn: await addIssued({ ...greedy, names: ['mqtt.greedy.example'] }),
+  });
+  await assert.rejects(covered, refused('InvalidRequestException', /covered/));
 });
 
 test("a domain is one account's in one region, and so is what a wildcard certificate covers", async (t) => {
