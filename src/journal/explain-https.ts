@@ -39,6 +39,13 @@ export const explainHttps = (reason: HttpsReason, record: StoredRecord): Explana
         commands: ['fleetgate doctor'],
       };
     case 'SECURITY_TOKEN_INVALID':
+      if (record.eventType === 'ApiCall') {
+        return {
+          sentence: `${record.facts?.['principalArn'] ?? 'The caller'} was refused ${record.action ?? 'a call of IAM'}: temporary credentials of GetSessionToken are not taken by IAM without MFA, which this server does not have.`,
+          cure: 'Sign calls of IAM with the access key itself, or with the credentials of a role.',
+          commands: [],
+        };
+      }
       return {
         sentence: `The signature (SigV4) of the request does not count here${detail(record)}.`,
         cure: `Sign for the service iotdevicegateway (WebSocket) or iotdata (HTTPS)${region}, with a key of the account that the host name belongs to. Development keys count only when the client runs on this machine.`,

@@ -261,6 +261,26 @@ test('what needs no permission is refused to nobody; pages of the node have a na
   assert.match(await refusal(ask(all, 'StartAudit'), all), /^iot:StartAudit/);
 });
 
+test('credentials of GetSessionToken do not reach IAM, whatever policies say, nor those of the root (API reference, GetSessionToken)', async (t) => {
+  const { ask, user, session, iam, callerOf, told } = await open(t);
+  const alice = await user('alice', everything);
+  const root = { kind: 'root' } as const;
+  for (const principal of [alice.iam ?? assert.fail(), root]) {
+    const { accessKeyId, sessionToken } = iam.mintSession({ accountId, principal, durationSeconds: 900 });
+    const caller = await callerOf(accessKeyId, sessionToken);
+    await ask(caller, 'ListThings');
+    await ask(caller, 'GetCallerIdentity', {}, { service: 'sts' });
+    for (const operation of ['CreateAccessKey', 'GetUser', 'CreateServiceSpecificCredential']) {
+      await assert.rejects(ask(caller, operation, {}, { service: 'iam' }), {
+        name: 'UnrecognizedClientException',
+        message: 'The security token included in the request is invalid',
+      });
+      assert.ok(told()[0]?.startsWith(`${caller.arn} was refused iam:${operation}: temporary credentials`));
+    }
+  }
+  await ask(await session('deploy', everything), 'ListUsers', {}, { service: 'iam' });
+});
+
 test('a caller with neither an identity nor an authority may do nothing', async (t) => {
   const { ask, refusal } = await open(t);
   const stranger: Caller = { accessKeyId: '', arn: 'arn:strange', userId: '' };

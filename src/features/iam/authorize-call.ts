@@ -3,12 +3,13 @@
  * An account's root may do everything. What is refused is in the journal of the account. Source: IAM user guide, "Policy evaluation logic".
  */
 import type { AccountRegion } from '../../aws/arn.ts';
+import { Fault } from '../../aws/fault.ts';
 import type { ServiceName } from '../../aws/operations.ts';
 import type { Arrival, Caller } from '../../feature.ts';
 import type { RecordAttempt } from '../../journal/record.ts';
 import type { Keys, Question } from './actions/demand.ts';
 import { actionOf, questionsOf } from './actions/table.ts';
-import { accessDenied, denialRecord } from './denial.ts';
+import { accessDenied, denialRecord, principalFacts } from './denial.ts';
 import type { Iam } from './open-iam.ts';
 import type { IamCaller } from './principal.ts';
 import type { DescribeResource } from './resource-facts.ts';
@@ -50,7 +51,14 @@ const shownOf = (resource: Question['resource'], arn: string): string =>
 /** Of an operation that stands in no table: nobody but root may do it, whatever policies say. */
 const unlisted: WeighedDenial = { decision: 'IMPLICIT_DENY', policyType: 'identity', unallowed: true };
 
-/** Faults: AccessDeniedException. Rejects when the store cannot be asked. */
+/**
+ * Whether these are credentials of GetSessionToken that ask for IAM: without MFA, which there is not, they may not, or whoever finds them could make a key that does not
+ * end. Source: STS API reference, GetSessionToken. Observed: the fault, and that it comes before any policy (99designs/aws-vault #328, #1056).
+ */
+const isClosedToSession = ({ service, caller: { iam, session } }: AskedCall): boolean =>
+  service === 'iam' && session !== undefined && iam?.kind !== 'role';
+
+/** Faults: UnrecognizedClientException, AccessDeniedException. Rejects when the store cannot be asked. */
 export const createCallAuthorization = ({ iam, describe, record }: CallAuthorization) => {
   const refuse = (
     asked: AskedCall,
@@ -74,8 +82,18 @@ export const createCallAuthorization = ({ iam, describe, record }: CallAuthoriza
     throw accessDenied(who, denied, shownOf(named, resource));
   };
 
+  const refuseSession = ({ operation, account, caller, arrival }: AskedCall): never => {
+    record({
+      ...{ account, eventType: 'ApiCall', status: 'Failure', protocol: 'HTTP', reason: 'SECURITY_TOKEN_INVALID' },
+      ...(arrival.source && { sourceIp: arrival.source.ip, sourcePort: arrival.source.port }),
+      ...{ action: actionOf('iam', operation), facts: principalFacts({ ...caller, accountId: account.accountId }) },
+    });
+    throw new Fault('UnrecognizedClientException', 'The security token included in the request is invalid');
+  };
+
   return async (asked: AskedCall): Promise<void> => {
     const { service, operation, account, caller } = asked;
+    if (isClosedToSession(asked)) return refuseSession(asked);
     // on the ports of the data plane the handlers ask the caller's authority
     if (caller.iam?.kind === 'root' || caller.principal) return;
     // a role's trust policy may stand in for rights: its handler asks for both (assume-role.ts)
