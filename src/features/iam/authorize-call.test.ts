@@ -248,6 +248,27 @@ test('what is known by a name is asked about under its whole ARN: a Deny on a pa
   assert.match(await refusal(ofDomain, alice), new RegExp(`on resource: ${arn('domainconfiguration/d/abcde')} with`));
 });
 
+test('who renames or moves a user or group must be let do so to what it is and to what it becomes (API reference, UpdateUser)', async (t) => {
+  const { ask, refusal, user, run, records } = await open(t);
+  const alice = await user(
+    'alice',
+    documentOf(allow('iam:*', iamArn('user/devs/*')), allow('iam:*', iamArn('group/devs/*'))),
+  );
+  await user('bob', everything, '/devs/');
+  await run('CreateGroup', { GroupName: 'all', Path: '/devs/' });
+  const rename = (more: object) => ask(alice, 'UpdateUser', { UserName: 'bob', ...more }, { service: 'iam' });
+  const regroup = (more: object) => ask(alice, 'UpdateGroup', { GroupName: 'all', ...more }, { service: 'iam' });
+  await rename({});
+  await rename({ NewUserName: 'robert', NewPath: '/devs/b/' });
+  await regroup({ NewGroupName: 'every' });
+  assert.match(await refusal(rename({ NewPath: '/admins/' }), alice), /^iam:UpdateUser on resource: user bob because/);
+  assert.equal(records.at(-1)?.resource, iamArn('user/admins/bob'));
+  await refusal(rename({ NewUserName: 'root', NewPath: '/' }), alice);
+  assert.equal(records.at(-1)?.resource, iamArn('user/root'));
+  await refusal(regroup({ NewPath: '/admins/' }), alice);
+  assert.equal(records.at(-1)?.resource, iamArn('group/admins/all'));
+});
+
 test('what needs no permission is refused to nobody; pages of the node have a name; what no table knows is for root alone', async (t) => {
   const { ask, refusal, user } = await open(t);
   const nobody = await user('nobody', documentOf(deny('*')));

@@ -39,7 +39,7 @@ export const createDescribeResource = ({ db, findDomainArn, listTags }: Resource
     return { arn, keys: policy ? tagKeys(await listIamTags(db, accountId, policy.policyId), 'aws:ResourceTag') : {} };
   };
 
-  const ofName = async (account: AccountRegion, { type, name }: Named): Promise<ResourceFacts> => {
+  const ofName = async (account: AccountRegion, { type, name, becoming }: Named): Promise<ResourceFacts> => {
     const { accountId, region } = account;
     if (type === 'policy') return ofPolicy(accountId, name);
     if (type === 'domainconfiguration') {
@@ -47,9 +47,13 @@ export const createDescribeResource = ({ db, findDomainArn, listTags }: Resource
       return { arn, keys: tagKeys(await listTags(account, arn), 'aws:ResourceTag') };
     }
     const entity = await findEntity(db, accountId, type, name);
+    const then = {
+      ...(becoming?.path !== undefined && { path: becoming.path }),
+      ...(becoming?.name !== undefined && { name: becoming.name }),
+    };
     return entity
-      ? ofEntity(accountId, entity)
-      : { arn: entityArn(accountId, { kind: type, path: '/', name }), keys: {} };
+      ? ofEntity(accountId, { ...entity, ...then })
+      : { arn: entityArn(accountId, { kind: type, path: '/', name, ...then }), keys: {} };
   };
 
   const ofArn = async (account: AccountRegion, arn: string): Promise<ResourceFacts> => {

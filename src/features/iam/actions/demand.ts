@@ -12,6 +12,8 @@ export type Keys = Readonly<Record<string, string | readonly string[]>>;
 export interface Named {
   readonly type: 'user' | 'group' | 'role' | 'policy' | 'domainconfiguration';
   readonly name: string;
+  /** It is asked about as it will be: of a user or group, what of its name and path is to change. */
+  readonly becoming?: { readonly path?: string | undefined; readonly name?: string | undefined };
 }
 
 /** An ARN, `*`, or whatever else AWS takes for a resource (the id of a Cognito identity). */

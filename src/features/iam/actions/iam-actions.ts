@@ -1,7 +1,7 @@
 /**
  * What each operation of IAM itself asks. Source: service authorization reference, "Actions, resources, and condition keys for AWS Identity and Access Management".
  */
-import { all, anywhere, type Demand, keyed, type Rows, type Scope, tagged, untagged } from './demand.ts';
+import { all, anywhere, type Demand, keyed, type Named, type Rows, type Scope, tagged, untagged } from './demand.ts';
 
 const role = (name: string | undefined): Demand => ({ on: [{ type: 'role', name: name ?? '' }] });
 const group = (name: string | undefined): Demand => ({ on: [{ type: 'group', name: name ?? '' }] });
@@ -21,6 +21,17 @@ const made = (scope: Scope, kind: Kind, path: string | undefined, name: string |
   on: [iamArn(scope, kind, `${path ?? '/'}${name ?? ''}`)],
 });
 
+/** What gets another name or path is asked about under both. Source: API reference, UpdateUser, UpdateGroup ("on both the source object and the target object"). */
+const renamed = (
+  type: 'user' | 'group',
+  name: string | undefined,
+  becoming: NonNullable<Named['becoming']>,
+): Demand => {
+  const before = { type, name: name ?? '' };
+  const changes = becoming.name !== undefined || becoming.path !== undefined;
+  return { on: changes ? [before, { ...before, becoming }] : [before] };
+};
+
 /** A list under a path. Observed: `arn:aws:iam::362454057659:user/` in refusals of ListUsers, and alike for groups and roles. */
 const listed = (scope: Scope, kind: Kind, pathPrefix: string | undefined): Demand => ({
   on: [iamArn(scope, kind, pathPrefix ?? '/')],
@@ -35,7 +46,7 @@ const users: Rows<'iam'> = {
   DeleteUser: ({ UserName }) => namedUser(UserName),
   GetUser: ({ UserName }, scope) => user(UserName, scope),
   ListUsers: ({ PathPrefix }, scope) => listed(scope, 'user', PathPrefix),
-  UpdateUser: ({ UserName }) => namedUser(UserName),
+  UpdateUser: ({ UserName, NewUserName, NewPath }) => renamed('user', UserName, { name: NewUserName, path: NewPath }),
   CreateAccessKey: ({ UserName }, scope) => user(UserName, scope),
   DeleteAccessKey: ({ UserName }, scope) => user(UserName, scope),
   ListAccessKeys: ({ UserName }, scope) => user(UserName, scope),
@@ -70,7 +81,8 @@ const groups: Rows<'iam'> = {
   DeleteGroup: ({ GroupName }) => group(GroupName),
   GetGroup: ({ GroupName }) => group(GroupName),
   ListGroups: ({ PathPrefix }, scope) => listed(scope, 'group', PathPrefix),
-  UpdateGroup: ({ GroupName }) => group(GroupName),
+  UpdateGroup: ({ GroupName, NewGroupName, NewPath }) =>
+    renamed('group', GroupName, { name: NewGroupName, path: NewPath }),
   AddUserToGroup: ({ GroupName }) => group(GroupName),
   RemoveUserFromGroup: ({ GroupName }) => group(GroupName),
   DeleteGroupPolicy: ({ GroupName }) => group(GroupName),
