@@ -64,7 +64,7 @@ const arrows: Record<string, readonly string[]> = {
   mqtt: ['aws', 'journal', 'store', 'bus'],
   journal: ['aws', 'store', 'tls'],
   policy: ['aws'],
-  iam: ['policy'],
+  iam: ['policy', 'aws'],
   functions: ['aws'],
   templates: ['aws'],
   tls: ['aws'],

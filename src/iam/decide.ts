@@ -2,9 +2,8 @@
  * What policies of IAM say to a request. An explicit Deny of any of them wins; then every kind that is there must allow it: the policies of the identity,
  * its permissions boundary, those of its session. Source: IAM user guide, "Policy evaluation logic".
  */
-import { matches } from '../policy/pattern.ts';
 import type { IamPolicy, IamStatement, Patterns } from './document.ts';
-import type { IamRequest } from './request.ts';
+import { type AskedRequest, askedOf, type IamRequest } from './request.ts';
 
 export type { IamContext, IamRequest } from './request.ts';
 
@@ -26,25 +25,27 @@ export interface IamDecision {
   readonly reason: 'ALLOWED' | 'EXPLICIT_DENY' | 'IMPLICIT_DENY';
   /** The statement that decided, by its place from 0; absent when none did. */
   readonly by?: { readonly policyName: string; readonly sid?: string; readonly statement: number };
+  /** Of an IMPLICIT_DENY: a boundary or the policies of a session do not allow it, so that more rights of the identity would not help. */
+  readonly isBounded?: true;
 }
 
 const implicitDeny: IamDecision = Object.freeze({ allowed: false, reason: 'IMPLICIT_DENY' });
+const boundedDeny: IamDecision = Object.freeze({ ...implicitDeny, isBounded: true });
 
 export const decideIam = ({ identity, boundary, session }: IamPolicies, request: IamRequest): IamDecision => {
-  const asked = { ...request, action: request.action.toLowerCase() };
-  const kinds = [identity, ...(boundary ? [[boundary]] : []), ...(session ? [session] : [])];
-  let allowing: IamDecision | undefined;
-  let isAllowed = true;
-  for (const policies of kinds) {
+  const asked = askedOf(request);
+  const own = decideAlone(identity, asked);
+  if (own.reason === 'EXPLICIT_DENY') return own;
+  let isBounded = false;
+  for (const policies of [...(boundary ? [[boundary]] : []), ...(session ? [session] : [])]) {
     const decision = decideAlone(policies, asked);
     if (decision.reason === 'EXPLICIT_DENY') return decision;
-    isAllowed &&= decision.allowed;
-    allowing ??= decision;
+    isBounded ||= !decision.allowed;
   }
-  return isAllowed && allowing ? allowing : implicitDeny;
+  return isBounded ? boundedDeny : own;
 };
 
-const decideAlone = (policies: readonly NamedIamPolicy[], request: IamRequest): IamDecision => {
+const decideAlone = (policies: readonly NamedIamPolicy[], request: AskedRequest): IamDecision => {
   let allowed: IamDecision | undefined;
   for (const { policyName, policy } of policies) {
     for (const [index, statement] of policy.statements.entries()) {
@@ -59,11 +60,10 @@ const decideAlone = (policies: readonly NamedIamPolicy[], request: IamRequest): 
   return allowed ?? implicitDeny;
 };
 
-const among = ({ negated, patterns }: Patterns, text: string, request: IamRequest): boolean =>
-  patterns.some((pattern) => matches(pattern, text, request, 'nothing')) !== negated;
+const among = ({ negated, tests }: Patterns, text: string, request: AskedRequest): boolean =>
+  tests.some((test) => test(text, request)) !== negated;
 
-/** `request.action` is in lower case. */
-export const applies = ({ actions, resources, conditions }: IamStatement, request: IamRequest): boolean =>
+export const applies = ({ actions, resources, conditions }: IamStatement, request: AskedRequest): boolean =>
   among(actions, request.action, request) &&
   (resources === undefined || among(resources, request.resource, request)) &&
   conditions.every((condition) => condition(request));

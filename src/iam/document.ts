@@ -3,28 +3,21 @@
  * into a form that is quick to ask. Source: IAM user guide, "IAM JSON policy elements reference", "Grammar of the IAM JSON policy language".
  * The sentences of refusals are AWS's as users have seen them, as far as they are known.
  */
-import { holds } from '../policy/conditions.ts';
-import { findOperator, type Operator } from '../policy/operators.ts';
-import { fromPieces, matches, type Pattern } from '../policy/pattern.ts';
-import { isVariable, type Piece, readTemplate, type TextVariable } from '../policy/template.ts';
-import { type IamRequest, valuesOfKey } from './request.ts';
-
-/** A document that IAM would not take; `message` is the sentence for its author. */
-export class MalformedIamPolicy extends Error {
-  override readonly name = 'MalformedIamPolicy';
-}
+import { checkKeys } from '../aws/json-keys.ts';
+import { type ConditionTest, readConditions } from './conditions.ts';
+import { isObject, type Json, MalformedIamPolicy, shown, syntax, textsOf } from './malformed.ts';
+import { globTest, resourceTest, type TextTest } from './policy-text.ts';
 
 export type PolicyKind = 'identity' | 'trust';
 
 /** `Action` or `NotAction`, `Resource` or `NotResource`. */
 export interface Patterns {
   readonly negated: boolean;
-  readonly patterns: readonly Pattern<IamRequest>[];
+  readonly tests: readonly TextTest[];
 }
 
 /** Who a trust policy names. */
 export interface Principals {
-  readonly negated: boolean;
   readonly everybody: boolean;
   /** Account ids, and ARNs. */
   readonly aws: readonly string[];
@@ -39,7 +32,7 @@ export interface IamStatement {
   /** Trust policies have none: the role is the resource. */
   readonly resources?: Patterns;
   readonly principals?: Principals;
-  readonly conditions: readonly ((request: IamRequest) => boolean)[];
+  readonly conditions: readonly ConditionTest[];
 }
 
 export interface IamPolicy {
@@ -48,21 +41,8 @@ export interface IamPolicy {
 
 /** Characters of a document that are looked at; the largest that IAM takes is 10,240 without white space. */
 const documentCharactersMax = 131_072;
-/** Values of one condition key, actions and resources of one statement: hostile documents cost no more than this. */
-const valuesMax = 5000;
-
-const syntax = (): MalformedIamPolicy => new MalformedIamPolicy('Syntax errors in policy.');
-
-type Json = Readonly<Record<string, unknown>>;
-const isObject = (value: unknown): value is Json =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
-/** One text or a list of texts. */
-const textsOf = (value: unknown): readonly string[] => {
-  const list: readonly unknown[] = Array.isArray(value) ? value : [value];
-  if (list.length > valuesMax || !list.every((item) => typeof item === 'string')) throw syntax();
-  return list;
-};
+/** Open brackets at any place; the grammar needs 6. */
+const nestingMax = 8;
 
 const members: Readonly<Record<PolicyKind, ReadonlySet<string>>> = {
   identity: new Set(['Sid', 'Effect', 'Action', 'NotAction', 'Resource', 'NotResource', 'Condition']),
@@ -92,6 +72,10 @@ const readDocument = (text: string): Json => {
   } catch {
     throw syntax();
   }
+  // JSON.parse keeps the last of two equal keys: what decides would not be what a reader sees first
+  checkKeys(text, nestingMax, () => {
+    throw syntax();
+  });
   if (!isObject(document)) throw syntax();
   const known = ['Version', 'Id', 'Statement'];
   if (Object.keys(document).some((member) => !known.includes(member))) throw syntax();
@@ -162,7 +146,7 @@ const readActions = (statement: Json, kind: PolicyKind): Patterns => {
     }
   }
   // names of actions are told apart whatever their case
-  return { negated: given.negated, patterns: texts.map((text) => patternOf(text.toLowerCase(), undefined)) };
+  return { negated: given.negated, tests: texts.map((text) => globTest(text.toLowerCase(), false)) };
 };
 
 const readResources = (statement: Json, variables: boolean): Patterns => {
@@ -171,23 +155,33 @@ const readResources = (statement: Json, variables: boolean): Patterns => {
   if (!given || texts.length === 0) throw new MalformedIamPolicy('Policy statement must contain resources.');
   for (const text of texts) {
     if (text !== '*' && !/^arn:|^\*/.test(text)) {
-      throw new MalformedIamPolicy(`Resource ${text} must be in ARN format or "*".`);
+      throw new MalformedIamPolicy(`Resource ${shown(text)} must be in ARN format or "*".`);
     }
     if (text.startsWith('arn:') && text.split(':').length < 6 && !text.includes('*')) {
       throw new MalformedIamPolicy('The policy failed legacy parsing');
     }
   }
-  return { negated: given.negated, patterns: texts.map((text) => patternOf(text, variables)) };
+  return { negated: given.negated, tests: texts.map((text) => resourceTest(text, variables)) };
 };
 
 const principalForm =
   /^([0-9]{12}|arn:aws:(iam|sts)::[0-9]{12}:(root|user\/\S+|role\/\S+|assumed-role\/\S+|federated-user\/\S+))$/;
 
+/** Source: "AWS JSON policy elements: NotPrincipal", key points. Observed: the messages, in github.com/versity/versitygw, iamapi. */
+const refuseNotPrincipal = ({ Effect: effect, NotPrincipal: given }: Json): void => {
+  if (given === undefined) return;
+  throw new MalformedIamPolicy(
+    effect === 'Allow'
+      ? 'Allow with NotPrincipal is not allowed.'
+      : 'AssumeRole policy must not contain NotPrincipal field.',
+  );
+};
+
 const readPrincipals = (statement: Json): Principals => {
-  const given = eitherOf(statement, 'Principal');
-  if (!given) throw new MalformedIamPolicy('Missing required field Principal cannot be empty!');
-  const { negated, value } = given;
-  const none = { negated, aws: [], services: [], federated: [] };
+  refuseNotPrincipal(statement);
+  const { Principal: value } = statement;
+  if (value === undefined) throw new MalformedIamPolicy('Missing required field Principal cannot be empty!');
+  const none = { aws: [], services: [], federated: [] };
   if (value === '*') return { ...none, everybody: true };
   if (!isObject(value) || Object.keys(value).length === 0) throw syntax();
   const listOf = (member: string): readonly string[] => (value[member] === undefined ? [] : textsOf(value[member]));
@@ -195,115 +189,9 @@ const readPrincipals = (statement: Json): Principals => {
   if (Object.keys(value).some((member) => !known.includes(member))) throw syntax();
   const aws = listOf('AWS');
   const wrong = aws.find((name) => name !== '*' && !principalForm.test(name));
-  if (wrong !== undefined) throw new MalformedIamPolicy(`Invalid principal in policy: "AWS":"${wrong}"`);
+  if (wrong !== undefined) throw new MalformedIamPolicy(`Invalid principal in policy: "AWS":"${shown(wrong)}"`);
   const services = listOf('Service');
   const strange = services.find((name) => !/^[a-z0-9.-]+\.(amazonaws\.com|aws\.internal)$/.test(name));
-  if (strange !== undefined) throw new MalformedIamPolicy(`Invalid principal in policy: "SERVICE":"${strange}"`);
-  return { negated, everybody: aws.includes('*'), aws, services, federated: listOf('Federated') };
-};
-
-/** `variables`: undefined where `$` means nothing at all, false in a document of 2008, whose `${...}` is ordinary text. */
-const patternOf = (text: string, variables: boolean | undefined): Pattern<IamRequest> =>
-  fromPieces(piecesOf(text, variables, true));
-
-const piecesOf = (text: string, variables: boolean | undefined, wildcards: boolean): readonly Piece<IamRequest>[] => {
-  const find = variables ? variableOf : (name: string): TextVariable<IamRequest> => literal(name);
-  return readTemplate<IamRequest>(text, { wildcards, escapes: variables === true, find });
-};
-
-const literal = (name: string): TextVariable<IamRequest> => ({ name, text: () => `\${${name}}` });
-
-/** `aws:username`, or with a default `aws:PrincipalTag/team, 'none'`. */
-const variableForm = /^\s*([^,\s]+)\s*(?:,\s*'([^']*)'\s*)?$/;
-
-const variableOf = (source: string): TextVariable<IamRequest> => {
-  const [, name = source, byDefault] = variableForm.exec(source) ?? [];
-  const key = name.toLowerCase();
-  return {
-    name,
-    text({ context }) {
-      const values = valuesOfKey(context, key);
-      return typeof values === 'string' ? values : byDefault;
-    },
-  };
-};
-
-const readConditions = (given: unknown, variables: boolean): readonly ((request: IamRequest) => boolean)[] => {
-  if (given === undefined) return [];
-  if (!isObject(given)) throw syntax();
-  return Object.entries(given).flatMap(([operatorName, keys]) => {
-    const operator = findOperator(operatorName);
-    if (!operator) throw new MalformedIamPolicy(`Invalid Condition type : ${operatorName}.`);
-    if (!isObject(keys) || Object.keys(keys).length === 0) throw syntax();
-    return Object.entries(keys).map(([key, values]) => conditionOf(operator, key, values, variables));
-  });
-};
-
-/** JSON's numbers and booleans count as their text. */
-const valueTexts = (values: unknown): readonly string[] => {
-  const list: readonly unknown[] = Array.isArray(values) ? values : [values];
-  return textsOf(
-    list.map((value) => (typeof value === 'number' || typeof value === 'boolean' ? String(value) : value)),
-  );
-};
-
-const conditionOf = (operator: Operator, key: string, values: unknown, variables: boolean) => {
-  if (!key.includes(':')) {
-    throw new MalformedIamPolicy('Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.');
-  }
-  const lowerCase = key.toLowerCase();
-  const condition = {
-    operator,
-    key: { key: ({ context }: IamRequest) => valuesOfKey(context, lowerCase) },
-    tests: valueTexts(values).map((text) => testOf(operator, text, variables)),
-  };
-  return (request: IamRequest): boolean => holds(condition, request);
-};
-
-type ValueTest = (value: string, request: IamRequest) => boolean;
-
-const testOf = ({ compare, base }: Operator, text: string, variables: boolean): ValueTest => {
-  if (compare === 'presence') return (value) => value === text.toLowerCase();
-  if (compare === 'glob') return base.startsWith('Arn') ? arnTest(text, variables) : globTest(text, variables);
-  const pieces = piecesOf(text, variables, false);
-  if (!pieces.some(isVariable)) return compare(pieces.join(''));
-  return (value, request) => {
-    let policyValue = '';
-    for (const piece of pieces) {
-      const part = isVariable(piece) ? piece.variable.text(request) : String(piece);
-      if (part === undefined) return false;
-      policyValue += part;
-    }
-    return compare(policyValue)(value);
-  };
-};
-
-const globTest = (text: string, variables: boolean): ValueTest => {
-  const pattern = patternOf(text, variables);
-  return (value, request) => matches(pattern, value, request, 'nothing');
-};
-
-/** Each of the six components of an ARN is compared by itself; the last one holds all the rest. Source: "Condition operators", ARN. */
-const arnTest = (text: string, variables: boolean): ValueTest => {
-  const tests = componentsOf(text).map((component) => globTest(component, variables));
-  return (value, request) => {
-    const components = componentsOf(value);
-    return components.length === tests.length && tests.every((test, index) => test(components[index] ?? '', request));
-  };
-};
-
-/** Colons within `${...}` separate nothing. */
-const componentsOf = (text: string): readonly string[] => {
-  const components: string[] = [];
-  let from = 0;
-  let depth = 0;
-  for (let at = 0; at < text.length && components.length < 5; at++) {
-    if (text[at] === '$' && text[at + 1] === '{') depth++;
-    else if (text[at] === '}' && depth > 0) depth--;
-    else if (text[at] === ':' && depth === 0) {
-      components.push(text.slice(from, at));
-      from = at + 1;
-    }
-  }
-  return [...components, text.slice(from)];
+  if (strange !== undefined) throw new MalformedIamPolicy(`Invalid principal in policy: "SERVICE":"${shown(strange)}"`);
+  return { everybody: aws.includes('*'), aws, services, federated: listOf('Federated') };
 };

@@ -1,5 +1,4 @@
 /** What IAM is asked, and the values that its condition keys and policy variables have for it. Source: IAM user guide, "Policy variables". */
-import type { KeyValues } from '../policy/variables.ts';
 
 /** By the names of condition keys, in any case; several values for the keys that have several. */
 export type IamContext = Readonly<Record<string, string | readonly string[]>>;
@@ -12,10 +11,21 @@ export interface IamRequest {
   readonly context: IamContext;
 }
 
-/** The values of a key whose name is given in lower case. */
-export const valuesOfKey = (context: IamContext, lowerCaseName: string): KeyValues => {
-  const direct = context[lowerCaseName];
-  if (direct !== undefined) return direct;
-  for (const name in context) if (name.toLowerCase() === lowerCaseName) return context[name];
-  return undefined;
+/** A request as statements look at it: made once for all of them, because a caller may have hundreds of statements and a request a hundred keys. */
+export interface AskedRequest {
+  /** In lower case. */
+  readonly action: string;
+  readonly resource: string;
+  /** By names in lower case. */
+  readonly values: ReadonlyMap<string, string | readonly string[]>;
+}
+
+/** Of two names that only differ in case the first one counts. */
+export const askedOf = ({ action, resource, context }: IamRequest): AskedRequest => {
+  const values = new Map<string, string | readonly string[]>();
+  for (const [name, value] of Object.entries(context)) {
+    const lowerCase = name.toLowerCase();
+    if (!values.has(lowerCase)) values.set(lowerCase, value);
+  }
+  return { action: action.toLowerCase(), resource, values };
 };

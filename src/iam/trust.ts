@@ -1,7 +1,7 @@
 /** Whether a role may be assumed: what its trust policy says to a principal. Source: IAM user guide, "AWS JSON policy elements: Principal". */
 import { applies } from './decide.ts';
 import type { IamPolicy, Principals } from './document.ts';
-import type { IamContext } from './request.ts';
+import { askedOf, type IamContext } from './request.ts';
 
 /** Either a principal of an account or a service of AWS. */
 export interface TrustRequest {
@@ -15,46 +15,49 @@ export interface TrustRequest {
   readonly context: IamContext;
 }
 
+type Naming = 'principal' | 'role' | 'everybody' | 'account';
+
+/** What names more closely comes first: it gives more. */
+const closest: readonly Naming[] = ['principal', 'role', 'everybody', 'account'];
+
 export interface TrustDecision {
   readonly allowed: boolean;
   readonly reason: 'ALLOWED' | 'EXPLICIT_DENY' | 'IMPLICIT_DENY';
-  /** How an Allow names the caller: itself, or its whole account, which leaves the choice to the account's own policies. */
-  readonly named?: 'principal' | 'account';
+  /**
+   * How an Allow names the caller: by its own ARN; with others, as the role of its session or as everybody; or as its whole account, which leaves the choice to the
+   * account's own policies.
+   */
+  readonly named?: Naming;
   /** The statement that denies, by its place from 0. */
   readonly by?: { readonly sid?: string; readonly statement: number };
 }
 
 export const trustDecision = (trust: IamPolicy, request: TrustRequest): TrustDecision => {
-  const { context } = request;
-  const asked = { action: request.action.toLowerCase(), resource: '*', context };
+  const { action, context } = request;
+  const asked = askedOf({ action, resource: '*', context });
   let named: TrustDecision['named'];
   for (const [index, statement] of trust.statements.entries()) {
-    const how = statement.principals && namedBy(statement.principals, request);
+    const how = statement.principals && namingOf(statement.principals, request);
     if (how === undefined || !applies(statement, asked)) continue;
     if (statement.effect === 'Deny') {
       const { sid } = statement;
       return { allowed: false, reason: 'EXPLICIT_DENY', by: { statement: index, ...(sid !== undefined && { sid }) } };
     }
-    if (named !== 'principal') named = how;
+    if (named === undefined || closest.indexOf(how) < closest.indexOf(named)) named = how;
   }
   return named === undefined
     ? { allowed: false, reason: 'IMPLICIT_DENY' }
     : { allowed: true, reason: 'ALLOWED', named };
 };
 
-const namedBy = (principals: Principals, request: TrustRequest): 'principal' | 'account' | undefined => {
-  const how = nameAmong(principals, request);
-  if (!principals.negated) return how;
-  return how === undefined ? 'principal' : undefined;
-};
-
-const nameAmong = (
+const namingOf = (
   { everybody, aws, services }: Principals,
   { principalArn, accountId, service }: TrustRequest,
-): 'principal' | 'account' | undefined => {
-  if (service !== undefined) return everybody || services.includes(service) ? 'principal' : undefined;
-  if (everybody) return 'principal';
-  if (principalArn !== undefined && aws.some((name) => isPrincipal(name, principalArn))) return 'principal';
+): Naming | undefined => {
+  if (service !== undefined) return services.includes(service) ? 'principal' : everybody ? 'everybody' : undefined;
+  if (principalArn !== undefined && aws.includes(principalArn)) return 'principal';
+  if (principalArn !== undefined && aws.some((name) => isRoleOf(name, principalArn))) return 'role';
+  if (everybody) return 'everybody';
   const isAccount =
     accountId !== undefined && aws.some((name) => name === accountId || name === `arn:aws:iam::${accountId}:root`);
   return isAccount ? 'account' : undefined;
@@ -63,8 +66,7 @@ const nameAmong = (
 const sessionForm = /^arn:aws:sts::([0-9]{12}):assumed-role\/([^/]+)\/[^/]+$/;
 
 /** A session is its role too, which is named with its path. */
-const isPrincipal = (name: string, principalArn: string): boolean => {
-  if (name === principalArn) return true;
+const isRoleOf = (name: string, principalArn: string): boolean => {
   const [, accountId, roleName] = sessionForm.exec(principalArn) ?? [];
   if (roleName === undefined) return false;
   const prefix = `arn:aws:iam::${accountId}:role/`;

@@ -30,6 +30,8 @@ export interface Reading {
 }
 
 const tokens = /\$\{([^}]*)\}|[*?]|\$|[^*?$]+/g;
+/** Where no variable can end any more: looking for the end of each `${` there would cost length times length. */
+const tokensWithoutVariables = /[*?]|[^*?]+/g;
 const escaped = new Set(['*', '?', '$']);
 
 /** Every `${` must have been found closed before (document.ts); an open one is ordinary text. */
@@ -53,15 +55,19 @@ export function readTemplate<R>(source: string, { wildcards, escapes, find }: Te
     if (typeof last === 'string') pieces[pieces.length - 1] = last + characters;
     else pieces.push(characters);
   };
-  for (const [token, name] of source.matchAll(tokens)) {
-    if (name !== undefined) {
-      if (escapes && escaped.has(name)) text(name);
-      else pieces.push({ variable: find(name), source: token });
-    } else if (wildcards && token === '*') {
+  const plain = (token: string): void => {
+    if (wildcards && token === '*') {
       if (pieces.at(-1) !== star) pieces.push(star);
     } else if (wildcards && token === '?') pieces.push(one);
     else text(token);
+  };
+  const end = source.lastIndexOf('}') + 1;
+  for (const [token, name] of source.slice(0, end).matchAll(tokens)) {
+    if (name === undefined) plain(token);
+    else if (escapes && escaped.has(name)) text(name);
+    else pieces.push({ variable: find(name), source: token });
   }
+  for (const [token] of source.slice(end).matchAll(tokensWithoutVariables)) plain(token);
   return pieces;
 }
 

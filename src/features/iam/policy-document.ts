@@ -1,6 +1,7 @@
 /** Policy documents as operations take and answer them. The language itself is that of `iam/`. */
 import { Fault } from '../../aws/fault.ts';
-import { MalformedIamPolicy, parseIamPolicy } from '../../iam/document.ts';
+import { parseIamPolicy } from '../../iam/document.ts';
+import { MalformedIamPolicy } from '../../iam/malformed.ts';
 
 /** What quotas count. Source: IAM user guide, "IAM and AWS STS quotas": white space does not count. */
 export const charactersOf = (document: string): number => document.replaceAll(/\s/g, '').length;

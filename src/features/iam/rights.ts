@@ -2,7 +2,8 @@
  * The policies that bear on one user or role, gathered from the store and compiled: its own, those of its groups, the attached ones, and its boundary.
  * Source: IAM user guide, "Policy evaluation logic".
  */
-import { MalformedIamPolicy, parseIamPolicy } from '../../iam/document.ts';
+import { parseIamPolicy } from '../../iam/document.ts';
+import { MalformedIamPolicy } from '../../iam/malformed.ts';
 import type { Db } from '../../store/store.ts';
 import { type Entity, findEntityById } from './entity.ts';
 import { groupsOf } from './group-member.ts';

@@ -1,5 +1,6 @@
 /** Whether a role's trust policy lets the credentials provider assume it for devices. Source: developer guide, "Authorizing direct calls to AWS services". */
-import { type IamPolicy, MalformedIamPolicy, parseIamPolicy } from '../../iam/document.ts';
+import { type IamPolicy, parseIamPolicy } from '../../iam/document.ts';
+import { MalformedIamPolicy } from '../../iam/malformed.ts';
 import type { IamContext } from '../../iam/request.ts';
 import { type TrustDecision, trustDecision } from '../../iam/trust.ts';
 
