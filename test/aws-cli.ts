@@ -8,6 +8,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { awsModels } from '../src/cli/env.ts';
 
 /** Names the socket of the loaded CLI. */
 export const awsVariable = 'FLEETGATE_TEST_AWS';
@@ -26,7 +27,8 @@ export const startAwsCli = async (): Promise<{ readonly socket: string; stop(): 
   const socket = join(folder, 'socket');
   const child = spawn('/usr/bin/python3', [join(folderOfCli, 'serve.py'), socket], {
     stdio: ['pipe', 'pipe', 'inherit'],
-    env: { ...process.env, ...noSettings },
+    // `fleetgate env` sets it for each call; here the models are loaded before
+    env: { ...process.env, ...noSettings, AWS_DATA_PATH: awsModels },
   });
   const exited = once(child, 'exit');
   await Promise.race([

@@ -1,4 +1,5 @@
 /** `fleetgate env`: lines for `eval`, after which `aws` and `fleetgate` in that shell mean this server. For sh, bash and zsh. */
+import { fileURLToPath } from 'node:url';
 import { readFlags } from '../config.ts';
 import type { Command, Io } from './io.ts';
 import { developmentKey, findUrl, readAccount, readRegion, serverFlags } from './server.ts';
@@ -29,11 +30,14 @@ export const exportLines = (facts: ShellFacts): readonly string[] => [
   `export AWS_DEFAULT_REGION=${facts.region} AWS_REGION=${facts.region}`,
 ];
 
+/** What an AWS CLI of its time does not know of AWS's API, as additions to its own models: the loader of the CLI reads them from AWS_DATA_PATH. */
+export const awsModels = fileURLToPath(new URL('../../aws-models', import.meta.url));
+
 /**
  * The function `aws`: an AWS CLI older than 2.13 (Debian 12 has 2.9) does not read AWS_ENDPOINT_URL. An `--endpoint-url` of the user's own comes
  * later on the line and wins. No pager: it would swallow the rest of a pasted script.
  */
-const awsFunction = `aws() { AWS_PAGER="\${AWS_PAGER-}" command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }`;
+const awsFunction = `aws() { AWS_PAGER="\${AWS_PAGER-}" AWS_DATA_PATH=${shellWord(awsModels)}"\${AWS_DATA_PATH:+:$AWS_DATA_PATH}" command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }`;
 
 export const envLines = (facts: ShellFacts, program: readonly string[]): string =>
   [
