@@ -39,8 +39,8 @@ const onceOnly = [
   ...['backup', 'postgres-crash'],
   // what is packed is the same on both; it starts on both in one test
   'package',
-  // what a machine trusts is not in the store
-  'trust-store',
+  // what a machine trusts is not in the store, nor is what a command line knows
+  ...['trust-store', 'aws-cli-versions'],
   // TLS and its words; what they read of the store stands in the tests of the slice, and the example brings its own server
   ...['custom-domain', 'custom-domain-tls', 'custom-domain-protocols', 'refusals-domain', 'refusals-domain-name'],
 ];
