@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
-import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { chmod, mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { CreateAccessKeyCommand, CreateUserCommand, IAMClient } from '@aws-sdk/client-iam';
 import { makeFolder } from '../test/call.ts';
 import { keepRootCertificate, prepareDataFolder, readOrMakeKey, readOrMakeSecretsKey } from './data-folder.ts';
 import { start } from './index.ts';
@@ -46,15 +48,36 @@ test('a key is made once; an empty or shortened one, with which anybody could fo
 
 test('a damaged key of the secrets is refused, and never is its removal advised: a new one opens nothing that is stored', async (t) => {
   const folder = await makeFolder(t);
-  const key = await readOrMakeSecretsKey(folder);
+  const never = () => assert.fail('the key is there');
+  const key = await readOrMakeSecretsKey(folder, async () => false);
+  assert.deepEqual(await readOrMakeSecretsKey(folder, never), key);
   assert.deepEqual(await readFile(join(folder, 'secrets.key')), key);
   assert.equal(await modeOf(join(folder, 'secrets.key')), 0o600);
   await writeFile(join(folder, 'secrets.key'), key.subarray(1));
   await assert.rejects(
-    readOrMakeSecretsKey(folder),
+    readOrMakeSecretsKey(folder, never),
     ({ name, message }: Error) =>
       name === 'StartProblem' && /damaged.* from a backup/.test(message) && !/remove/.test(message),
   );
+});
+
+test('no key of the secrets is made while the store holds some: it is to be put back, or given up by whoever knows what is lost', async (t) => {
+  const folder = await makeFolder(t);
+  const options = { dataFolder: folder, httpsPorts: [] };
+  const first = await start(options);
+  t.after(() => first.close(0));
+  const root = { accessKeyId: 'test', secretAccessKey: 'test' };
+  const iam = new IAMClient({ endpoint: first.apiUrl, region: 'us-east-1', credentials: root });
+  t.after(() => iam.destroy());
+  await iam.send(new CreateUserCommand({ UserName: 'alice' }));
+  await iam.send(new CreateAccessKeyCommand({ UserName: 'alice' }));
+  await first.close(0);
+  const file = join(folder, 'secrets.key');
+  await rename(file, `${file}.kept`);
+  await assert.rejects(start(options), { name: 'StartProblem', message: /secrets\.key is missing.*from a backup/ });
+  await assert.rejects(readFile(file), { code: 'ENOENT' });
+  await writeFile(file, randomBytes(32));
+  await (await start(options)).close(0);
 });
 
 test('a key file that is none, and a root certificate that cannot be written, are refused in one sentence', async (t) => {

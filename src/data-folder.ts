@@ -3,7 +3,7 @@
  * before may be another program's as well (a home, /tmp), so its permissions stay as they are: each file of ours is private by itself.
  */
 import { randomBytes, randomUUID } from 'node:crypto';
-import { link, mkdir, open, readFile, unlink, writeFile } from 'node:fs/promises';
+import { link, mkdir, open, readFile, stat, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomically } from './pki/atomic-file.ts';
 import { secretsKeyFile } from './pki/secret-box.ts';
@@ -67,12 +67,27 @@ export const readOrMakeKey = async (
   throw new StartProblem(`The key in ${file} is damaged: ${cure}.`);
 };
 
-/** The key of the secrets in the store (pki/secret-box.ts). A new one would open none of them. Faults: StartProblem. */
-export const readOrMakeSecretsKey = (folder: string): Promise<Uint8Array> =>
-  readOrMakeKey(
-    join(folder, secretsKeyFile),
+/**
+ * The key of the secrets in the store (pki/secret-box.ts). A new one would open none of them: `isNeeded` is asked before one is made. Faults: StartProblem, and
+ * those of `isNeeded`.
+ */
+export const readOrMakeSecretsKey = async (folder: string, isNeeded: () => Promise<boolean>): Promise<Uint8Array> => {
+  const file = join(folder, secretsKeyFile);
+  const isThere = await stat(file).then(
+    () => true,
+    (error: unknown) => codeOf(error) !== 'ENOENT',
+  );
+  if (!isThere && (await isNeeded())) {
+    throw new StartProblem(
+      `The key ${file} is missing, and the store holds secrets that were sealed with it: put it back from a backup. If it is lost for good, make another ` +
+        `(head -c ${keyBytes} /dev/urandom > ${file}), and then all access keys of users, ACM certificates and domain configurations anew.`,
+    );
+  }
+  return readOrMakeKey(
+    file,
     'put the one that belongs to this store back from a backup, as no secret of the store opens with another',
   );
+};
 
 /** Keeps the root certificate, which is public, where commands find it; a file that holds it already is left alone. Faults: StartProblem. */
 export const keepRootCertificate = async (file: string, pem: string): Promise<void> => {

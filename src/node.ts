@@ -39,6 +39,7 @@ import { allMigrations } from './features/migrations.ts';
 import { createAuthorities } from './features/policies/authority.ts';
 import { createRetirement } from './features/provisioning/retirement.ts';
 import { createCredentialsProvider } from './features/roles/credentials-provider.ts';
+import { holdsSealed } from './features/sealed-secrets.ts';
 import { followLogging } from './features/settings/live-logging.ts';
 import { listTags } from './features/tags/tag.ts';
 import { createInvoker } from './functions/invoker.ts';
@@ -58,7 +59,7 @@ import { createBroker, sweepEveryMs } from './mqtt/broker.ts';
 import { deviceIssuance } from './pki/issue.ts';
 import { createKeyPool } from './pki/key-pool.ts';
 import { openOwnCa } from './pki/own-ca.ts';
-import { createSecretBox } from './pki/secret-box.ts';
+import { createSecretBox, secretsKeyFile } from './pki/secret-box.ts';
 import { StartProblem } from './start-problem.ts';
 import { migrate } from './store/migrate.ts';
 import { openStores, storeFiles } from './store/open.ts';
@@ -206,6 +207,7 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
   const { store, journalStore } = await openStores({ folder, url: config.store, durable });
   opened.add(store.close);
   opened.add(journalStore.close);
+  await migrate(store, allMigrations);
 
   const bus = localBus();
   opened.add(bus.close);
@@ -220,7 +222,7 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
         log.server.error({ err: error }, 'a server certificate was not renewed, or not written to its file'),
     }),
     readOrMakeKey(join(folder, 'marker.key')),
-    readOrMakeSecretsKey(folder),
+    readOrMakeSecretsKey(folder, () => holdsSealed(store.db)),
     openCredentials({ dataFolder: folder, host, accountId, ...(config.rootKey && { rootKey: config.rootKey }) }).catch(
       cannotStart,
     ),
@@ -245,6 +247,11 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
     trouble: (error) => log.server.error({ err: error }, 'a bulk registration met a fault'),
   });
   const box = createSecretBox(secretsKey);
+  if (await holdsSealed(store.db, box.prefix)) {
+    log.server.error(
+      `The store holds secrets that were sealed with another key than ${join(folder, secretsKeyFile)}: they do not open.`,
+    );
+  }
   const iam = openIam({
     ...{ store, bus, box, key: secretsKey, now },
     trouble: (error) => log.server.error({ err: error }, 'the use of an access key was not noted'),
@@ -288,7 +295,6 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
     store,
     fleetMetrics,
   });
-  await migrate(store, allMigrations);
   await accounts.ensure(account)?.catch((cause: Error) => {
     throw new StartProblem(
       `Account ${accountId} can not be served in ${region}: ${cause.message.replace(/\.$/, '')}.`,

@@ -32,6 +32,7 @@ const beyond: Readonly<Record<string, string>> = {
   'features/fleet/provisioning-claim.ts forgetExpiredClaims': 'sweeps what is old',
   'features/iam/access-key.ts keyRows': 'a signature names a key, which tells the account',
   'features/iam/access-key.ts saveKeyUses': 'a signature names a key, which tells the account',
+  'features/sealed-secrets.ts holdsSealed': 'the key of the node is for all',
   'features/settings/logging.ts listRevisions': 'keeps the levels of all in memory',
   'journal/ring.ts highestSequence': 'numbers go on where they stopped',
   'mqtt/retained-rows.ts countRows': 'counts by account and region',

@@ -27,6 +27,12 @@ export interface SecretBox {
   open(sealed: string, row: SecretRow): Buffer;
 }
 
+/** A box of a key that is known. */
+export interface KeyedSecretBox extends SecretBox {
+  /** What everything begins with that this key sealed, and nothing of another. */
+  readonly prefix: string;
+}
+
 /** A sealed secret that does not open: another key, another row, or altered. An operator's trouble, never a caller's; the message holds no secret. */
 export class SecretUnreadable extends Error {
   override readonly name = 'SecretUnreadable';
@@ -46,11 +52,13 @@ const associatedData = ({ accountId, kind, id }: SecretRow): Buffer =>
   Buffer.from(JSON.stringify(['fleetgate', version, accountId, kind, id]));
 
 /** `key`: 32 bytes, as readOrMakeKey gives them. Faults: RangeError for another length. */
-export const createSecretBox = (key: Uint8Array): SecretBox => {
+export const createSecretBox = (key: Uint8Array): KeyedSecretBox => {
   if (key.length !== keyBytes) throw new RangeError(`A key of ${keyBytes} bytes is needed.`);
   const ownKey = Buffer.from(key);
   const keyName = createHmac('sha256', ownKey).update('fleetgate secret box key name').digest('hex').slice(0, 8);
+  const prefix = `${version}.${keyName}.`;
   return {
+    prefix,
     seal: (secret, row) => {
       const bytes = Buffer.from(secret);
       if (bytes.length > secretBytesMax) throw new RangeError(`A secret has at most ${secretBytesMax} bytes.`);
@@ -58,7 +66,7 @@ export const createSecretBox = (key: Uint8Array): SecretBox => {
       const cipher = createCipheriv('aes-256-gcm', ownKey, nonce, { authTagLength: tagBytes });
       cipher.setAAD(associatedData(row));
       const box = Buffer.concat([nonce, cipher.update(bytes), cipher.final(), cipher.getAuthTag()]);
-      return `${version}.${keyName}.${box.toString('base64url')}`;
+      return `${prefix}${box.toString('base64url')}`;
     },
     open: (sealed, row) => {
       const where = `The secret of ${row.kind} ${row.id} in account ${row.accountId}`;
