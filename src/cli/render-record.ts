@@ -41,6 +41,12 @@ const factLabels: Readonly<Record<string, string>> = {
   caCertificateId: 'CA certificate',
   allowedInstead: 'Allowed instead',
   successor: 'Successor',
+  domainConfigurationName: 'Domain configuration',
+  domainName: 'Domain name',
+  serverCertificateArn: 'Server certificate',
+  validationCertificateArn: 'Proof of the name',
+  deletionDays: 'Days until deletion',
+  deletableAt: 'To be deleted from',
 };
 
 /** Label and value of everything known; empty values are left out. */

@@ -128,6 +128,9 @@ const reasons: Readonly<Record<Reason, [sentence: RegExp, command: string | unde
   ROLE_NOT_FOUND: [/and that does not exist/, undefined],
   ROLE_NOT_TRUSTING: [/its trust policy does not let credentials\.iot\.amazonaws\.com/, undefined],
   CREDENTIAL_DURATION_EXCEEDED: [/sessions of its role .* at most/, 'aws iot update-role-alias'],
+  SERVER_CERTIFICATE_UNFIT: [/was not created/, 'printf'],
+  VALIDATION_CERTIFICATE_UNFIT: [/was not created/, undefined],
+  DOMAIN_CONFIGURATION_KEPT: [/was not deleted/, 'aws iot update-domain-configuration'],
   REPLY_NOT_SUBSCRIBED: [/"dev1" asked .* without a subscription/, undefined],
   SLOW_CONSUMER: [/too slowly/, undefined],
   NOT_AUTHENTICATED: [
@@ -385,6 +388,8 @@ const hostile = [
   'x\u202egnp',
   '\\\ntouch pwned',
 ];
+/** What cures say that they write. */
+const written = ['script', 'device-ab12cd34.pem', 'server.ext', 'server.crt'];
 /** Runs every command line with commands of that name that do nothing, in an empty folder; returns what lies there afterwards. */
 const runHarmlessly = (lines: readonly string[]): string[] => {
   const folder = mkdtempSync(join(tmpdir(), 'fleetgate-'));
@@ -394,7 +399,7 @@ const runHarmlessly = (lines: readonly string[]): string[] => {
       `aws() { :; }; curl() { :; }; openssl() { :; }; fleetgate() { :; }\n${lines.join('\n')}\n`,
     );
     execFileSync('sh', ['script'], { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
-    return readdirSync(folder).filter((name) => name !== 'script' && name !== 'device-ab12cd34.pem');
+    return readdirSync(folder).filter((name) => !written.includes(name));
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -438,6 +443,7 @@ test('whatever a record holds, its explanation can be printed and every command 
           facts: {
             ...{ thingName: clientId, endpoint: resource, topic: resource, provisioningTemplateName: clientId },
             parameterNames: resource,
+            ...{ domainConfigurationName: clientId, domainName: resource },
           },
         });
         for (const line of [explanation.sentence, explanation.cure, ...explanation.commands])

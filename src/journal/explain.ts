@@ -25,6 +25,7 @@ import {
   successorIdentity,
 } from './cure-lines.ts';
 import { explainCredentials, explainCredentialsGiven } from './explain-credentials.ts';
+import { explainDomainCall } from './explain-domain-calls.ts';
 import { explainDomain, explainDomainProtocol, explainDomainTrust, explainSimilarName } from './explain-domains.ts';
 import { explainFirstConnect, explainPending, explainProvisioned } from './explain-first-connect.ts';
 import { explainHttps } from './explain-https.ts';
@@ -384,6 +385,10 @@ export const explain = (record: StoredRecord, surroundings: Surroundings): Expla
     case 'ROLE_NOT_TRUSTING':
     case 'CREDENTIAL_DURATION_EXCEEDED':
       return explainCredentials(record.reason, record, surroundings);
+    case 'SERVER_CERTIFICATE_UNFIT':
+    case 'VALIDATION_CERTIFICATE_UNFIT':
+    case 'DOMAIN_CONFIGURATION_KEPT':
+      return explainDomainCall(record.reason, record);
     case 'REPLY_NOT_SUBSCRIBED':
       return told(
         `${client(record)} asked on a reserved topic without a subscription to the reply's topic${topicFact(record)}, so nobody got the reply.`,

@@ -5,6 +5,7 @@ import type { SecretBox } from '../../pki/secret-box.ts';
 import type { Db } from '../../store/store.ts';
 import { type AcmCertificate, findAcmCertificate, openAcmPrivateKey } from '../acm/acm-certificate.ts';
 import { checkCertificateArn } from './domain-input.ts';
+import { DomainRefusal } from './refusal.ts';
 import { covers, isPubliclyTrusted, namesOfChain, serverCertificateProblem } from './server-certificate-rules.ts';
 
 /** What is presented under a domain name. */
@@ -16,12 +17,15 @@ export interface PresentedCertificate {
   readonly provenNames: readonly string[];
 }
 
-const issued = async (db: Db, account: AccountRegion, arn: string): Promise<AcmCertificate> => {
+type Refuse = (message: string) => Fault;
+const invalid: Refuse = (message) => new Fault('InvalidRequestException', message);
+const unproven: Refuse = (message) =>
+  new DomainRefusal('VALIDATION_CERTIFICATE_UNFIT', 'InvalidRequestException', message);
+
+const issued = async (db: Db, account: AccountRegion, arn: string, refuse: Refuse): Promise<AcmCertificate> => {
   checkCertificateArn(arn, account);
   const found = await findAcmCertificate(db, account, arn);
-  if (found?.status !== 'ISSUED') {
-    throw new Fault('InvalidRequestException', `The certificate ${arn} does not exist, or is not issued`);
-  }
+  if (found?.status !== 'ISSUED') throw refuse(`The certificate ${arn} does not exist, or is not issued`);
   return found;
 };
 
@@ -38,32 +42,33 @@ export const serverCertificateOf = async (
   },
 ): Promise<PresentedCertificate> => {
   const { account, domainName, serverCertificateArn, validationCertificateArn, nowMs } = request;
-  const certificate = await issued(db, account, serverCertificateArn);
+  const certificate = await issued(db, account, serverCertificateArn, invalid);
   const chainPem = fullChainOf(certificate);
   const problem = serverCertificateProblem(chainPem, domainName, nowMs);
-  if (problem !== undefined) throw new Fault('CertificateValidationException', problem);
+  if (problem !== undefined)
+    throw new DomainRefusal('SERVER_CERTIFICATE_UNFIT', 'CertificateValidationException', problem);
   const isPublic = certificate.type === 'AMAZON_ISSUED' || isPubliclyTrusted(chainPem);
   let provenNames = isPublic ? namesOfChain(chainPem) : [];
   if (validationCertificateArn === undefined) {
     if (!isPublic) {
-      throw new Fault(
+      throw new DomainRefusal(
+        'VALIDATION_CERTIFICATE_UNFIT',
         'CertificateValidationException',
         'The server certificate is signed by a private CA, or by itself: a validation certificate that ACM has issued for the domain is needed (validationCertificateArn)',
       );
     }
   } else {
-    const validation = await issued(db, account, validationCertificateArn);
+    const validation = await issued(db, account, validationCertificateArn, unproven);
     if (validation.type !== 'AMAZON_ISSUED') {
-      throw new Fault('InvalidRequestException', 'The validation certificate must be one that ACM has issued');
+      throw unproven('The validation certificate must be one that ACM has issued');
     }
     if (!validation.names.some((name) => covers(name, domainName))) {
-      throw new Fault('InvalidRequestException', `The validation certificate is not for the domain ${domainName}`);
+      throw unproven(`The validation certificate is not for the domain ${domainName}`);
     }
     if (!isPublic) provenNames = namesOfChain(chainPem).filter((name) => validation.names.includes(name));
   }
   const keyPem = openAcmPrivateKey(box, account, certificate);
-  if (keyPem === undefined)
-    throw new Fault('InvalidRequestException', `The certificate ${serverCertificateArn} is not issued`);
+  if (keyPem === undefined) throw invalid(`The certificate ${serverCertificateArn} is not issued`);
   return { chainPem, keyPem, provenNames };
 };
 

@@ -4,6 +4,7 @@ import { describeEndpoint } from './describe-endpoint.ts';
 import { domainConfigurationArn, findUsersOfCertificate } from './domain-configuration.ts';
 import { migrations } from './migrations.ts';
 import { deleteDomainConfiguration, describeDomainConfiguration, listDomainConfigurations } from './operations.ts';
+import { journaled } from './refusal.ts';
 import { updateDomainConfiguration } from './update-domain-configuration.ts';
 
 export interface DomainsServices extends DomainServices {
@@ -19,11 +20,22 @@ export const domains = (services: DomainsServices): Feature => ({
   operations: {
     iot: {
       DescribeEndpoint: describeEndpoint(services.endpoints),
-      CreateDomainConfiguration: createDomainConfiguration(services),
+      CreateDomainConfiguration: journaled(
+        'CreateDomainConfiguration',
+        createDomainConfiguration(services),
+        ({ domainConfigurationName, domainName, serverCertificateArns, validationCertificateArn }) => ({
+          ...{ domainConfigurationName, domainName, validationCertificateArn },
+          serverCertificateArn: serverCertificateArns?.[0],
+        }),
+      ),
       DescribeDomainConfiguration: describeDomainConfiguration(services),
       ListDomainConfigurations: listDomainConfigurations,
       UpdateDomainConfiguration: updateDomainConfiguration(services),
-      DeleteDomainConfiguration: deleteDomainConfiguration(services),
+      DeleteDomainConfiguration: journaled(
+        'DeleteDomainConfiguration',
+        deleteDomainConfiguration(services),
+        ({ domainConfigurationName }) => ({ domainConfigurationName }),
+      ),
     },
   },
   tasks: services.domainTasks,

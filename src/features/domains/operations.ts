@@ -1,5 +1,4 @@
 /** The short operations on domain configurations. Source: API reference; spec identity 8. */
-import { Fault } from '../../aws/fault.ts';
 import type { Handler } from '../../feature.ts';
 import { defaultSecurityPolicy } from '../../tls/security-policy.ts';
 import type { DomainServices } from './create-domain-configuration.ts';
@@ -10,6 +9,7 @@ import {
   listOwn,
   removeDomainConfiguration,
 } from './domain-configuration.ts';
+import { DomainRefusal } from './refusal.ts';
 
 /** Configurations of a page when the caller names no number. Source: spec identity 1.2. */
 const pageDefault = 25;
@@ -83,6 +83,9 @@ const dayMs = 24 * 3_600_000;
 /** AWS's own rule for the names that it manages. Source: O in spec identity 8. */
 const awsManagedDays = 7;
 
+const kept = (message: string, facts: Readonly<Record<string, string>>): DomainRefusal =>
+  new DomainRefusal('DOMAIN_CONFIGURATION_KEPT', 'InvalidRequestException', message, facts);
+
 /**
  * Deletes a configuration that has been DISABLED for long enough: seven days for a name of ours, `customDomainDeletionDays` for one of the customer.
  * Its certificates can be deleted from then on.
@@ -94,15 +97,16 @@ export const deleteDomainConfiguration =
     const nowMs = call.now();
     const removed = await call.write(async (db) => {
       const found = await getDomainConfiguration(db, call.account, name, defaultsOf(services));
-      if (found.status === 'ENABLED') {
-        throw new Fault('InvalidRequestException', 'Domain Configuration must be disabled before it can be deleted');
-      }
       const isOurs = found.domainType === 'AWS_MANAGED';
       const days = isOurs ? awsManagedDays : services.customDomainDeletionDays;
-      if (nowMs - found.statusChangedAtMs < days * dayMs) {
-        throw new Fault(
-          'InvalidRequestException',
+      if (found.status === 'ENABLED') {
+        throw kept('Domain Configuration must be disabled before it can be deleted', { deletionDays: String(days) });
+      }
+      const deletableAtMs = found.statusChangedAtMs + days * dayMs;
+      if (nowMs < deletableAtMs) {
+        throw kept(
           `${isOurs ? 'AWS' : 'Customer'} Managed Domain Configuration must be disabled for at least ${days} days before it can be deleted`,
+          { deletionDays: String(days), deletableAt: new Date(deletableAtMs).toISOString() },
         );
       }
       await removeDomainConfiguration(db, call.account, name);
