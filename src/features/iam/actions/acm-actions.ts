@@ -27,7 +27,9 @@ export const acmRows: Rows<'acm'> = {
     all(
       newCertificate(scope),
       keyed({
-        'acm:DomainNames': [input.DomainName ?? '', ...(input.SubjectAlternativeNames ?? [])],
+        'acm:DomainNames': [input.DomainName ?? '', ...(input.SubjectAlternativeNames ?? [])].map((name) =>
+          name.toLowerCase(),
+        ),
         'acm:ValidationMethod': input.ValidationMethod ?? 'EMAIL',
         'acm:KeyAlgorithm': input.KeyAlgorithm,
         'acm:CertificateTransparencyLogging': input.Options?.CertificateTransparencyLoggingPreference ?? 'ENABLED',

@@ -146,7 +146,7 @@ const domains: Rows<'iot'> = {
   CreateDomainConfiguration: ({ domainConfigurationName, domainName, tags }, scope) =>
     all(
       iot(scope, 'domainconfiguration', `${domainConfigurationName ?? ''}/*`),
-      keyed({ 'iot:DomainName': domainName }),
+      keyed({ 'iot:DomainName': domainName?.toLowerCase().replace(/\.$/, '') }),
       tagged(tags),
     ),
   DeleteDomainConfiguration: ({ domainConfigurationName }) => domain(domainConfigurationName),

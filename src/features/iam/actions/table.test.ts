@@ -36,6 +36,36 @@ const cases: [service: ServiceName, operation: string, input: object, expected: 
   ],
   [
     'iot',
+    'CreateDomainConfiguration',
+    { domainConfigurationName: 'd', domainName: 'IoT.Example.com.' },
+    [
+      {
+        action: 'iot:CreateDomainConfiguration',
+        resource: iotArn('domainconfiguration/d/*'),
+        keys: { 'iot:DomainName': 'iot.example.com' },
+      },
+    ],
+    'a domain has one spelling, too',
+  ],
+  [
+    'acm',
+    'RequestCertificate',
+    { DomainName: 'Prod.Example.com', SubjectAlternativeNames: ['*.EXAMPLE.com'], ValidationMethod: 'DNS' },
+    [
+      {
+        action: 'acm:RequestCertificate',
+        resource: 'arn:aws:acm:eu-west-1:000000000000:certificate/*',
+        keys: {
+          'acm:DomainNames': ['prod.example.com', '*.example.com'],
+          'acm:ValidationMethod': 'DNS',
+          'acm:CertificateTransparencyLogging': 'ENABLED',
+        },
+      },
+    ],
+    'names as they are issued',
+  ],
+  [
+    'iot',
     'AttachPolicy',
     { policyName: 'p', target: certificateArn },
     [{ action: 'iot:AttachPolicy', resource: certificateArn }],
