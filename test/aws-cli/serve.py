@@ -15,6 +15,7 @@ import awscli.clidriver
 # what every call reads of the CLI's own data
 WARM = [('iot', 'service-2'), ('iot', 'paginators-1'), ('iot', 'endpoint-rule-set-1')]
 WARM += [('sts', 'service-2'), ('sts', 'endpoint-rule-set-1')]
+WARM += [('iam', 'service-2'), ('iam', 'paginators-1'), ('iam', 'endpoint-rule-set-1')]
 BACKLOG = 64
 
 
@@ -27,6 +28,8 @@ def call(connection, driver):
     os.chdir(asked['folder'])
     os.environ.clear()
     os.environ.update(asked['environment'])
+    # the settings that were read with the CLI are nobody's: profiles are the caller's
+    driver.session._config = driver.session._profile_map = None
     sys.argv = asked['argv']
     try:
         code = driver.main(sys.argv[1:])
