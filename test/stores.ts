@@ -90,16 +90,21 @@ export const storeTables = async (dataFolder: string): Promise<string[]> => {
   return known.filter((name) => !tablesOfNobody.has(name));
 };
 
-/** What stands in the store of a node over this data folder, seen past the node: the rows of one query that both engines understand. */
-export const queryStore = async (dataFolder: string, text: string): Promise<Record<string, unknown>[]> => {
+/** What stands in the store of a node over this data folder, seen past the node: the rows of queries that both engines understand. */
+export const queryStoreEach = async (
+  dataFolder: string,
+  texts: readonly string[],
+): Promise<Record<string, unknown>[][]> => {
   const { store } = await storeOption(dataFolder);
   if (store === undefined) {
     const database = new DatabaseSync(join(dataFolder, 'fleetgate.db'), { readOnly: true });
     try {
-      return database
-        .prepare(text)
-        .all()
-        .map((row) => ({ ...row }));
+      return texts.map((text) =>
+        database
+          .prepare(text)
+          .all()
+          .map((row) => ({ ...row })),
+      );
     } finally {
       database.close();
     }
@@ -107,8 +112,14 @@ export const queryStore = async (dataFolder: string, text: string): Promise<Reco
   const client = new Client({ connectionString: store, options: '-c search_path=fleetgate' });
   await client.connect();
   try {
-    return (await client.query(text)).rows;
+    const found: Record<string, unknown>[][] = [];
+    for (const text of texts) found.push((await client.query(text)).rows);
+    return found;
   } finally {
     await client.end();
   }
 };
+
+/** The same of one query. */
+export const queryStore = async (dataFolder: string, text: string): Promise<Record<string, unknown>[]> =>
+  (await queryStoreEach(dataFolder, [text]))[0] ?? [];

@@ -1,9 +1,8 @@
 /**
  * The operations on domain configurations, driven through the SDK: the raw answers held against the SDK's output schemas (as every-operation.test.ts has it for
- * other slices), and no account or region reaches into another (as isolation.test.ts). What certificates add to them is in custom-domain.test.ts.
+ * other slices). What certificates add to them is in custom-domain.test.ts.
  */
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import * as iot from '@aws-sdk/client-iot';
 import { operationSchema, placesOf } from '../answer-schema.ts';
@@ -11,7 +10,6 @@ import { bootChecked, chosen, marker } from '../checked-answers.ts';
 import { domainOperations, handledOperations } from '../handled.ts';
 import { bootNode } from '../harness.ts';
 import { fails } from '../sdk-fault.ts';
-import { queryStore } from '../stores.ts';
 
 const account = '000000000000';
 const functionArn = (name: string): string => `arn:aws:lambda:us-east-1:${account}:function:${name}`;
@@ -127,43 +125,4 @@ test('tags of a domain configuration are listed, added and removed under its ARN
   await node.clock.advance(7 * 86_400_000);
   await client.send(new iot.DeleteDomainConfigurationCommand({ domainConfigurationName }));
   await assert.rejects(tagsOf(resourceArn), missing);
-});
-
-test('domain configurations are their account and region alone, in every operation', async (t) => {
-  const booted = await bootNode(t);
-  const owner = booted.iot('111111111111', 'us-east-1');
-  const domainConfigurationName = 'hidden';
-  await owner.send(new iot.CreateDomainConfigurationCommand({ domainConfigurationName }));
-  const rows = () => queryStore(join(booted.folder, 'data'), 'select * from domain_configurations order by account_id');
-  const before = await rows();
-  const missing = fails('ResourceNotFoundException', 404);
-  for (const [strangerId, region] of [
-    ['222222222222', 'us-east-1'],
-    ['111111111111', 'eu-west-1'],
-  ] as const) {
-    const stranger = booted.iot(strangerId, region);
-    await assert.rejects(
-      stranger.send(new iot.DescribeDomainConfigurationCommand({ domainConfigurationName })),
-      missing,
-    );
-    const domainConfigurationStatus = 'DISABLED';
-    await assert.rejects(
-      stranger.send(new iot.UpdateDomainConfigurationCommand({ domainConfigurationName, domainConfigurationStatus })),
-      missing,
-    );
-    await assert.rejects(stranger.send(new iot.DeleteDomainConfigurationCommand({ domainConfigurationName })), missing);
-    const { domainConfigurations = [] } = await stranger.send(new iot.ListDomainConfigurationsCommand({}));
-    assert.deepEqual(
-      domainConfigurations.map((it) => it.domainConfigurationName),
-      ['iot:CredentialProvider', 'iot:Data-ATS', 'iot:Jobs'],
-    );
-    assert.deepEqual(await rows(), before);
-    await stranger.send(new iot.CreateDomainConfigurationCommand({ domainConfigurationName }));
-    await stranger.send(
-      new iot.UpdateDomainConfigurationCommand({ domainConfigurationName, domainConfigurationStatus }),
-    );
-    await booted.node.clock.advance(7 * 86_400_000);
-    await stranger.send(new iot.DeleteDomainConfigurationCommand({ domainConfigurationName }));
-    assert.deepEqual(await rows(), before, 'the name is free in each of them');
-  }
 });
