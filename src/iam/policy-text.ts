@@ -98,26 +98,22 @@ export const arnTest = (text: string, variables: boolean): TextTest => {
  * anything, as in the last component that is written. Source: "IAM JSON policy elements: Resource".
  */
 export const resourceTest = (text: string, variables: boolean): TextTest => {
-  const whole = globTest(text, variables);
-  const within = text.startsWith('arn:') ? confinedTests(componentsOf(text, variables), variables) : [];
-  if (within.length === 0) return whole;
+  const components = text.startsWith('arn:') ? componentsOf(text, variables) : [text];
+  const heads = components.slice(0, -1);
+  const runningOn = heads.findIndex((component) => component.endsWith('*'));
+  const aligned = runningOn < 0 ? heads.length : runningOn;
+  if (!heads.slice(0, aligned + 1).some(isConfining)) return globTest(text, variables);
+  const tests = heads.slice(0, aligned + 1).map((component) => globTest(component, variables));
+  const rest = globTest(components.slice(aligned).join(':'), variables);
   return (resource, request) => {
-    if (!whole(resource, request)) return false;
-    const components = componentsOf(resource, false);
-    return within.every(({ index, test }) => test(components[index] ?? '', request));
+    const given = componentsOf(resource, false);
+    return (
+      given.length > aligned &&
+      tests.every((test, index) => test(given[index] ?? '', request)) &&
+      rest(given.slice(aligned).join(':'), request)
+    );
   };
 };
 
-/** Of the components with wildcards that must not run on; the one that ends in `*` is the last. */
-const confinedTests = (
-  components: readonly string[],
-  variables: boolean,
-): readonly { readonly index: number; readonly test: TextTest }[] => {
-  const heads = components.slice(0, -1);
-  const runningOn = heads.findIndex((component) => component.endsWith('*'));
-  return heads
-    .slice(0, runningOn < 0 ? undefined : runningOn + 1)
-    .flatMap((component, index) =>
-      /[?*]./s.test(component) || component.endsWith('?') ? [{ index, test: globTest(component, variables) }] : [],
-    );
-};
+/** Whether it has a wildcard besides a `*` at its end. */
+const isConfining = (component: string): boolean => /[?*]./s.test(component) || component.endsWith('?');
