@@ -8,6 +8,10 @@ export interface TrustRequest {
   /** Of a user, of a session of a role, or of an account's root. */
   readonly principalArn?: string;
   readonly accountId?: string;
+  /** Of the user, or of the role whose session it is. */
+  readonly principalId?: string | undefined;
+  /** Ids of whom the policy names, by ARN. One that has another id is not meant; without an entry the ARN alone counts. */
+  readonly trustedIds?: Readonly<Record<string, string>> | undefined;
   /** e.g. `credentials.iot.amazonaws.com`. */
   readonly service?: string;
   /** e.g. `sts:AssumeRole`. */
@@ -52,11 +56,14 @@ export const trustDecision = (trust: IamPolicy, request: TrustRequest): TrustDec
 
 const namingOf = (
   { everybody, aws, services }: Principals,
-  { principalArn, accountId, service }: TrustRequest,
+  { principalArn, accountId, principalId, trustedIds = {}, service }: TrustRequest,
 ): Naming | undefined => {
   if (service !== undefined) return services.includes(service) ? 'principal' : everybody ? 'everybody' : undefined;
-  if (principalArn !== undefined && aws.includes(principalArn)) return 'principal';
-  if (principalArn !== undefined && aws.some((name) => isRoleOf(name, principalArn))) return 'role';
+  if (principalArn !== undefined) {
+    const meant = aws.filter((name) => trustedIds[name] === undefined || trustedIds[name] === principalId);
+    if (meant.includes(principalArn)) return 'principal';
+    if (meant.some((name) => isRoleOf(name, principalArn))) return 'role';
+  }
   if (everybody) return 'everybody';
   const isAccount =
     accountId !== undefined && aws.some((name) => name === accountId || name === `arn:aws:iam::${accountId}:root`);

@@ -409,7 +409,7 @@ test('STS refuses in the words of AWS', async (t) => {
   const make = (RoleName: string, trust: string) =>
     root.send(new iam.CreateRoleCommand({ RoleName, AssumeRolePolicyDocument: trust }));
   await make('open', trusting(account));
-  await make('closed', trusting(arn('user/nobody')));
+  await make('closed', trusting(arn('user/bob')));
   const assumed = async (keys: Keys, role: string, more: Partial<sts.AssumeRoleCommandInput> = {}): Promise<Keys> => {
     const given = { RoleArn: arn(`role/${role}`), RoleSessionName: 'session', ...more };
     return keysOf(

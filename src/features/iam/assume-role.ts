@@ -13,7 +13,7 @@ import { invalid } from './faults.ts';
 import { findManagedPolicies } from './managed-policy.ts';
 import type { Iam } from './open-iam.ts';
 import { assertPolicyDocument } from './policy-document.ts';
-import { callerOf } from './principal.ts';
+import { callerOf, type IamCaller } from './principal.ts';
 import { sessionPolicyArnsMax, sessionPolicyCharactersMax } from './quotas.ts';
 import { credentialsOf } from './session-token.ts';
 
@@ -49,6 +49,10 @@ const refused = ({ caller }: Call, roleArn: string): Fault =>
     'AccessDeniedException',
     `User: ${caller.arn} is not authorized to perform: sts:AssumeRole on resource: ${roleArn}`,
   );
+
+/** Of a user, or of the role whose session it is. */
+const idOf = ({ iam }: IamCaller): string | undefined =>
+  iam?.kind === 'user' ? iam.userId : iam?.kind === 'role' ? iam.roleId : undefined;
 
 /** Faults: InvalidRequestException, MalformedPolicyDocumentException. */
 const readSessionPolicies = async (
@@ -108,6 +112,7 @@ const mayAssume = async (
   const trust = trustDecision(parseIamPolicy(target.role.trustPolicy, 'trust'), {
     principalArn: caller.arn,
     accountId: caller.accountId,
+    ...{ principalId: idOf(caller), trustedIds: target.role.trustedIds },
     action,
     context: { ...own, ...(await iam.keysOf(caller)) },
   });

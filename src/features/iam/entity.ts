@@ -19,6 +19,7 @@ interface IamEntitiesTable {
   boundary_arn: string | null;
   description: string | null;
   trust_policy: string | null;
+  trusted_ids: string | null;
   max_session_seconds: number | null;
 }
 
@@ -48,6 +49,8 @@ export interface Role extends Entity {
   readonly description: string | undefined;
   /** A policy document, byte for byte as it was submitted. */
   readonly trustPolicy: string;
+  /** Whom it names, by ARN (trusted.ts); absent for a policy of which that is not known. */
+  readonly trustedIds?: Readonly<Record<string, string>> | undefined;
   readonly maxSessionSeconds: number;
 }
 
@@ -66,6 +69,7 @@ const toRole = (row: IamEntitiesTable): Role => ({
   kind: 'role',
   description: row.description ?? undefined,
   trustPolicy: row.trust_policy ?? '',
+  ...(row.trusted_ids !== null && { trustedIds: JSON.parse(row.trusted_ids) as Readonly<Record<string, string>> }),
   maxSessionSeconds: Number(row.max_session_seconds),
 });
 
@@ -203,8 +207,11 @@ export interface NewEntity {
 export interface NewRole extends NewEntity {
   readonly description?: string | undefined;
   readonly trustPolicy: string;
+  readonly trustedIds?: Readonly<Record<string, string>> | undefined;
   readonly maxSessionSeconds: number;
 }
+
+const trustedColumn = (ids: Role['trustedIds']): string | null => (ids ? JSON.stringify(ids) : null);
 
 const insert = async (
   db: Db,
@@ -223,6 +230,7 @@ const insert = async (
     boundary_arn: entity.boundaryArn ?? null,
     description: entity.description ?? null,
     trust_policy: entity.trustPolicy ?? null,
+    trusted_ids: trustedColumn(entity.trustedIds),
     max_session_seconds: entity.maxSessionSeconds ?? null,
   };
   const { numInsertedOrUpdatedRows } = await db
@@ -296,11 +304,17 @@ export const saveRole = async (
     id,
     description,
     trustPolicy,
+    trustedIds,
     maxSessionSeconds,
-  }: Pick<Role, 'id' | 'description' | 'trustPolicy' | 'maxSessionSeconds'>,
+  }: Pick<Role, 'id' | 'description' | 'trustPolicy' | 'trustedIds' | 'maxSessionSeconds'>,
 ): Promise<void> => {
   await update(db, accountId, id)
-    .set({ description: description ?? null, trust_policy: trustPolicy, max_session_seconds: maxSessionSeconds })
+    .set({
+      description: description ?? null,
+      trust_policy: trustPolicy,
+      trusted_ids: trustedColumn(trustedIds),
+      max_session_seconds: maxSessionSeconds,
+    })
     .execute();
 };
 

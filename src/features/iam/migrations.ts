@@ -98,4 +98,9 @@ export const migrations: readonly Migration[] = [
       )`,
     ],
   },
+  {
+    // JSON: the ids of the users and roles that the trust policy of a role names, by their ARNs there; null for one that was written before they were kept
+    name: 'iam-0002',
+    sql: ['alter table iam_entities add column trusted_ids text'],
+  },
 ];

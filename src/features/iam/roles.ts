@@ -19,6 +19,7 @@ import { listIamTags, removeIamTags, saveIamTags } from './iam-tag.ts';
 import { writeIam } from './iam-write.ts';
 import { assertPolicyDocument, charactersOf, encodedDocument } from './policy-document.ts';
 import { trustPolicyCharactersMax } from './quotas.ts';
+import { readTrustedIds } from './trusted.ts';
 
 /** Sessions of a role that says nothing else last an hour at most. Source: API reference, CreateRole. */
 const maxSessionSecondsDefault = 3600;
@@ -63,6 +64,7 @@ export const createRole: Handler<'CreateRole', 'iam'> = async (input, call) => {
       boundaryArn: await givenBoundary(db, accountId, input.PermissionsBoundary),
       description: input.Description,
       trustPolicy,
+      trustedIds: await readTrustedIds(db, trustPolicy),
       maxSessionSeconds: input.MaxSessionDuration ?? maxSessionSecondsDefault,
     });
     await saveIamTags(db, accountId, made.id, input.Tags);
@@ -87,11 +89,13 @@ export const listRoles: Handler<'ListRoles', 'iam'> = async (input, call) => {
 
 type Changes = Partial<Pick<Role, 'description' | 'trustPolicy' | 'maxSessionSeconds'>>;
 
-/** Faults: NoSuchEntityException. */
+/** Faults: NoSuchEntityException, MalformedPolicyDocumentException (whom a new trust policy names). */
 const change = (call: Call, name: string, changes: Changes): Promise<Role> =>
   writeIam(call, async (db) => {
     const { accountId } = call.account;
-    const role = { ...(await getRoleRow(db, accountId, name)), ...changes };
+    const { trustPolicy } = changes;
+    const trusted = trustPolicy !== undefined && { trustedIds: await readTrustedIds(db, trustPolicy) };
+    const role = { ...(await getRoleRow(db, accountId, name)), ...changes, ...trusted };
     await saveRole(db, accountId, role);
     return role;
   });
