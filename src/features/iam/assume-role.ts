@@ -8,13 +8,15 @@ import type { Operations } from '../../aws/operations.ts';
 import type { Call, Handler } from '../../feature.ts';
 import { parseIamPolicy } from '../../iam/document.ts';
 import { trustDecision } from '../../iam/trust.ts';
-import { entityArn, findRoleByArn, type Role } from './entity.ts';
+import { findRoleByArn, type Role } from './entity.ts';
 import { invalid } from './faults.ts';
 import { findManagedPolicies } from './managed-policy.ts';
 import type { Iam } from './open-iam.ts';
 import { assertPolicyDocument } from './policy-document.ts';
 import { callerOf, type IamCaller } from './principal.ts';
 import { sessionPolicyArnsMax, sessionPolicyCharactersMax } from './quotas.ts';
+import { requestKeys } from './request-keys.ts';
+import { describeEntity } from './resource-facts.ts';
 import { credentialsOf } from './session-token.ts';
 
 type Input = Operations['sts']['AssumeRole']['input'];
@@ -101,12 +103,13 @@ const mayAssume = async (
   input: Input,
 ): Promise<boolean> => {
   const caller = callerOf(call);
-  const resource = entityArn(target.accountId, target.role);
+  const { arn: resource, keys: roleKeys } = await describeEntity(call.db, target.accountId, target.role);
   const { RoleSessionName, ExternalId } = input;
   const own = {
     ...(RoleSessionName !== undefined && { 'sts:RoleSessionName': RoleSessionName }),
     ...(ExternalId !== undefined && { 'sts:ExternalId': ExternalId }),
-    ...(call.arrival.source && { 'aws:SourceIp': call.arrival.source.ip }),
+    ...requestKeys(call),
+    ...roleKeys,
   };
   const action = 'sts:AssumeRole';
   const trust = trustDecision(parseIamPolicy(target.role.trustPolicy, 'trust'), {

@@ -7,11 +7,12 @@ import { Fault } from '../../aws/fault.ts';
 import type { ServiceName } from '../../aws/operations.ts';
 import type { Arrival, Caller } from '../../feature.ts';
 import type { RecordAttempt } from '../../journal/record.ts';
-import type { Keys, Question } from './actions/demand.ts';
+import type { Question } from './actions/demand.ts';
 import { actionOf, questionsOf } from './actions/table.ts';
 import { accessDenied, denialRecord, principalFacts } from './denial.ts';
 import type { Iam } from './open-iam.ts';
 import type { IamCaller } from './principal.ts';
+import { requestKeys } from './request-keys.ts';
 import type { DescribeResource } from './resource-facts.ts';
 import type { WeighedDenial } from './weigh-denial.ts';
 
@@ -30,13 +31,6 @@ export interface CallAuthorization {
   readonly describe: DescribeResource;
   readonly record: RecordAttempt;
 }
-
-/** Keys of the request itself. The port of the API speaks plain HTTP. Source: IAM user guide, "AWS global condition context keys". */
-const requestKeys = ({ account, arrival }: AskedCall): Keys => ({
-  'aws:RequestedRegion': account.region,
-  'aws:SecureTransport': 'false',
-  ...(arrival.source && { 'aws:SourceIp': arrival.source.ip }),
-});
 
 const askedOf = (asked: AskedCall): readonly Question[] | undefined => {
   const { service, operation, input, account, caller } = asked;

@@ -25,15 +25,16 @@ export type DescribeResource = (account: AccountRegion, resource: Resource) => P
 const tagKeys = (tags: readonly IamTag[], ...prefixes: readonly string[]): Keys =>
   Object.fromEntries(prefixes.flatMap((prefix) => tags.map(({ Key, Value }) => [`${prefix}/${Key}`, Value])));
 
-export const createDescribeResource = ({ db, findDomainArn, listTags }: ResourceFactsOptions): DescribeResource => {
-  const ofEntity = async (accountId: string, entity: Entity): Promise<ResourceFacts> => ({
-    arn: entityArn(accountId, entity),
-    keys: {
-      ...tagKeys(await listIamTags(db, accountId, entity.id), 'aws:ResourceTag', 'iam:ResourceTag'),
-      ...(entity.boundaryArn !== undefined && { 'iam:PermissionsBoundary': entity.boundaryArn }),
-    },
-  });
+/** A user, group or role as what is asked about. */
+export const describeEntity = async (db: Db, accountId: string, entity: Entity): Promise<ResourceFacts> => ({
+  arn: entityArn(accountId, entity),
+  keys: {
+    ...tagKeys(await listIamTags(db, accountId, entity.id), 'aws:ResourceTag', 'iam:ResourceTag'),
+    ...(entity.boundaryArn !== undefined && { 'iam:PermissionsBoundary': entity.boundaryArn }),
+  },
+});
 
+export const createDescribeResource = ({ db, findDomainArn, listTags }: ResourceFactsOptions): DescribeResource => {
   const ofPolicy = async (accountId: string, arn: string): Promise<ResourceFacts> => {
     const [policy] = await findManagedPolicies(db, accountId, [arn]);
     return { arn, keys: policy ? tagKeys(await listIamTags(db, accountId, policy.policyId), 'aws:ResourceTag') : {} };
@@ -52,7 +53,7 @@ export const createDescribeResource = ({ db, findDomainArn, listTags }: Resource
       ...(becoming?.name !== undefined && { name: becoming.name }),
     };
     return entity
-      ? ofEntity(accountId, { ...entity, ...then })
+      ? describeEntity(db, accountId, { ...entity, ...then })
       : { arn: entityArn(accountId, { kind: type, path: '/', name, ...then }), keys: {} };
   };
 
@@ -61,7 +62,9 @@ export const createDescribeResource = ({ db, findDomainArn, listTags }: Resource
     if (!parsed) return { arn, keys: {} };
     if (parsed.service !== 'iam') return { arn, keys: tagKeys(await listTags(account, arn), 'aws:ResourceTag') };
     const found = parsed.resourceType === 'role' ? await findRoleByArn(db, arn) : undefined;
-    return found?.accountId === account.accountId ? ofEntity(account.accountId, found.role) : { arn, keys: {} };
+    return found?.accountId === account.accountId
+      ? describeEntity(db, account.accountId, found.role)
+      : { arn, keys: {} };
   };
 
   return (account, resource) => (typeof resource === 'string' ? ofArn(account, resource) : ofName(account, resource));
