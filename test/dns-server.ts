@@ -22,7 +22,8 @@ const wireOf = (name: string): string =>
     'hex',
   );
 
-const freePort = async (): Promise<number> => {
+/** Of loopback, for UDP. */
+export const freePort = async (): Promise<number> => {
   const socket = createSocket('udp4').bind(0, '127.0.0.1');
   await once(socket, 'listening');
   const { port } = socket.address();

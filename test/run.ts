@@ -42,7 +42,8 @@ const onceOnly = [
   // what a machine trusts is not in the store, nor is what a command line knows
   ...['trust-store', 'aws-cli-versions'],
   // TLS and its words; what they read of the store stands in the tests of the slice, and the example brings its own server
-  ...['custom-domain', 'custom-domain-tls', 'custom-domain-protocols', 'refusals-domain', 'refusals-domain-name'],
+  ...['custom-domain-example'],
+  ...['custom-domain-tls', 'custom-domain-protocols', 'refusals-domain', 'refusals-domain-name'],
 ];
 const overBoth = globSync(['src/features/**/*.test.ts', 'src/journal/*.test.ts', 'test/stories/*.test.ts'], {
   cwd: root,

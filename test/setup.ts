@@ -25,6 +25,7 @@ const needed: readonly (readonly [program: string, debianPackage: string])[] = [
   ['/usr/lib/*/libnss_wrapper.so', 'libnss-wrapper'],
   ['/usr/sbin/update-ca-certificates', 'ca-certificates'],
   ['/usr/sbin/dnsmasq', 'dnsmasq-base'],
+  ['dig', 'bind9-dnsutils'],
 ];
 
 const present = (program: string): boolean =>
