@@ -80,7 +80,8 @@ export const createCallAuthorization = ({ iam, describe, record }: CallAuthoriza
     record({
       ...{ account, eventType: 'ApiCall', status: 'Failure', protocol: 'HTTP', reason: 'SECURITY_TOKEN_INVALID' },
       ...(arrival.source && { sourceIp: arrival.source.ip, sourcePort: arrival.source.port }),
-      ...{ action: actionOf('iam', operation), facts: principalFacts({ ...caller, accountId: account.accountId }) },
+      action: actionOf('iam', operation),
+      facts: { ...principalFacts({ ...caller, accountId: account.accountId }), keyProblem: 'WITHOUT_MFA' },
     });
     throw new Fault('UnrecognizedClientException', 'The security token included in the request is invalid');
   };
