@@ -1,13 +1,22 @@
-/** What a domain configuration changes on the wire, with real clients: versions, suites, protocols, stapling, who may not. Source: spec gateway.md 1.1 to 1.4. */
+/**
+ * What a domain configuration changes on the wire, with real clients: protocols, stapling, certificates, who may not. Its suites are in `domain-tls.test.ts`.
+ * Source: spec gateway.md 1.1 to 1.4.
+ */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { connect } from 'node:tls';
-import { account, type Bed, bootGateway, identities, run, serverCertificates } from '../../test/gateway-bed.ts';
-import { defaultSecurityPolicy, policyOnPort, securityPolicies } from '../tls/security-policy.ts';
+import { authorities } from '../../test/ca.ts';
+import { account, type Bed, bootGateway, Inbox, identities, run, serverCertificates } from '../../test/gateway-bed.ts';
+import { throwAwayFolder } from '../../test/throw-away-certificates.ts';
+import { awsLimits } from '../limits.ts';
+import { defaultSecurityPolicy, securityPolicies } from '../tls/security-policy.ts';
 import {
   type ApplicationProtocol,
   authenticationTypesOf,
+  type ClientCertificateAnswer,
   type Resolution,
   type ServedDomain,
 } from '../tls/served-domain.ts';
@@ -38,44 +47,6 @@ const agreed = (printed: string): string => {
   return suite === undefined || suite === '(NONE)' ? 'refused' : suite;
 };
 
-const staticRsa = ['-tls1_2', '-cipher', 'AES128-SHA'];
-const cbc = ['-tls1_2', '-cipher', 'AES128-SHA256'];
-const ecdhe = ['-tls1_2', '-cipher', 'ECDHE-RSA-AES128-GCM-SHA256'];
-const dhe = ['-tls1_2', '-cipher', 'DHE-RSA-AES256-SHA'];
-const ecdsa = ['-tls1_2', '-cipher', 'ECDHE-ECDSA-AES128-GCM-SHA256'];
-const tls13 = ['-tls1_3'];
-const chacha = ['-tls1_3', '-ciphersuites', 'TLS_CHACHA20_POLY1305_SHA256'];
-const rows: Record<
-  string,
-  [tls13: boolean, chacha: boolean, ecdhe: boolean, ecdsa: boolean, cbc: boolean, staticRsa: boolean, dhe: boolean]
-> = {
-  TLS13_1_3_2022_10: [true, true, false, false, false, false, false],
-  TLS13_1_2_2022_10: [true, true, true, true, true, true, false],
-  TLS12_1_2_2022_10: [false, false, true, true, true, true, false],
-  TLS12_1_0_2016_01: [false, false, true, true, false, true, false],
-  TLS12_1_0_2015_01: [false, false, true, true, true, true, true],
-  TLS13_1_2_2022_01: [true, false, true, true, false, true, false],
-};
-
-for (const [name, expected] of Object.entries(rows)) {
-  test(`${name}: what connects and what fails is what the table says (gateway.md 1.3)`, async (t) => {
-    const bed = await boot(t, { securityPolicy: policyNamed(name) });
-    const outcomes: boolean[] = [];
-    for (const flags of [tls13, chacha, ecdhe, ecdsa, cbc, staticRsa, dhe]) {
-      outcomes.push(agreed(await dial(bed, flags)) !== 'refused');
-    }
-    assert.deepEqual(outcomes, expected);
-    assert.equal(agreed(await dial(bed, ['-tls1_1'])), 'refused');
-  });
-}
-
-test('AES128-SHA256 of the policy of 2016 is spoken on port 443 (gateway.md 1.3)', () => {
-  const policy = policyNamed('TLS12_1_0_2016_01');
-  const has = (port: number) => policyOnPort(policy, port).ciphers.split(':').includes('AES128-SHA256');
-  assert.deepEqual([443, 8443, 8883].map(has), [true, false, false]);
-  assert.equal(policyOnPort(policy, 8443), policyOnPort(policy, 8883), 'one server serves both');
-});
-
 test('a record tells the security policy that had no version for the client', async (t) => {
   const bed = await boot(t, { securityPolicy: policyNamed('TLS13_1_3_2022_10') });
   assert.equal(agreed(await dial(bed, ['-tls1_2'])), 'refused');
@@ -90,34 +61,6 @@ test('a record tells the security policy that had no version for the client', as
       },
     ],
   );
-});
-
-test('a TLS 1.2 session of a wide policy is not resumed under a narrow one', async (t) => {
-  let policy = policyNamed('TLS12_1_2_2022_10');
-  const bed = await bootGateway(t, {
-    resolve: () => ({ kind: 'account', account, domain: { ...plain, securityPolicy: policy } }),
-  });
-  const visit = async (session?: Buffer) => {
-    const socket = connect({
-      ...{
-        host: '127.0.0.1',
-        port: bed.port,
-        servername: serverName,
-        rejectUnauthorized: false,
-        maxVersion: 'TLSv1.2',
-      },
-      ...{ cert: identities.deviceEc.certificatePem, key: identities.deviceEc.keyPem },
-      ...(session && { session }),
-    });
-    await once(socket, 'secureConnect');
-    const seen = { resumed: socket.isSessionReused(), session: socket.getSession() };
-    socket.destroy();
-    return seen;
-  };
-  const { session } = await visit();
-  assert.equal((await visit(session)).resumed, true);
-  policy = policyNamed('TLS12_1_0_2016_01');
-  assert.equal((await visit(session)).resumed, false);
 });
 
 test('a disabled domain configuration lets nobody in, and says so (gateway.md 1.1)', async (t) => {
@@ -170,27 +113,89 @@ test("a domain's own certificate is served to clients of either kind, and replac
 });
 
 test('a client certificate callback decides after mutual TLS; a failure counts as no (1.2)', async (t) => {
-  const answers: (() => Promise<boolean>)[] = [
-    async () => true,
-    async () => false,
+  const answers: (() => Promise<ClientCertificateAnswer>)[] = [
+    async () => ({ accepted: true }),
+    async () => ({ accepted: false, detail: 'why' }),
     () => Promise.reject(new Error('the function broke')),
   ];
   const bed = await boot(t, {
     applicationProtocol: 'SECURE_MQTT',
     authenticationType: 'AWS_X509',
-    acceptsClient: ({ certificate, serverName: asked }) => {
-      assert.equal(certificate.toString(), identities.deviceEc.certificatePem);
-      assert.equal(asked, serverName);
+    acceptsClient: (question) => {
+      const { certificateId, certificatePem } = identities.deviceEc;
+      assert.deepEqual(question, { certificateId, chain: [certificatePem], serverName });
       return (answers.shift() ?? assert.fail())();
     },
   });
   await dial(bed, []);
   assert.equal((await bed.arrived.next()).protocol.name, 'mqtt');
-  for (let refused = 0; refused < 2; refused += 1) {
+  for (const detail of ['why', undefined]) {
     await dial(bed, []);
-    assert.equal((await bed.records.next()).reason, 'CLIENT_CERTIFICATE_CALLBACK_REFUSED');
+    const record = await bed.records.next();
+    assert.deepEqual([record.reason, record.detail], ['CLIENT_CERTIFICATE_CALLBACK_REFUSED', detail]);
   }
   assert.equal(bed.arrived.size, 0);
+});
+
+test('the function is shown the chain that the client sent; of a resumed session the leaf alone (1.2)', async (t) => {
+  const folder = throwAwayFolder();
+  const make = authorities(folder);
+  const ca = await make.ca('ca');
+  const leaf = await make.leaf('leaf', 'ca');
+  const key = await readFile(join(folder, 'leaf.key'));
+  const shown: (readonly string[])[] = [];
+  const bed = await boot(t, {
+    acceptsClient: async ({ chain }) => {
+      shown.push(chain);
+      return { accepted: true };
+    },
+  });
+  const visit = async (session?: Buffer): Promise<Buffer | undefined> => {
+    const socket = connect({
+      ...{ host: '127.0.0.1', port: bed.port, servername: serverName, rejectUnauthorized: false },
+      ...{ cert: leaf + ca, key, maxVersion: 'TLSv1.2', ...(session && { session }) },
+    });
+    await once(socket, 'secureConnect');
+    await bed.arrived.next();
+    const made = socket.getSession();
+    socket.destroy();
+    return made;
+  };
+  const session = await visit();
+  await visit(session);
+  assert.deepEqual(shown, [[leaf, ca], [leaf]]);
+});
+
+test('a function that does not answer holds no slot of the handshakes, and lets nobody in (1.2)', async (t) => {
+  const certificateIds = new Inbox<string>();
+  const hangs: ServedDomain['acceptsClient'] = ({ certificateId }) => {
+    certificateIds.push(certificateId);
+    return new Promise(() => {});
+  };
+  let domain: ServedDomain = { ...plain, acceptsClient: hangs };
+  const bed = await bootGateway(t, {
+    limits: { ...awsLimits, handshakesMax: 1 },
+    bounds: { handshakeSlotMs: 60_000 },
+    resolve: () => ({ kind: 'account', account, domain }),
+  });
+  const dialled = () =>
+    connect({
+      ...{ host: '127.0.0.1', port: bed.port, servername: serverName, rejectUnauthorized: false },
+      ...{ cert: identities.deviceEc.certificatePem, key: identities.deviceEc.keyPem },
+    });
+  const waiting = [dialled(), dialled(), dialled()];
+  for (const _ of waiting) await certificateIds.next();
+  domain = plain;
+  const other = dialled();
+  await once(other, 'secureConnect');
+  await bed.arrived.next();
+  assert.deepEqual([bed.arrived.size, bed.records.size], [0, 0]);
+  // who waits goes with the gateway
+  const closed = waiting.map((socket) => once(socket, 'close'));
+  for (const socket of waiting) socket.on('error', () => {});
+  other.destroy();
+  await bed.gateway.close(0);
+  await Promise.all(closed);
 });
 
 test('custom authorizers, which this version does not have, are refused by name', async (t) => {

@@ -8,7 +8,7 @@ import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { JournalRecord, Reason, TlsFacts } from '../journal/record.ts';
 import { defaultSecurityPolicy, policyOnPort, type SecurityPolicy } from '../tls/security-policy.ts';
-import type { Resolution, ServedDomain, ServerCertificate } from '../tls/served-domain.ts';
+import type { ClientCertificateAnswer, Resolution, ServedDomain, ServerCertificate } from '../tls/served-domain.ts';
 import { type Alert, fatalAlert } from './alert.ts';
 import { type ClientHello, isIpLiteral } from './client-hello.ts';
 import { domainProtocol } from './domain-protocol.ts';
@@ -16,7 +16,15 @@ import type { Account, Gate } from './gate.ts';
 import { handshakeFailure, type TlsError } from './handshake-failure.ts';
 import type { Place } from './handshake-line.ts';
 import { ClientHelloReader } from './hello-reader.ts';
-import { certificateIdOf, certificateTlsFacts, domainFacts, helloTlsFacts, peerCertificate, TlsPeer } from './peer.ts';
+import {
+  certificateIdOf,
+  certificateTlsFacts,
+  chainPems,
+  domainFacts,
+  helloTlsFacts,
+  peerCertificate,
+  TlsPeer,
+} from './peer.ts';
 import type { Protocol } from './protocol.ts';
 import { watchForRejection } from './rejection.ts';
 import { negotiatedVersion, type ServerKind, serverKind } from './server-kind.ts';
@@ -238,15 +246,16 @@ export class Incoming {
     }
     this.#step = 'asking';
     clearTimeout(this.#timer);
-    const answered = (accepted: boolean): void => {
+    const answered = ({ accepted, detail }: ClientCertificateAnswer): void => {
       if (this.#step !== 'asking') return;
       if (accepted) this.#enter(tlsSocket, protocol, leaf);
       else {
-        this.#record('CLIENT_CERTIFICATE_CALLBACK_REFUSED', {}, leaf);
+        this.#record('CLIENT_CERTIFICATE_CALLBACK_REFUSED', detail === undefined ? {} : { detail }, leaf);
         this.#turnAway(tlsSocket);
       }
     };
-    acceptsClient({ certificate: leaf, serverName: this.#serverName }).then(answered, () => answered(false));
+    const question = { certificateId: certificateIdOf(leaf), chain: chainPems(leaf), serverName: this.#serverName };
+    acceptsClient(question).then(answered, () => answered({ accepted: false }));
   }
 
   /** Closes after the handshake, without an answer. What the client has sent is read and dropped: closing over it would reset the connection. */

@@ -8,6 +8,8 @@ import type { ClientHello } from './client-hello.ts';
 
 /** Certificates of a peer's chain that a record shows. */
 const chainEntriesMax = 4;
+/** Certificates of a peer's chain that a function is shown; OpenSSL takes 100 kB of them. */
+const chainShownMax = 10;
 /** A name longer than this is cut: it is foreign text of up to 100 kB. */
 const nameCharactersMax = 1024;
 /** A larger leaf is not copied into a record; real ones have 1 to 2 kB. */
@@ -31,16 +33,19 @@ const chainEntry = (certificate: X509Certificate): ChainEntry => ({
 });
 
 /** The chain as sent, leaf first; what of it can be read when a certificate is so broken that Node throws. */
-const chainOf = (leaf: X509Certificate): ChainEntry[] => {
-  const chain: ChainEntry[] = [];
+const chainOf = <T>(leaf: X509Certificate, entriesMax: number, entry: (certificate: X509Certificate) => T): T[] => {
+  const chain: T[] = [];
   try {
     let next: X509Certificate | undefined = leaf;
-    for (; next && chain.length < chainEntriesMax; next = next.issuerCertificate) chain.push(chainEntry(next));
+    for (; next && chain.length < entriesMax; next = next.issuerCertificate) chain.push(entry(next));
   } catch {
-    // the record is worth more with a shorter chain than not at all
+    // a shorter chain is worth more than none
   }
   return chain;
 };
+
+/** PEM, leaf first. */
+export const chainPems = (leaf: X509Certificate): readonly string[] => chainOf(leaf, chainShownMax, String);
 
 /** The facts that are known before any handshake. */
 export const helloTlsFacts = ({ serverName, alpn }: Pick<ClientHello, 'serverName' | 'alpn'>): TlsFacts => ({
@@ -60,7 +65,7 @@ export const domainFacts = (domain: ServedDomain): DomainFacts => {
 /** The certificates' part of the facts. */
 export const certificateTlsFacts = (leaf: X509Certificate): TlsFacts => {
   const leafPem = leaf.raw.length <= leafBytesMax ? leaf.toString() : undefined;
-  return { chain: chainOf(leaf), ...(leafPem === undefined ? {} : { leafPem }) };
+  return { chain: chainOf(leaf, chainEntriesMax, chainEntry), ...(leafPem === undefined ? {} : { leafPem }) };
 };
 
 export const certificateIdOf = (leaf: X509Certificate): string => fingerprint(leaf.raw);

@@ -1,5 +1,4 @@
 /** What a server name means to a connection, and what a domain configuration changes about it. Source: spec gateway.md 1.1, 1.2. */
-import type { X509Certificate } from 'node:crypto';
 import type { AccountRegion } from '../aws/arn.ts';
 import type { SecurityPolicy } from './security-policy.ts';
 
@@ -15,10 +14,18 @@ export interface ServerCertificate {
 export type AuthenticationType = 'DEFAULT' | 'AWS_X509' | 'AWS_SIGV4' | 'CUSTOM_AUTH' | 'CUSTOM_AUTH_X509';
 export type ApplicationProtocol = 'DEFAULT' | 'SECURE_MQTT' | 'MQTT_WSS' | 'HTTPS';
 
-/** Who is asked about a client certificate after mutual TLS. */
+/** What is asked about a client certificate after mutual TLS. */
 export interface ClientCertificateQuestion {
-  readonly certificate: X509Certificate;
+  readonly certificateId: string;
+  /** PEM, the leaf first, as the client sent it; the leaf alone where a TLS session is resumed. */
+  readonly chain: readonly string[];
   readonly serverName: string | undefined;
+}
+
+export interface ClientCertificateAnswer {
+  readonly accepted: boolean;
+  /** For the journal: why there is no yes or no of the function. */
+  readonly detail?: string;
 }
 
 /** The account's own certificate that a domain presents, as far as it explains why a client does not trust it. */
@@ -44,7 +51,7 @@ export interface ServedDomain {
   /** What is known of it. */
   readonly presented?: PresentedCertificate;
   /** clientCertificateCallbackArn: whether the client may go on. A rejection counts as no. It must answer in bounded time. */
-  readonly acceptsClient?: (question: ClientCertificateQuestion) => Promise<boolean>;
+  readonly acceptsClient?: (question: ClientCertificateQuestion) => Promise<ClientCertificateAnswer>;
 }
 
 /** Which pairs a configuration may have. CUSTOM_AUTH_X509: documented; the other rows: spec gateway.md 1.2. */

@@ -1,6 +1,6 @@
 /** Domain configurations: what may be created, what is served, when it may be deleted. Source: spec identity 8, gateway 1.1. */
 import assert from 'node:assert/strict';
-import { randomBytes, randomUUID, X509Certificate } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -10,6 +10,7 @@ import { throwAwayFolder } from '../../../test/throw-away-certificates.ts';
 import type { AccountRegion } from '../../aws/arn.ts';
 import { Fault, type FaultName } from '../../aws/fault.ts';
 import { noteChange } from '../../bus/changes.ts';
+import { FunctionFailure } from '../../functions/failure.ts';
 import { createSecretBox } from '../../pki/secret-box.ts';
 import { openAccounts } from '../accounts/account.ts';
 import { accounts } from '../accounts/feature.ts';
@@ -64,12 +65,13 @@ const start = async (t: TestContext, customDomainDeletionDays = 0) => {
   const endpoints = openEndpoints({ domain: 'example.test', names: [], hostName: 'myhost', ...testAccount }, registry);
   const services = { endpoints, box, customDomainDeletionDays };
   const asked: unknown[] = [];
+  const answers: (() => unknown)[] = [];
   const served = openDomains({
     ...{ db: store.db, bus, endpoints, box, newId: randomUUID, trouble: () => undefined },
     ownRoots: '',
     invokeFunction: async ({ event }) => {
       asked.push(event);
-      return { isAuthenticated: true };
+      return answers.shift()?.();
     },
   });
   t.after(served.close);
@@ -134,7 +136,7 @@ const start = async (t: TestContext, customDomainDeletionDays = 0) => {
       endpoints,
       served,
       followed,
-      asked,
+      ...{ asked, answers },
       addCertificate,
       addIssued,
       importAgain,
@@ -466,17 +468,38 @@ test('of the default endpoints only the TLS configuration of the data endpoint c
   }
 });
 
-test('the function of a configuration is asked about client certificates, with the chain and the name', async (t) => {
-  const { create, served, describe, asked } = await start(t);
+test('the function of a configuration is asked about client certificates, and isAuthenticated true alone lets in (developer guide, "Custom client certificate validation")', async (t) => {
+  const { create, served, describe, asked, answers } = await start(t);
   const clientCertificateConfig = { clientCertificateCallbackArn: 'arn:aws:lambda:us-east-1:000000000000:function:f' };
   await create({ domainConfigurationName: 'asks', clientCertificateConfig });
   const { domainName = '', clientCertificateConfig: described } = await describe('asks');
   assert.deepEqual(described, clientCertificateConfig);
   const resolution = await served.resolve(domainName);
   assert.ok(resolution.kind === 'account' && resolution.domain?.acceptsClient);
-  const certificate = new X509Certificate(own.certificatePem);
-  assert.equal(await resolution.domain.acceptsClient({ certificate, serverName: domainName }), true);
-  const [event] = asked as { clientCertificateChain: string; serverName: string; connectionMetadata: { id: string } }[];
-  assert.equal(event?.clientCertificateChain, certificate.toString());
-  assert.equal(event.serverName, domainName);
+  const { acceptsClient } = resolution.domain;
+  const question = { certificateId: 'c0ffee', chain: [own.certificatePem, own.chainPem], serverName: domainName };
+  const expected: readonly (readonly [answer: () => unknown, accepted: boolean, detail?: string])[] = [
+    [() => ({ isAuthenticated: true, more: 1 }), true],
+    [() => ({ isAuthenticated: false }), false],
+    ...[{ isAuthenticated: 'true' }, {}, [], true, null, 'yes'].map(
+      (answer) => [() => answer, false, 'isAuthenticated of its answer is neither true nor false'] as const,
+    ),
+    [() => assert.fail('what it was told'), false, 'the function could not be asked'],
+    [
+      () => Promise.reject(new FunctionFailure('timeout', 'A sentence of ours.', 'SECRET')),
+      false,
+      'A sentence of ours.',
+    ],
+  ];
+  for (const [answer, accepted, detail] of expected) {
+    answers.push(answer);
+    assert.deepEqual(await acceptsClient(question), { accepted, ...(detail !== undefined && { detail }) });
+  }
+  assert.equal(asked.length, expected.length);
+  const { connectionMetadata, ...event } = asked[0] as { connectionMetadata: { id: string } };
+  assert.match(connectionMetadata.id, /^[\da-f-]{36}$/);
+  assert.deepEqual(event, {
+    ...{ principalId: 'c0ffee', serverName: domainName },
+    clientCertificateChain: [own.certificatePem, own.chainPem],
+  });
 });

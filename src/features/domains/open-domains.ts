@@ -6,10 +6,12 @@
 import { type AccountRegion, sameAccount } from '../../aws/arn.ts';
 import type { Bus } from '../../bus/bus.ts';
 import { onChange } from '../../bus/changes.ts';
+import { FunctionFailure } from '../../functions/failure.ts';
 import type { SecretBox } from '../../pki/secret-box.ts';
 import type { Db } from '../../store/store.ts';
 import { defaultSecurityPolicy, securityPolicies } from '../../tls/security-policy.ts';
 import type {
+  ClientCertificateAnswer,
   ClientCertificateQuestion,
   Resolution,
   ServedDomain,
@@ -82,23 +84,25 @@ export const openDomains = (options: OpenDomainsOptions): Domains => {
     return made;
   };
 
-  /** clientCertificateCallbackArn. Its event and answer are ours: spec gateway 1.2. */
+  /**
+   * clientCertificateCallbackArn. Source: developer guide, "Custom client certificate validation".
+   * Assumed: each string of the chain is PEM, the leaf's first, and principalId is the certificateId, as custom authorizers get them.
+   */
   const acceptsClient =
     ({ account }: DomainConfiguration, functionArn: string) =>
-    async ({ certificate, serverName }: ClientCertificateQuestion): Promise<boolean> => {
+    async (question: ClientCertificateQuestion): Promise<ClientCertificateAnswer> => {
+      const event = {
+        connectionMetadata: { id: options.newId() },
+        principalId: question.certificateId,
+        serverName: question.serverName,
+        clientCertificateChain: question.chain,
+      };
       try {
-        const answer = await options.invokeFunction({
-          ...{ functionArn, account },
-          event: {
-            clientCertificateChain: certificate.toString(),
-            serverName,
-            connectionMetadata: { id: options.newId() },
-          },
-        });
-        return (answer as { isAuthenticated?: unknown } | null)?.isAuthenticated === true;
+        return readAnswer(await options.invokeFunction({ functionArn, account, event }));
       } catch (error) {
         options.trouble(error);
-        return false;
+        const detail = error instanceof FunctionFailure ? error.message : 'the function could not be asked';
+        return { accepted: false, detail };
       }
     };
 
@@ -156,3 +160,11 @@ export const openDomains = (options: OpenDomainsOptions): Domains => {
 
 /** RFC 1035 2.3.4. */
 const nameCharsMax = 253;
+
+/** `{"isAuthenticated": true}` and nothing else lets a client in. */
+const readAnswer = (answer: unknown): ClientCertificateAnswer => {
+  const isObject = typeof answer === 'object' && answer !== null;
+  const said = isObject && 'isAuthenticated' in answer ? answer.isAuthenticated : undefined;
+  if (typeof said === 'boolean') return { accepted: said };
+  return { accepted: false, detail: 'isAuthenticated of its answer is neither true nor false' };
+};
