@@ -1,6 +1,7 @@
 /** The operations of AWS IoT logging, both versions. Source: API reference; spec gateway.md 8. */
 import { isIP } from 'node:net';
 import { Fault } from '../../aws/fault.ts';
+import { assertRoleArn } from '../../aws/role-arn.ts';
 import type { Call, Handler } from '../../feature.ts';
 import {
   countLevels,
@@ -25,12 +26,6 @@ const invalid = (message: string): Fault => new Fault('InvalidRequestException',
 
 /** Tells every node, so that the levels act at once. */
 const changed = (call: Call): void => call.changed('logging', 'levels');
-
-const checkRole = (roleArn: string | undefined): void => {
-  if (roleArn !== undefined && !/^arn:[^:]+:iam::\d{12}:role\/.+$/.test(roleArn)) {
-    throw invalid('roleArn is not the ARN of an IAM role');
-  }
-};
 
 const readConfigurations = (
   given: readonly {
@@ -67,7 +62,7 @@ const nothingSet: LoggingOptions = {
  * is written to CloudWatch. Faults: InvalidRequestException.
  */
 export const setV2LoggingOptions: Handler<'SetV2LoggingOptions'> = async (input, call) => {
-  checkRole(input.roleArn);
+  if (input.roleArn !== undefined) assertRoleArn(input.roleArn, call.account, 'roleArn');
   const configurations = input.eventConfigurations && readConfigurations(input.eventConfigurations);
   await call.write(async (db) => {
     const before = (await findOptions(db, call.account)) ?? nothingSet;
@@ -182,7 +177,7 @@ export const deleteV2LoggingLevel: Handler<'DeleteV2LoggingLevel'> = async (inpu
 /** The first version of the same settings. Assumed: both versions show one level and one role. Faults: InvalidRequestException. */
 export const setLoggingOptions: Handler<'SetLoggingOptions'> = async (input, call) => {
   const { roleArn, logLevel } = input.loggingOptionsPayload ?? {};
-  checkRole(roleArn);
+  if (roleArn !== undefined) assertRoleArn(roleArn, call.account, 'roleArn');
   await call.write(async (db) => {
     const before = (await findOptions(db, call.account)) ?? nothingSet;
     await saveOptions(db, call.account, {

@@ -112,6 +112,10 @@ test('what cannot be logged is refused by name', async (t) => {
     /DISABLED/,
   );
   await rejectsWith(setV2LoggingOptions({ roleArn: 'role' }, call), 'InvalidRequestException', /roleArn/);
+  const foreign = { roleArn: `arn:aws:iam::${otherAccount.accountId}:role/logging` };
+  await rejectsWith(setV2LoggingOptions(foreign, call), 'InvalidRequestException', /belongs to another account/);
+  const first = setLoggingOptions({ loggingOptionsPayload: foreign }, call);
+  await rejectsWith(first, 'InvalidRequestException', /belongs to another account/);
   const configure = (...eventTypes: string[]) =>
     setV2LoggingOptions({ eventConfigurations: eventTypes.map((eventType) => ({ eventType })) }, call);
   await rejectsWith(configure('Ping', 'Ping'), 'InvalidRequestException', /twice/);
