@@ -325,6 +325,7 @@ export const bootIsolation = async (t: TestContext) => {
       domainConfigurationArn: `arn:aws:iot:${owner.region}:${owner.accountId}:domainconfiguration/${name}-domain/abcde`,
       ...{ thingName: `${name}-thing`, taskId: randomUUID() },
       ...{ acmId, acmArn: `arn:aws:acm:${owner.region}:${owner.accountId}:certificate/${acmId}` },
+      functionArn: `arn:aws:lambda:${owner.region}:${owner.accountId}:function:${name}-function`,
       ...{ userName: `${name}-user`, groupName: `${name}-group`, roleName: `${name}-role` },
       ...{ roleArn: ofIam('role'), managedPolicyArn: ofIam('policy'), accessKeyId: 'AKIA2222333344445555' },
     };
@@ -389,6 +390,12 @@ export const bootIsolation = async (t: TestContext) => {
     await root.iot.createPolicy({ policyName, policyDocument: documentText('Own') });
     await root.iot.createThing({ thingName });
     const { CertificateArn: acmArn = '' } = await root.acm.importCertificate(importOf(names));
+    await root.iot.createDomainConfiguration({ domainConfigurationName: names.domainConfigurationName });
+    await root.iot.createProvisioningTemplate({
+      ...{ templateName: names.templateName, templateBody: templateBody('Own'), provisioningRoleArn: names.roleArn },
+    });
+    await root.iot.createRoleAlias({ roleAlias: names.roleAlias, roleArn: names.roleArn });
+    await hold(root.iot, names.caCertificatePem);
     const settled = { ...names, acmArn };
     if (account.accountId === owner.accountId) return settled;
     const { userName: UserName, groupName: GroupName, roleName: RoleName } = names;

@@ -38,6 +38,8 @@ export interface Names {
   /** A certificate of ACM. */
   readonly acmId: string;
   readonly acmArn: string;
+  /** Of Lambda. */
+  readonly functionArn: string;
   /** Of IAM, as are all below. */
   readonly userName: string;
   readonly groupName: string;
@@ -78,7 +80,9 @@ export const missing = 'ResourceNotFoundException';
 const tag = { Key: 'owner', Value: 'stranger' };
 
 /** What a simulated device asks for. */
-const authInfos = [{ actionType: 'PUBLISH' as const, resources: ['arn:aws:iot:us-east-1:111111111111:topic/a'] }];
+export const authInfos = [
+  { actionType: 'PUBLISH' as const, resources: ['arn:aws:iot:us-east-1:111111111111:topic/a'] },
+];
 
 /** A certificate of somebody's as ACM takes it. */
 export const importOf = ({ certificatePem, privateKeyPem, caCertificatePem }: Names) => ({

@@ -113,6 +113,10 @@ export const inputFor = ({ service, input }: Operation): Record<string, unknown>
 export const outputFor = ({ service, output }: Operation): Record<string, unknown> =>
   output ? structureFor(service, output) : {};
 
+/** Whether the model asks for a member. */
+export const isRequired = (service: ServiceName, structure: string, member: string): boolean =>
+  tables[service][structure]?.[member]?.required === true;
+
 /** The SDK's command of an operation. */
 export const commandFor = (operation: Operation, input: unknown): unknown => {
   const packages: { readonly [Service in ServiceName]: object } = { iot, 'iot-data': iotData, sts, iam, acm };

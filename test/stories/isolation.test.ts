@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import * as iot from '@aws-sdk/client-iot';
 import { operations } from '../../src/api/operations.ts';
 import type { AccountRegion } from '../../src/aws/arn.ts';
+import { arnPlaces } from '../arn-inputs.ts';
 import { handledOperations } from '../handled.ts';
 import { rootKeys } from '../iam-scene.ts';
 import {
@@ -39,7 +40,6 @@ import {
   pagedLists,
   type Row,
   table,
-  templateBody,
 } from '../isolation-table.ts';
 
 const handledIn = (isMeant: (service: string) => boolean): readonly string[] =>
@@ -108,7 +108,7 @@ const askAll = async (scene: Scene, kind: string, stranger: Stranger, compared: 
 
 test('isolation of accounts and regions (design 5; issue 6, acceptance 3)', async (t) => {
   const scene = await bootIsolation(t);
-  const { booted, known, ownIdentity, knownDevice, clients, rootOf } = scene;
+  const { booted, known, ghost, ownIdentity, knownDevice, clients, rootOf } = scene;
 
   for (const [kind, make, compared] of strangers) {
     await t.test(
@@ -134,6 +134,42 @@ test('isolation of accounts and regions (design 5; issue 6, acceptance 3)', asyn
         assert.ok(!knownDevice.received.some((message) => message.endsWith('stranger')), 'nor sent it anything');
       },
     );
+  }
+
+  for (const account of [
+    { ...owner, accountId: '222222222225' },
+    { ...owner, region: 'eu-west-7' },
+  ]) {
+    await t.test(`no ARN of the owner's is taken anywhere in ${account.accountId} ${account.region}`, async () => {
+      const isSameAccount = account.accountId === owner.accountId;
+      const own = await scene.settle(account);
+      // a root may assume no role at all
+      const stranger = isSameAccount ? rootOf(account) : scene.clientsOf(await scene.administrator(account));
+      const before = await allRowsOf(booted, owner);
+      let asked = 0;
+      for (const { name, words, arnsOf, ask } of arnPlaces()) {
+        if (isSameAccount && /^(iam|sts) /.test(name)) continue;
+        for (const [index, arn] of arnsOf(known).entries()) {
+          // an account's roles are its own in every region
+          if (isSameAccount && arn.startsWith('arn:aws:iam:')) continue;
+          const outcome = await outcomeOf(stranger, ask(arn, own));
+          const what = `${name} with ${arn}: ${JSON.stringify(outcome).slice(0, 500)}`;
+          assert.notEqual(outcome.answer, 'success', what);
+          const said = String(outcome.message);
+          assert.ok(
+            [arn, ...words].some((word) => said.includes(word)),
+            `it is refused for what it names: ${what}`,
+          );
+          const unreal = await outcomeOf(stranger, ask(String(arnsOf(ghost)[index]), own));
+          assert.equal(withoutNames(outcome, known), withoutNames(unreal, ghost), `${what} tells a difference`);
+          asked += 1;
+        }
+      }
+      t.diagnostic(`${asked} ARNs`);
+      assert.deepEqual(changes(before, await allRowsOf(booted, owner)), []);
+      const rows = JSON.stringify(await rowsOf(booted, account));
+      assert.ok(!rows.includes(`${owner.region}:${owner.accountId}:`), 'nothing of the stranger names the owner');
+    });
   }
 
   await t.test('what IAM has is the same in every region of its account', async () => {
@@ -167,14 +203,10 @@ test('isolation of accounts and regions (design 5; issue 6, acceptance 3)', asyn
       const { iot: client } = stranger;
       const taskId = await registerInBulk(client, account, 'own');
       const own = { ...settled, taskId };
-      const { certificateArn, certificateId, policyName, thingName, templateName, roleAlias, roleArn } = own;
-      await hold(client, own.caCertificatePem);
+      const { certificateArn, certificateId, policyName, thingName } = own;
       await client.updateCertificate({ certificateId, newStatus: 'INACTIVE' });
       await client.deleteCertificate({ certificateId });
       await client.registerCertificate({ certificatePem: own.certificatePem, setAsActive: true });
-      const body = { templateName, templateBody: templateBody('Own') };
-      await client.createProvisioningTemplate({ ...body, provisioningRoleArn: roleArn });
-      await client.createRoleAlias({ roleAlias, roleArn });
       await client.attachPolicy({ policyName, target: certificateArn });
       await client.attachThingPrincipal({ thingName, principal: certificateArn });
       const device = await connectAs(booted, stranger, ownIdentity, { name: thingName });
