@@ -24,7 +24,7 @@ const beyond: Readonly<Record<string, string>> = {
   'features/certificates/certificate.ts findHoldersOfCertificate': 'a connection without SNI names no account',
   'features/certificates/transfer.ts wasTransferred': 'the row is in the other account by now, and names this one',
   'features/domains/domain-configuration.ts findByDomainName': 'a ClientHello names a domain, and no account',
-  'features/domains/domain-configuration.ts isCoveredElsewhere': 'a domain is served once on the node',
+  'features/domains/domain-wildcard.ts isCoveredElsewhere': 'a domain is served once on the node',
   'features/domains/domain-configuration.ts listServing': 'follows certificates of ACM, each in its own account',
   'features/fleet/ownership-token.ts listExpiredTokens': 'sweeps what is old',
   'features/fleet/provisioning-claim.ts findClaim':

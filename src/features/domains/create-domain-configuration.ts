@@ -9,12 +9,11 @@ import {
   type DomainConfiguration,
   domainConfigurationArn,
   insertDomainConfiguration,
-  isCoveredElsewhere,
   listOwn,
-  saveWildcards,
   sealServerKey,
 } from './domain-configuration.ts';
 import { checkAuthorizer, checkProtocol, readCallback, readOcsp, readSecurityPolicy } from './domain-input.ts';
+import { isCoveredElsewhere, saveWildcards } from './domain-wildcard.ts';
 import { type Endpoints, isEndpointName } from './endpoint.ts';
 
 /** Domain configurations of one account and region. */
