@@ -9,7 +9,7 @@ import { quoted } from '../../aws/quoted.ts';
 import { ocspResponseBytesMax } from '../../pki/ocsp.ts';
 
 /** From the request to the end of its answer; what functions have, too. */
-export const responderMs = 5000;
+const responderMs = 5000;
 const headerBytesMax = 8 * 1024;
 
 /** No response was had; `message` is a sentence for the account's log. */

@@ -88,8 +88,7 @@ const keyOf = (name: string): string => name.toLowerCase();
 const findRow = (db: Db, accountId: string, kind: EntityKind, name: string): Promise<IamEntitiesTable | undefined> =>
   rowsOf(db, accountId, kind).where('name_key', '=', keyOf(name)).where('name', '=', name).executeTakeFirst();
 
-export const noSuchEntity = (kind: EntityKind, name: string) =>
-  noSuch(`The ${kind} with name ${name} cannot be found.`);
+const noSuchEntity = (kind: EntityKind, name: string) => noSuch(`The ${kind} with name ${name} cannot be found.`);
 
 export const findEntity = async (
   db: Db,

@@ -11,7 +11,7 @@ const textOf = (bytes: Uint8Array, chars: number): string =>
 const randomText = (chars: number): string => textOf(randomBytes(chars), chars);
 
 /** What the first four letters say. */
-export const idPrefixes = { user: 'AIDA', group: 'AGPA', role: 'AROA', policy: 'ANPA' } as const;
+const idPrefixes = { user: 'AIDA', group: 'AGPA', role: 'AROA', policy: 'ANPA' } as const;
 
 /** The unique id of something new. */
 export const newIamId = (kind: keyof typeof idPrefixes): string => `${idPrefixes[kind]}${randomText(idChars)}`;

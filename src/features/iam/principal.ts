@@ -30,7 +30,7 @@ export interface KnownEntity {
 }
 
 /** Root of an account, as an ARN. */
-export const rootArn = (accountId: string): string => `arn:aws:iam::${accountId}:root`;
+const rootArn = (accountId: string): string => `arn:aws:iam::${accountId}:root`;
 
 /** What GetCallerIdentity tells of a principal. Source: STS API reference, GetCallerIdentity; IAM user guide, "aws:userid". */
 export const identityOf = (

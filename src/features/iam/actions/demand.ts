@@ -93,7 +93,7 @@ export const tagged = (tags: readonly GivenTag[] | undefined): Demand =>
 export const untagged = (tagKeys: readonly string[] | undefined): Demand => keyed({ 'aws:TagKeys': tagKeys ?? [] });
 
 /** Services that roles are passed to here. Source: developer guide, "Pass role permissions", "Authorizing direct calls to AWS services". */
-export const iotService = 'iot.amazonaws.com';
+const iotService = 'iot.amazonaws.com';
 export const credentialsService = 'credentials.iot.amazonaws.com';
 
 /** A role that the caller hands to a service, if one is given. Source: IAM user guide, "Grant a user permissions to pass a role". */
