@@ -72,6 +72,8 @@ export interface AcmCertificate {
   /** What had to be proven, name by name; empty for what was imported. */
   readonly validation: readonly DomainValidation[];
   readonly renewal: Renewal | undefined;
+  /** When somebody must look at it again (issuance.ts); undefined: never. */
+  readonly nextActionMs: number | undefined;
   readonly transparencyPreference: TransparencyPreference;
 }
 
@@ -122,6 +124,7 @@ const toCertificate = (account: AccountRegion, row: AcmCertificatesTable): AcmCe
   issuedAtMs: orUndefined(row.issued_at_ms),
   validation: JSON.parse(row.validation ?? '[]') as readonly DomainValidation[],
   renewal: toRenewal(row),
+  nextActionMs: orUndefined(row.next_action_ms),
   transparencyPreference: row.transparency_preference === 'ENABLED' ? 'ENABLED' : 'DISABLED',
 });
 

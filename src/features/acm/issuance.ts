@@ -80,6 +80,10 @@ const rsaPair = async (takeKeyPair: KeyPool['take']) => {
   return { privateKey: createPrivateKey(privateKeyPem), publicKey: createPublicKey(publicKeyPem) };
 };
 
+/** An issued one is renewed when it is due: between a list of those that are and a look at one, another node may have done it. */
+const isWaiting = ({ status, nextActionMs }: AcmCertificate, nowMs: number): boolean =>
+  status === 'PENDING_VALIDATION' || (status === 'ISSUED' && nextActionMs !== undefined && nextActionMs <= nowMs);
+
 export const openIssuance = (options: IssuanceOptions): Issuance => {
   const { store, bus, box, now, issue, takeKeyPair, trouble } = options;
 
@@ -132,7 +136,7 @@ export const openIssuance = (options: IssuanceOptions): Issuance => {
 
   const look = async ({ account, arn }: DueCertificate): Promise<void> => {
     const before = await findAcmCertificate(store.db, account, arn);
-    if (!before || (before.status !== 'PENDING_VALIDATION' && before.status !== 'ISSUED')) return;
+    if (!before || !isWaiting(before, now())) return;
     try {
       const outcome = await (before.status === 'ISSUED' ? renew(before) : validate(before));
       if ((await save(account, before, outcome)) && outcome.material)
