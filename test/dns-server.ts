@@ -33,10 +33,21 @@ export const freePort = async (): Promise<number> => {
 };
 
 const startMsMax = 10_000;
+/** Ports that are tried: what is free for one moment may be somebody's in the next, or be taken over TCP. */
+const portsMax = 5;
 
 /** It ends with the test. */
 export const startDnsServer = async (t: TestContext, cnames: Cnames = {}): Promise<DnsServer> => {
-  const port = await freePort();
+  for (let left = portsMax; ; left -= 1) {
+    try {
+      return await startAt(t, await freePort(), cnames);
+    } catch (error) {
+      if (left === 1 || !/Address already in use/.test(String(error))) throw error;
+    }
+  }
+};
+
+const startAt = async (t: TestContext, port: number, cnames: Cnames): Promise<DnsServer> => {
   let stopped = async (): Promise<void> => undefined;
   const serve = async (records: Cnames): Promise<void> => {
     await stopped();
