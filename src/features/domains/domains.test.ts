@@ -131,6 +131,8 @@ const start = async (t: TestContext, customDomainDeletionDays = 0) => {
     ...{
       as,
       bed,
+      box,
+      now: () => nowMs,
       store,
       registry,
       endpoints,
@@ -326,6 +328,37 @@ test('a wildcard of a private certificate keeps others from nothing that its acc
     validationCertificateArn: await addIssued({ ...greedy, names: ['mqtt.greedy.example'] }),
   });
   await assert.rejects(covered, refused('InvalidRequestException', /covered/));
+});
+
+test('a private key that does not open is told of, and keeps no other domain from its new certificate', async (t) => {
+  const { store, bed, createOwn, addCertificate, addIssued, as, box, now } = await start(t);
+  const broken = await createOwn();
+  const [serverCertificateArn, validationCertificateArn] = [
+    await addCertificate(stranger, otherAccount),
+    await addIssued(stranger, otherAccount),
+  ];
+  await as(otherAccount).create({
+    ...{ domainConfigurationName: 'other', domainName: 'other.example.com' },
+    ...{ serverCertificateArns: [serverCertificateArn], validationCertificateArn },
+  });
+  const replace = (arn: string, columns: object) =>
+    store.write((db) =>
+      db
+        .updateTable('acm_certificates')
+        .set(columns)
+        .where('certificate_uuid', '=', arn.slice(arn.lastIndexOf('/') + 1))
+        .execute(),
+    );
+  await replace(broken, { certificate_pem: successor.certificatePem, private_key: '1.00000000.AAAA' });
+  await replace(serverCertificateArn, { certificate_pem: client.certificatePem });
+  const told: string[] = [];
+  const trouble = (error: unknown) => told.push(String(error));
+  const again = followAcm({ store, bus: bed.bus, box, now, trouble });
+  t.after(again.close);
+  await again.task.run(0);
+  assert.deepEqual([told.length, /^SecretUnreadable: /.test(told[0] ?? '')], [1, true]);
+  const { serverCertificates } = await as(otherAccount).describe('other');
+  assert.match(serverCertificates?.[0]?.serverCertificateStatusDetail ?? '', /serverAuth/);
 });
 
 test("a domain is one account's in one region, and so is what a wildcard certificate covers", async (t) => {

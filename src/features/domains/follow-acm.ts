@@ -8,7 +8,7 @@ import type { Bus } from '../../bus/bus.ts';
 import { noteChange, onChange } from '../../bus/changes.ts';
 import type { Task } from '../../feature.ts';
 import { firstPemBlock } from '../../pki/pem.ts';
-import type { SecretBox } from '../../pki/secret-box.ts';
+import { type SecretBox, SecretUnreadable } from '../../pki/secret-box.ts';
 import { readServerLeaf } from '../../pki/server-leaf.ts';
 import type { Db, Store } from '../../store/store.ts';
 import { findAcmCertificate, openAcmPrivateKey } from '../acm/acm-certificate.ts';
@@ -80,8 +80,22 @@ export const followAcm = ({ store, bus, box, now, trouble }: FollowAcmOptions): 
     if (changed) noteChange(bus, { account, kind: 'domain', id: changed.domainName });
   };
 
+  /** One secret that does not open keeps nobody else's certificate from being looked at. */
+  const unless = async (asked: Promise<void>): Promise<void> => {
+    try {
+      await asked;
+    } catch (error) {
+      if (!(error instanceof SecretUnreadable)) throw error;
+      trouble(error);
+    }
+  };
+
+  const follow = async (configuration: DomainConfiguration): Promise<void> => {
+    if (await compare(store.db, configuration)) await refresh(configuration);
+  };
+
   const look = async (account: AccountRegion, arn: string): Promise<void> => {
-    for (const configuration of await findUsersOfCertificate(store.db, account, arn)) await refresh(configuration);
+    for (const user of await findUsersOfCertificate(store.db, account, arn)) await unless(refresh(user));
   };
 
   let under = Promise.resolve();
@@ -95,9 +109,7 @@ export const followAcm = ({ store, bus, box, now, trouble }: FollowAcmOptions): 
       everyMs: 60_000,
       async run() {
         for (let after = '', page = await listServing(store.db, after, pageRows); page.length > 0; ) {
-          for (const configuration of page) {
-            if (await compare(store.db, configuration)) await refresh(configuration);
-          }
+          for (const configuration of page) await unless(follow(configuration));
           after = page.at(-1)?.domainName ?? '';
           page = await listServing(store.db, after, pageRows);
         }
