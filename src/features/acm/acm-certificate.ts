@@ -174,28 +174,13 @@ const keyRow = ({ accountId, region }: AccountRegion, uuid: string) => ({
   id: `${region}/${uuid}`,
 });
 
-/** The private key of a certificate that was read: PKCS #8 in PEM. Undefined until it is issued. Faults: SecretUnreadable. */
+/** The private key of a certificate that was read, and of no later import: PKCS #8 in PEM. Undefined until it is issued. Faults: SecretUnreadable. */
 export const openAcmPrivateKey = (
   box: SecretBox,
   account: AccountRegion,
   { uuid, sealedPrivateKey }: Pick<AcmCertificate, 'uuid' | 'sealedPrivateKey'>,
 ): string | undefined =>
   sealedPrivateKey === undefined ? undefined : box.open(sealedPrivateKey, keyRow(account, uuid)).toString();
-
-/**
- * The private key of a certificate: PKCS #8 in PEM. Whoever needs the certificate as well reads both at once, with `findAcmCertificate` and
- * `openAcmPrivateKey`: a new import may come between two readings. Faults: ResourceNotFoundException, RequestInProgressException, SecretUnreadable.
- */
-export const readAcmPrivateKey = async (
-  db: Db,
-  box: SecretBox,
-  account: AccountRegion,
-  arn: string,
-): Promise<string> => {
-  const opened = openAcmPrivateKey(box, account, await getAcmCertificate(db, account, arn));
-  if (opened === undefined) throw new Fault('RequestInProgressException', `Certificate ${arn} is not issued.`);
-  return opened;
-};
 
 /** What comes to a row when its certificate is imported or issued. */
 export interface CertificateMaterial {
