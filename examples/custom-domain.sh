@@ -143,9 +143,10 @@ refused ResourceInUseException aws acm delete-certificate --certificate-arn "$va
 refused InvalidRequestException aws iot delete-domain-configuration --domain-configuration-name custom
 
 step 'to make it anew: disable the domain, which refuses clients from now on; and, to compare, one whose name the service has made up'
-aws iot create-domain-configuration --domain-configuration-name managed --query domainConfigurationName --output text
+aws iot create-domain-configuration --domain-configuration-name managed > answer.json
 for name in custom managed; do
-  aws iot update-domain-configuration --domain-configuration-name "$name" --domain-configuration-status DISABLED --query domainConfigurationName --output text
+  aws iot update-domain-configuration --domain-configuration-name "$name" --domain-configuration-status DISABLED > answer.json
+  echo "disabled: $name"
 done
 ! publish --cafile ca.crt --cert client.crt --key client.key -h "$domainName" -t topic/test -i clientid -d -m "TEST4" || exit 1
 
@@ -169,8 +170,8 @@ createDomain
 publish --cafile ca2.crt --cert client.crt --key client.key -h "$domainName" -t topic/test -i clientid -d -m "TEST5"
 
 step 'clean up'
-aws iot update-domain-configuration --domain-configuration-name custom --domain-configuration-status DISABLED > /dev/null
-deleteDomain custom || { "$fleetgate" clock --advance 7d && deleteDomain custom; }
+aws iot update-domain-configuration --domain-configuration-name custom --domain-configuration-status DISABLED > answer.json
+deleteDomain custom || { echo "a week later: $("$fleetgate" clock --advance 7d)" && deleteDomain custom; }
 for arn in "$serverCertificateArn" "$validationCertificateArn"; do aws acm delete-certificate --certificate-arn "$arn"; done
 certificateId=${certificateArn##*/}
 aws iot detach-policy --target "$certificateArn" --policy-name topic-test

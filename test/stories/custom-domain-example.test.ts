@@ -107,9 +107,8 @@ test('seed 003: a domain with a private CA is refused without serverAuth, served
   await t.test('section 6: the three connections', () => {
     assert.equal(under('(1) the default endpoint and the root certificate'), sent);
     const [seen = '', explained = ''] = under('(2) the custom domain and the root certificate').split(/^(?=\d{4}-)/m);
-    assert.match(seen, /^Client clientid sending CONNECT$/m);
     assert.match(seen, /^OpenSSL Error\[0\]: error:\w+:SSL routines:.*:certificate verify failed$/m);
-    assert.match(seen, /^Error: A TLS error occurred\.$/m);
+    assert.match(seen, /A TLS error occurred/);
     assert.doesNotMatch(seen, /CONNACK/);
     assert.match(explained, /the domain configuration "custom", and its chain ends in "C=JP, .*CN=CA"\.$/m);
     assert.equal(under('(3) the custom domain and the certificate of the private CA'), sent);
@@ -135,7 +134,7 @@ test('seed 003: a domain with a private CA is refused without serverAuth, served
         enabled,
         fault('InvalidRequestException', 'DeleteDomainConfiguration', `${must} before it can be deleted`),
       );
-      assert.match(under('to make it anew'), /A TLS error occurred/);
+      assert.match(under('to make it anew'), /^disabled: custom\ndisabled: managed\n[^]*A TLS error occurred/);
       const [early, custom, week = '', managed, ...more] = under('delete both').split('\n');
       assert.equal(
         early,
