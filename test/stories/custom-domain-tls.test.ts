@@ -1,12 +1,13 @@
 /**
  * What a domain configuration changes about the connections that name it, seen from outside: security policies and protocols are set by the API and met on the
- * wire at once. Which suites each policy has is in `src/gateway/domain-tls.test.ts`. Source: spec gateway.md 1.1 to 1.4, identity 8.
+ * wire at once. Which suites each policy has: `src/gateway/domain-tls.test.ts`. Source: spec gateway.md 1.1 to 1.4, identity 8.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bootDomains, type Domains, type VisitOptions } from '../domain-scene.ts';
 import { bash } from '../harness.ts';
 import { publish, RawMqtt, subscribe } from '../raw-mqtt.ts';
+import { within } from '../within.ts';
 
 /** Which versions of TLS each policy has (gateway.md 1.3). */
 const policies: readonly (readonly [name: string, tls12: boolean, tls13: boolean])[] = [
@@ -98,7 +99,7 @@ test('each security policy decides, as soon as it is set, which versions connect
 
 const liveConnections = 500;
 
-test('a server certificate that is imported again is shown to new connections, and none of 500 live ones is dropped (identity.md 8)', async (t) => {
+test('new connections meet a swapped server certificate, DISABLED and deletion at once, and none of 500 live ones is dropped (identity.md 8)', async (t) => {
   const domains = await bootDomains(t);
   const { importServer, server, sdk, visit } = domains;
   const identity = await domains.device('sensor', { policyName: 'everything' });
@@ -126,26 +127,49 @@ test('a server certificate that is imported again is shown to new connections, a
   const meanwhile = Promise.all(Array.from({ length: 50 }, (_, at) => connect(`meanwhile-${at}`)));
   await importServer(await server('successor', name), serverArn);
   live.push(...(await meanwhile));
-  const successor = await connect('new');
-  assert.notEqual(successor.serialNumber, old?.serialNumber);
-
-  successor.raw.send(publish(2, 'all', 'still here'));
-  await Promise.all(
-    live.map(async ({ raw }) => {
-      assert.deepEqual(
-        (await raw.take(1)).map((it) => (it.cmd === 'publish' ? String(it.payload) : it.cmd)),
-        ['still here'],
-      );
-      assert.equal(raw.isClosed, false);
-    }),
-  );
+  const swapped = async () => {
+    for (;;) {
+      const { serialNumber, socket } = await visit(name);
+      socket.destroy();
+      if (serialNumber !== old?.serialNumber) return serialNumber;
+    }
+  };
+  const successor = await within(swapped(), 'the imported certificate');
+  const publisher = await connect('publisher');
+  const allHear = async (message: string): Promise<void> => {
+    publisher.raw.send(publish(2, 'all', message));
+    await Promise.all(
+      live.map(async ({ raw }) => {
+        const heard = await raw.take(1);
+        assert.deepEqual(
+          heard.map((it) => (it.cmd === 'publish' ? String(it.payload) : it.cmd)),
+          [message],
+        );
+        assert.equal(raw.isClosed, false);
+      }),
+    );
+  };
+  await allHear('still here');
 
   // what may not take its place leaves it there, and the configuration says why
   await importServer(await server('stranger', 'other.example.test'), serverArn);
-  assert.equal((await connect('newer')).serialNumber, successor.serialNumber);
-  const { serverCertificates } = await sdk.describeDomainConfiguration({ domainConfigurationName: 'mine' });
-  assert.equal(serverCertificates?.[0]?.serverCertificateStatus, 'INVALID');
-  assert.match(serverCertificates[0].serverCertificateStatusDetail ?? '', /not among the names/);
+  const invalid = async (): Promise<string | undefined> => {
+    for (;;) {
+      const { serverCertificates } = await sdk.describeDomainConfiguration({ domainConfigurationName: 'mine' });
+      const [shown] = serverCertificates ?? [];
+      if (shown?.serverCertificateStatus === 'INVALID') return shown.serverCertificateStatusDetail;
+    }
+  };
+  assert.match((await within(invalid(), 'INVALID')) ?? '', /not among the names/);
+  live.push(await connect('newer'));
+  assert.equal(live.at(-1)?.serialNumber, successor);
+
+  await sdk.updateDomainConfiguration({ domainConfigurationName: 'mine', domainConfigurationStatus: 'DISABLED' });
+  await assert.rejects(connect('refused'), /alert access denied/);
+  await allHear('although it is disabled');
+  await sdk.deleteDomainConfiguration({ domainConfigurationName: 'mine' });
+  await assert.rejects(connect('refused'), /unrecognized name/);
+  await allHear('although it is gone');
 });
 
 test('the TLS configuration of the default data endpoint counts under every name that it has (identity.md 8)', async (t) => {

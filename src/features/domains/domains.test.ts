@@ -422,6 +422,18 @@ for (const domainName of ['localhost', 'myhost', 'nodots', '192.0.2.1', 'a..b', 
   });
 }
 
+test('an update changes the members that are given, and an empty object gives none', async (t) => {
+  const { create, update, describe } = await start(t);
+  const kept = {
+    tlsConfig: { securityPolicy: 'IoTSecurityPolicy_TLS13_1_3_2022_10' },
+    clientCertificateConfig: { clientCertificateCallbackArn: 'arn:aws:lambda:us-east-1:000000000000:function:f' },
+  };
+  await create({ domainConfigurationName: 'strict', ...kept });
+  await update({ domainConfigurationName: 'strict', tlsConfig: {}, clientCertificateConfig: {} });
+  const { tlsConfig, clientCertificateConfig } = await describe('strict');
+  assert.deepEqual({ tlsConfig, clientCertificateConfig }, kept);
+});
+
 test('no name among the endpoints is to be had: not that of an account that is here, nor of one that may come, and both are refused alike', async (t) => {
   const { create, endpoints, registry, served, store, addCertificate } = await start(t);
   const later = { accountId: '222222222222', region: 'eu-west-1' };

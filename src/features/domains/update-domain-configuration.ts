@@ -30,11 +30,11 @@ export const updateDomainConfiguration =
       const after: DomainConfiguration = {
         ...before,
         ...(status !== undefined && { status, statusChangedAtMs: nowMs }),
-        ...(tlsConfig && { securityPolicy: readSecurityPolicy(tlsConfig) }),
+        ...(tlsConfig?.securityPolicy !== undefined && { securityPolicy: readSecurityPolicy(tlsConfig) }),
         applicationProtocol: input.applicationProtocol ?? before.applicationProtocol,
         authenticationType: input.authenticationType ?? before.authenticationType,
         ...(serverCertificateConfig && { ocsp: readOcsp(serverCertificateConfig, call.account) }),
-        ...(clientCertificateConfig && {
+        ...(clientCertificateConfig?.clientCertificateCallbackArn !== undefined && {
           clientCertificateCallbackArn: readCallback(clientCertificateConfig, call.account),
         }),
       };
