@@ -43,6 +43,14 @@ test('a token opens for its own access key and under its own key only', () => {
   assert.equal(stranger.open(made.accessKeyId, made.sessionToken), undefined);
 });
 
+test('a token has one spelling: with a character that base64 skips, without its padding or in base64url it does not open', () => {
+  const { accessKeyId, sessionToken } = tokens.mint({ accountId, principal: { kind: 'root' }, durationSeconds: 901 });
+  const spellings = [` ${sessionToken}`, `${sessionToken}=`, `${sessionToken.slice(0, 9)}\n${sessionToken.slice(9)}`];
+  for (const spelling of [...spellings, `${sessionToken}AAAA`])
+    assert.equal(tokens.open(accessKeyId, spelling), undefined);
+  assert.ok(tokens.open(accessKeyId, sessionToken));
+});
+
 test('no token that was changed in any bit, cut or made up opens, and none costs more than a refusal', () => {
   const { accessKeyId, sessionToken } = tokens.mint({ accountId, principal: role, durationSeconds: 900 });
   const bytes = Buffer.from(sessionToken, 'base64');
