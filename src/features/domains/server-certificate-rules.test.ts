@@ -12,6 +12,7 @@ import {
   covers,
   isPubliclyTrusted,
   maySucceed,
+  namesOfChain,
   rootOfChain,
   serverCertificateProblem,
 } from './server-certificate-rules.ts';
@@ -33,6 +34,18 @@ const serverAuth = 'extendedKeyUsage = serverAuth';
 const nowMs = Date.now() + 60_000;
 const problem = (chainPem: string, domain = 'iot.example.com', atMs = nowMs) =>
   serverCertificateProblem(chainPem, domain, atMs);
+
+test('the end of a chain without a name is told as one', async () => {
+  const namelessPem = await make.ca('nameless', { subject: '/' });
+  const leafPem = await make.leaf('of-nameless', 'nameless', { subject: '/CN=iot.example.com' });
+  assert.equal(rootOfChain(leafPem + namelessPem, caPem)?.issuer, '');
+});
+
+test('a certificate whose names cannot be read is a refusal, and has none', async () => {
+  const pem = await server([serverAuth, 'subjectAltName = DER:3003AF0101']);
+  assert.equal(problem(pem), 'The server certificate cannot be read');
+  assert.deepEqual(namesOfChain(pem), []);
+});
 
 test('the certificate of seed 003, with a common name alone, may stand under that name', async () => {
   assert.equal(problem(await server([serverAuth])), undefined);

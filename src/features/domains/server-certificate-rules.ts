@@ -28,16 +28,28 @@ const readChain = (chainPem: string): readonly X509Certificate[] | undefined => 
   }
 };
 
+/** Undefined when its names or purposes cannot be read: OpenSSL takes what is no DER, and looks into few extensions. */
+const readLeaf = (der: Uint8Array): ServerLeaf | undefined => {
+  try {
+    return readServerLeaf(der);
+  } catch {
+    return undefined;
+  }
+};
+
+const unreadable = 'The server certificate cannot be read';
+
 /** What is wrong with the chain for the domain, as a sentence; undefined: nothing. */
 export const serverCertificateProblem = (chainPem: string, domainName: string, nowMs: number): string | undefined => {
   const chain = readChain(chainPem);
   const [first] = chain ?? [];
-  if (!chain || !first) return 'The server certificate cannot be read';
+  if (!chain || !first) return unreadable;
   if (chain.length > chainMax) return `The chain of the server certificate has more than ${chainMax} certificates`;
   if (chain.reduce((bytes, { raw }) => bytes + raw.length, 0) > chainBytesMax) {
     return `The chain of the server certificate has more than ${chainBytesMax / 1024} KB`;
   }
-  const leaf = readServerLeaf(first.raw);
+  const leaf = readLeaf(first.raw);
+  if (!leaf) return unreadable;
   if (!leaf.hasServerAuth) {
     return 'The server certificate does not have the extended key usage serverAuth (TLS Web Server Authentication)';
   }
@@ -92,8 +104,8 @@ export const isPubliclyTrusted = (chainPem: string): boolean => {
   return false;
 };
 
-/** RFC 4514 in one line, as far as Node's form goes. */
-const oneLine = (name: string): string => name.replaceAll('\n', ', ');
+/** RFC 4514 in one line, as far as Node's form goes. Node has no text for an empty name, whatever its types say. */
+const oneLine = (name: string | undefined): string => name?.replaceAll('\n', ', ') ?? '';
 
 /** Of a chain that is presented: whose it is at its end, and where a client gets what it must trust. `ownRoots` are this server's, as PEM. */
 export const rootOfChain = (
@@ -112,5 +124,5 @@ export const rootOfChain = (
 /** The names of a chain's leaf; none when it cannot be read. */
 export const namesOfChain = (chainPem: string): readonly string[] => {
   const leaf = readChain(chainPem)?.[0];
-  return leaf ? readServerLeaf(leaf.raw).names : [];
+  return (leaf && readLeaf(leaf.raw)?.names) ?? [];
 };
