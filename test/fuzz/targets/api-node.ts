@@ -31,7 +31,126 @@ const signingRequest = toPem('CERTIFICATE REQUEST', corpusOf('csr')[0] ?? Buffer
 const arn = `arn%3Aaws%3Aiot%3Aus-east-1%3A000000000000%3Acert%2F${'ab'.repeat(32)}`;
 const form = { 'content-type': 'application/x-www-form-urlencoded' };
 
+/** A request in the wire of IAM and STS. */
+const formText = (
+  version: '2010-05-08' | '2011-06-15',
+  action: string,
+  parameters: Readonly<Record<string, string>>,
+): Buffer => {
+  const body = new URLSearchParams({ Action: action, Version: version, ...parameters }).toString();
+  return requestText('POST', '/', { headers: form, body });
+};
+const iamText = (action: string, parameters: Readonly<Record<string, string>> = {}): Buffer =>
+  formText('2010-05-08', action, { UserName: 'a', RoleName: 'r', PolicyName: 'p', ...parameters });
+const acmText = (action: string, input: object): Buffer =>
+  requestText('POST', '/', {
+    headers: { 'x-amz-target': `CertificateManager.${action}`, 'content-type': 'application/x-amz-json-1.1' },
+    body: JSON.stringify(input),
+  });
+
+const identityPolicy = JSON.stringify({
+  Version: '2012-10-17',
+  Statement: [
+    {
+      ...{ Effect: 'Allow', Action: ['iot:*', 'sts:AssumeRole'], Resource: 'arn:aws:iot:*:*:thing/${aws:username}' },
+      Condition: { 'ForAnyValue:StringLikeIfExists': { 'aws:TagKeys': ['a*', "${aws:PrincipalTag/b, 'c'}"] } },
+    },
+  ],
+});
+const trustPolicy = JSON.stringify({
+  Version: '2012-10-17',
+  Statement: [
+    {
+      Effect: 'Allow',
+      Action: 'sts:AssumeRole',
+      Principal: { AWS: '000000000000', Service: 'credentials.iot.amazonaws.com' },
+    },
+  ],
+});
+const managedPolicy = 'arn:aws:iam::000000000000:policy/p';
+const role = 'arn:aws:iam::000000000000:role/r';
+const acmArn = 'arn:aws:acm:us-east-1:000000000000:certificate/01234567-89ab-cdef-0123-456789abcdef';
+const base64 = (text: string): string => Buffer.from(text).toString('base64');
+
+const identities = [
+  iamText('CreateUser', { Path: '/team/', 'Tags.member.1.Key': 'a', 'Tags.member.1.Value': 'b' }),
+  iamText('CreateAccessKey'),
+  iamText('PutUserPolicy', { PolicyDocument: identityPolicy }),
+  iamText('CreatePolicy', { PolicyDocument: identityPolicy, Description: 'd' }),
+  iamText('CreatePolicyVersion', { PolicyArn: managedPolicy, PolicyDocument: identityPolicy, SetAsDefault: 'true' }),
+  iamText('AttachUserPolicy', { PolicyArn: managedPolicy }),
+  iamText('CreateGroup', { GroupName: 'g' }),
+  iamText('AddUserToGroup', { GroupName: 'g' }),
+  iamText('CreateRole', { AssumeRolePolicyDocument: trustPolicy, MaxSessionDuration: '3600' }),
+  iamText('UpdateAssumeRolePolicy', { PolicyDocument: trustPolicy }),
+  iamText('PutRolePermissionsBoundary', { PermissionsBoundary: managedPolicy }),
+  iamText('ListUsers', { PathPrefix: '/team/', MaxItems: '1', Marker: 'AAAA' }),
+  iamText('GetPolicyVersion', { PolicyArn: managedPolicy, VersionId: 'v1' }),
+  iamText('DeleteUser'),
+  formText('2011-06-15', 'AssumeRole', {
+    RoleArn: role,
+    RoleSessionName: 's',
+    Policy: identityPolicy,
+    'PolicyArns.member.1.arn': managedPolicy,
+  }),
+  formText('2011-06-15', 'GetSessionToken', { DurationSeconds: '900' }),
+];
+const certificates = [
+  acmText('ImportCertificate', {
+    ...{
+      Certificate: base64(certificatePem),
+      CertificateChain: base64(certificatePem),
+      Tags: [{ Key: 'a', Value: 'b' }],
+    },
+    PrivateKey: base64(toPem('PRIVATE KEY', corpusOf('csr')[0] ?? Buffer.alloc(0))),
+  }),
+  acmText('RequestCertificate', {
+    ...{
+      DomainName: 'a.example',
+      SubjectAlternativeNames: ['*.a.example'],
+      ValidationMethod: 'DNS',
+      KeyAlgorithm: 'EC_prime256v1',
+    },
+  }),
+  acmText('DescribeCertificate', { CertificateArn: acmArn }),
+  acmText('ListCertificates', { CertificateStatuses: ['ISSUED'], Includes: { keyTypes: ['RSA_2048'] }, MaxItems: 1 }),
+  acmText('DeleteCertificate', { CertificateArn: acmArn }),
+];
+const domains = [
+  requestText(
+    'POST',
+    '/domainConfigurations/d',
+    json({
+      ...{
+        domainName: 'iot.a.example',
+        serverCertificateArns: [acmArn],
+        validationCertificateArn: acmArn,
+        serviceType: 'DATA',
+      },
+      ...{
+        tlsConfig: { securityPolicy: 'IoTSecurityPolicy_TLS13_1_2_2022_10' },
+        serverCertificateConfig: { enableOCSPCheck: true },
+      },
+      ...{ applicationProtocol: 'SECURE_MQTT', authenticationType: 'AWS_X509', tags: [{ Key: 'a', Value: 'b' }] },
+    }),
+  ),
+  requestText('POST', '/domainConfigurations/e', json({ serviceType: 'DATA' })),
+  requestText(
+    'PUT',
+    '/domainConfigurations/e',
+    json({ domainConfigurationStatus: 'DISABLED', removeAuthorizerConfig: true }),
+  ),
+  requestText('GET', '/domainConfigurations?serviceType=DATA&pageSize=1&marker=AAAA'),
+  requestText('DELETE', '/domainConfigurations/e'),
+  requestText('POST', '/role-aliases/a', json({ roleArn: role, credentialDurationSeconds: 900 })),
+  requestText('PUT', '/role-aliases/a', json({ roleArn: role })),
+  requestText('GET', '/role-aliases?ascendingOrder=true'),
+];
+
 const signable = [
+  ...identities,
+  ...certificates,
+  ...domains,
   requestText('GET', '/things?maxResults=2'),
   requestText('POST', '/things/a', json({ attributePayload: { attributes: { a: 'b' } } })),
   requestText(
