@@ -100,7 +100,8 @@ export const createDomainConfiguration =
           `An account has at most ${domainConfigurationsMax} domain configurations`,
         );
       }
-      if (await isCoveredElsewhere(db, account, domainName)) throw taken(domainName);
+      // names that are made up here are this server's to give, whatever a certificate covers
+      if (isCustomer && (await isCoveredElsewhere(db, account, domainName))) throw taken(domainName);
       const configuration: DomainConfiguration = {
         ...{ account, name, suffix, domainName, ...settings },
         ...{ domainType: isCustomer ? 'CUSTOMER_MANAGED' : 'AWS_MANAGED', status: 'ENABLED' },
