@@ -1,7 +1,8 @@
 /**
  * What one account has in one region does not exist for another account, nor for the same account in another region (design 5; issue 6, acceptance 3). A table over
  * every handled operation of every service: an operation without a row fails the test. Strangers are the root of another account, one of its users, a session of
- * one of its roles, and the account itself in another region. Devices are told apart in isolation-mqtt.test.ts, who else knocks in isolation-attacks.test.ts.
+ * one of its roles, and the account itself in another region. Devices are told apart in isolation-mqtt.test.ts, domain names in isolation-domains.test.ts; what
+ * crosses by intent is in cross-account.test.ts.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
