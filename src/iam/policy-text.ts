@@ -9,12 +9,16 @@ import type { AskedRequest } from './request.ts';
 /** Whether a text of the request is what the policy says. */
 export type TextTest = (text: string, request: AskedRequest) => boolean;
 
-/** `aws:username`, or with a default `aws:PrincipalTag/team, 'none'`. */
-const variableForm = /^\s*([^,\s]+)\s*(?:,\s*'([^']*)'\s*)?$/;
+const defaultForm = /^\s*'([^']*)'\s*$/;
 
-/** Keys with several values stand for none. */
+/**
+ * `aws:username`, or with a default `aws:PrincipalTag/team, 'none'`. Keys with several values stand for none. Assumed: a name may have blanks within it, as the
+ * keys of tags have.
+ */
 const variableOf = (source: string): TextVariable<AskedRequest> => {
-  const [, name = source, byDefault] = variableForm.exec(source) ?? [];
+  const comma = source.indexOf(',');
+  const byDefault = comma < 0 ? undefined : defaultForm.exec(source.slice(comma + 1))?.[1];
+  const name = (byDefault === undefined ? source : source.slice(0, comma)).trim();
   const key = name.toLowerCase();
   return {
     name,
