@@ -78,6 +78,12 @@ const chapters: Readonly<Record<string, readonly Row[]>> = {
       [{}, { 'aws:PrincipalTag/team': 'pump' }],
       [{ 'aws:PrincipalTag/team': 'red' }],
     ],
+    [
+      'a key with a blank in it, with a default',
+      { Resource: "arn:aws:iot:*:*:thing/${aws:PrincipalTag/cost center, 'pump'}" },
+      [{}, { 'aws:PrincipalTag/Cost Center': 'pump' }],
+      [{ 'aws:PrincipalTag/cost center': 'red' }],
+    ],
     ['no value: no resource, in Resource', { Resource: ['arn:aws:iot:*:*:thing/${aws:username}*'] }, [], [{}]],
     [
       'no value: no resource, in NotResource',
