@@ -216,6 +216,45 @@ test('the endpoint of each account gives credentials of that account, where the 
   assert.equal((await ask(node, identity, { host: ownHost })).status, 200);
 });
 
+test('a role alias is one of its account and region: another of the same name is another role, or none', async (t) => {
+  const booted = await bootLamps(t);
+  const { node, identity, iot, root, stsAs } = booted;
+  await root.send(new CreateRoleCommand({ RoleName: 'night', AssumeRolePolicyDocument: document(devices) }));
+  const { certificatePem } = identity;
+  const places = [
+    { accountId: '111111111111', region: 'us-east-1' },
+    { ...node.account, region: 'eu-west-1' },
+  ];
+  for (const account of places) {
+    const client = iot(account.accountId, account.region);
+    await client.send(new RegisterCertificateWithoutCACommand({ certificatePem, status: 'ACTIVE' }));
+    const policyDocument = document(allow('iot:AssumeRoleWithCertificate', '*'));
+    await client.send(new CreatePolicyCommand({ policyName: 'all', policyDocument }));
+    const target = iotArn(account, 'cert', identity.certificateId);
+    await client.send(new AttachPolicyCommand({ policyName: 'all', target }));
+    const { endpointAddress: host = '' } = await client.describeEndpoint({ endpointType: 'iot:CredentialProvider' });
+    const without = await ask(node, identity, { host });
+    assert.deepEqual([without.status, without.message], [404, 'Role alias does not exist'], account.region);
+
+    const isOwn = account.accountId === node.account.accountId;
+    const own = `arn:aws:iam::${account.accountId}:role/night`;
+    const foreign = client.send(new CreateRoleAliasCommand({ roleAlias: 'lamps', roleArn: roleArn('lamps') }));
+    if (isOwn) await foreign;
+    else await assert.rejects(foreign, { name: 'InvalidRequestException' });
+    if (isOwn) await client.send(new UpdateRoleAliasCommand({ roleAlias: 'lamps', roleArn: own }));
+    else await client.send(new CreateRoleAliasCommand({ roleAlias: 'lamps', roleArn: own }));
+    const given = await ask(node, identity, { host });
+    // the other account has no role of that name
+    assert.equal(given.status, isOwn ? 200 : 400, given.message);
+    if (!isOwn) continue;
+    const { Arn } = await stsAs(keysIn(given.credentials)).send(new GetCallerIdentityCommand({}));
+    assert.match(String(Arn), /:assumed-role\/night\//);
+  }
+  const { credentials } = await ask(node, identity);
+  const { Arn } = await stsAs(keysIn(credentials)).send(new GetCallerIdentityCommand({}));
+  assert.match(String(Arn), /^arn:aws:sts::000000000000:assumed-role\/lamps\//);
+});
+
 test('each mistake is named, and cured by what is printed', async (t) => {
   const booted = await bootIam(t);
   const { node, iot, iam } = booted;

@@ -6,15 +6,16 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
   AttachPolicyCommand,
-  CreateKeysAndCertificateCommand,
   CreatePolicyCommand,
   CreateProvisioningTemplateCommand,
   DescribeCertificateCommand,
   DescribeEndpointCommand,
   ListCertificatesCommand,
   ListThingsCommand,
+  RegisterCertificateWithoutCACommand,
   UpdateCertificateCommand,
 } from '@aws-sdk/client-iot';
+import { iotArn } from '../../src/aws/arn.ts';
 import { connectFleetDevice, createTopic, fleetTemplate, formats, provisionTopic, topicIn } from '../fleet.ts';
 import { accountId, devicePolicy, invalidToken, issued, openScene, refused } from '../fleet-scene.ts';
 import { readJournal } from '../journal.ts';
@@ -76,38 +77,50 @@ test('ownership tokens', async (t) => {
     for (const { members } of replies) assert.deepEqual(members, { deviceConfiguration: {}, thingName: 'fleet-race' });
   });
 
-  await t.test('a token of another claim or another account is refused, and stays good for its owner', async () => {
-    const asking = await device('owner');
-    const { certificateOwnershipToken, certificateId } = issued(await asking.request(createTopic));
-    const request = { certificateOwnershipToken, parameters: { SerialNumber: 'owner' } };
-    const thief = await device('thief2', await newClaim());
-    assert.deepEqual(refused(await thief.request(provisionTopic('fleet'), request)), invalidToken);
+  await t.test(
+    'a token of another claim, another account or another region is refused, and stays good for its owner',
+    async () => {
+      const asking = await device('owner');
+      const { certificateOwnershipToken, certificateId } = issued(await asking.request(createTopic));
+      const request = { certificateOwnershipToken, parameters: { SerialNumber: 'owner' } };
+      const thief = await device('thief2', await newClaim());
+      assert.deepEqual(refused(await thief.request(provisionTopic('fleet'), request)), invalidToken);
 
-    const abroad = scene.iot('111111111111');
-    await abroad.send(new CreatePolicyCommand({ policyName: 'all', policyDocument: devicePolicy }));
-    const made = await abroad.send(new CreateKeysAndCertificateCommand({ setAsActive: true }));
-    await abroad.send(new AttachPolicyCommand({ policyName: 'all', target: made.certificateArn }));
-    const { endpointAddress = '' } = await abroad.send(new DescribeEndpointCommand({ endpointType: 'iot:Data-ATS' }));
-    await abroad.send(
-      new CreateProvisioningTemplateCommand({
-        templateName: 'fleet',
-        templateBody: JSON.stringify(fleetTemplate('all', 'abroad-')),
-        provisioningRoleArn: 'arn:aws:iam::111111111111:role/provisioning',
-        enabled: true,
-      }),
-    );
-    const foreigner = await connectFleetDevice(
-      node,
-      { certificatePem: String(made.certificatePem), privateKey: String(made.keyPair?.PrivateKey) },
-      { clientId: 'foreigner', serverName: endpointAddress },
-    );
-    t.after(() => foreigner.end());
-    assert.deepEqual(refused(await foreigner.request(provisionTopic('fleet'), request)), invalidToken);
-    assert.deepEqual((await abroad.send(new ListThingsCommand({}))).things, []);
+      // the very certificate that asked, where another account holds it as well, and its own account in another region
+      const elsewhere = [
+        { accountId: '111111111111', region: 'us-east-1' },
+        { accountId, region: 'eu-west-1' },
+      ];
+      for (const account of elsewhere) {
+        const abroad = scene.iot(account.accountId, account.region);
+        await abroad.send(new CreatePolicyCommand({ policyName: 'all', policyDocument: devicePolicy }));
+        const { certificatePem } = scene.claim;
+        await abroad.send(new RegisterCertificateWithoutCACommand({ certificatePem, status: 'ACTIVE' }));
+        const target = iotArn(account, 'cert', scene.claim.certificateId);
+        await abroad.send(new AttachPolicyCommand({ policyName: 'all', target }));
+        const { endpointAddress = '' } = await abroad.send(
+          new DescribeEndpointCommand({ endpointType: 'iot:Data-ATS' }),
+        );
+        await abroad.send(
+          new CreateProvisioningTemplateCommand({
+            templateName: 'fleet',
+            templateBody: JSON.stringify(fleetTemplate('all', 'abroad-')),
+            provisioningRoleArn: `arn:aws:iam::${account.accountId}:role/provisioning`,
+            enabled: true,
+          }),
+        );
+        const foreigner = await connectFleetDevice(node, scene.claim, {
+          ...{ clientId: 'owner', serverName: endpointAddress },
+        });
+        t.after(() => foreigner.end());
+        assert.deepEqual(refused(await foreigner.request(provisionTopic('fleet'), request)), invalidToken);
+        assert.deepEqual((await abroad.send(new ListThingsCommand({}))).things, []);
+      }
 
-    assert.equal(await statusOf(certificateId), 'PENDING_ACTIVATION');
-    assert.equal((await asking.request(provisionTopic('fleet'), request)).members['thingName'], 'fleet-owner');
-  });
+      assert.equal(await statusOf(certificateId), 'PENDING_ACTIVATION');
+      assert.equal((await asking.request(provisionTopic('fleet'), request)).members['thingName'], 'fleet-owner');
+    },
+  );
 
   await t.test('the store and the journal hold no token, no private key and no value of a parameter', async () => {
     const asking = await device('secretive');
