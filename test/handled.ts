@@ -24,7 +24,7 @@ export const handledOperations = (): readonly Covered[] => {
     store: memoryStore([]),
     fleetMetrics: createFleetMetrics(),
     box: { seal: unused, open: unused },
-    iam: { authorize: unused, keysOf: unused, mintSession: unused },
+    iam: { rightsOf: unused, keysOf: unused, mintSession: unused },
     acmRequests: {
       issuance: { isImmediate: unused, look: unused, turn: unused },
       validationKey: new Uint8Array(),

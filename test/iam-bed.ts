@@ -15,7 +15,7 @@ export const openIamBed = async (t: TestContext) => {
   const key = randomBytes(32);
   const box = createSecretBox(key);
   const unused = () => assert.fail('not asked here');
-  const feature = iamFeature({ box, iam: { authorize: unused, keysOf: unused, mintSession: unused } });
+  const feature = iamFeature({ box, iam: { rightsOf: unused, keysOf: unused, mintSession: unused } });
   const made = await makeCall(t, { features: [accounts(), feature] });
   const { call, store, bus } = made;
   let elapsedMs = 0;

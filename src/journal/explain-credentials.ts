@@ -14,6 +14,7 @@ import {
   type Surroundings,
   shortId,
 } from './cure-lines.ts';
+import { amendTrust } from './explain-trust.ts';
 import type { Reason } from './record.ts';
 import { command, script } from './shell.ts';
 import { printableJson, type StoredRecord } from './stored-record.ts';
@@ -125,23 +126,6 @@ const roleMissing = (record: StoredRecord): Explanation => {
   };
 };
 
-/** The trust policy with what devices need; undefined when the text is none. */
-const amended = (text: string, without: number | undefined): string | undefined => {
-  try {
-    const document: unknown = JSON.parse(text);
-    if (typeof document !== 'object' || document === null || !('Statement' in document)) return undefined;
-    const statements: readonly unknown[] = Array.isArray(document.Statement)
-      ? document.Statement
-      : [document.Statement];
-    const kept = statements.filter((_, index) => index !== without);
-    const needed = printableJson(trustStatement);
-    const isThere = kept.some((statement) => printableJson(statement) === needed);
-    return printableJson({ ...document, Statement: isThere ? kept : [...kept, trustStatement] });
-  } catch {
-    return undefined;
-  }
-};
-
 const notTrusting = (record: StoredRecord): Explanation => {
   const role = fact(record, 'trustedRole');
   const isDenied = record.decision === 'EXPLICIT_DENY' && record.facts?.['decidingStatement'] !== undefined;
@@ -149,7 +133,7 @@ const notTrusting = (record: StoredRecord): Explanation => {
   const why = isDenied
     ? `Statement[${place}] of its trust policy denies it`
     : 'its trust policy does not let credentials.iot.amazonaws.com do so';
-  const document = amended(fact(record, 'decidingDocument'), isDenied ? place : undefined);
+  const document = amendTrust(fact(record, 'decidingDocument'), trustStatement, isDenied ? place : undefined);
   const commands =
     document !== undefined && isWhole(record, 'trustedRole')
       ? script(command`aws iam update-assume-role-policy --role-name=${role} --policy-document ${document}`)

@@ -3,13 +3,14 @@
  * the data plane. Source: IAM user guide, "Policy evaluation logic", "Troubleshoot access denied error messages".
  *
  * Facts that it reads, by their names in `JournalRecord.facts`: `principalArn`; `userName`, or `roleName` with `sessionName`; `policyType` (identity, boundary,
- * session): what kind of policy decided; `heldBy` (`user`, `role`, `group NAME`): who has the policy whose Deny decided; `boundaryArn`; `decidingDocument` (of
+ * session, trust): what kind of policy decided; `heldBy` (`user`, `role`, `group NAME`): who has the policy whose Deny decided; `boundaryArn`; `decidingDocument` (of
  * the policy whose Deny decided, or of the boundary that does not allow); `unallowed`: nothing would allow it if that Deny were not there; `operation`: what was
  * called, where `action` is not its name; `passedTo`: the service that a role is passed to; `roleArn`: that of a session.
  */
 import { createHash } from 'node:crypto';
 import type { WeighedStatement } from '../aws/decision.ts';
 import type { Explanation } from './cure-lines.ts';
+import { explainTrust } from './explain-trust.ts';
 import { command, script } from './shell.ts';
 import { printableJson, type StoredRecord } from './stored-record.ts';
 
@@ -181,7 +182,7 @@ const ofSession = (record: StoredRecord): Explanation => {
   const commands = assumeAgain(record);
   return {
     sentence: `${subject(record)} was refused ${asked(record)}: the session policy that the session was begun with does not let it.`,
-    cure: `A session policy only narrows, and cannot be changed: begin another session without it, or with one that allows this${commands.length === 0 ? '.' : ':'}`,
+    cure: `A session policy only narrows, and cannot be changed: begin another session without it, or with one that allows this${commands.length === 0 ? '.' : ', under the key of whoever may assume the role (the root of an account may not):'}`,
     commands,
   };
 };
@@ -252,6 +253,7 @@ const explicitDeny = (record: StoredRecord): Explanation => {
 /** Explains a refusal of IAM. */
 export const explainIam = (record: StoredRecord): Explanation => {
   const policyType = record.facts?.['policyType'];
+  if (policyType === 'trust') return explainTrust(`${subject(record)} was refused ${asked(record)}`, record);
   if (policyType === 'session') return ofSession(record);
   if (record.decision === 'EXPLICIT_DENY') return explicitDeny(record);
   return policyType === 'boundary' ? ofBoundary(record) : noAllow(record);

@@ -8,6 +8,7 @@ import type { Operations } from '../../aws/operations.ts';
 import type { Call, Handler } from '../../feature.ts';
 import { parseIamPolicy } from '../../iam/document.ts';
 import { trustDecision } from '../../iam/trust.ts';
+import { denialRecord, principalFacts } from './denial.ts';
 import { findRoleByArn, type Role } from './entity.ts';
 import { invalid } from './faults.ts';
 import { findManagedPolicies } from './managed-policy.ts';
@@ -45,12 +46,49 @@ export const assertBuilt = (operation: string, input: object, members: readonly 
   );
 };
 
+/** What the journal keeps of a refusal; why, the caller does not learn. */
+type Denial = ReturnType<typeof denialRecord>;
+
 /** Also where there is no such role: who may not assume it does not learn which. */
-const refused = ({ caller }: Call, roleArn: string): Fault =>
-  new Fault(
+const refused = (call: Call, roleArn: string, denial: Denial): Fault => {
+  call.record('ApiCall', { status: 'Failure', ...denial });
+  return new Fault(
     'AccessDeniedException',
-    `User: ${caller.arn} is not authorized to perform: sts:AssumeRole on resource: ${roleArn}`,
+    `User: ${call.caller.arn} is not authorized to perform: ${action} on resource: ${roleArn}`,
   );
+};
+
+const action = 'sts:AssumeRole';
+
+/** Said no by the role, or there is none. Of a role of another account the journal of the caller's does not learn which. */
+const ofTrust = (
+  call: Call,
+  roleArn: string,
+  {
+    role,
+    by,
+    roleArn: own,
+  }: {
+    readonly role?: Role;
+    readonly by?: { readonly statement: number } | undefined;
+    /** Of the role whose session asks. */
+    readonly roleArn?: string | undefined;
+  },
+): Denial => {
+  const isOwn = roleArn.startsWith(`arn:aws:iam::${call.account.accountId}:`);
+  const [where = '', trust] = isOwn ? (role ? ['trust', role] : ['none']) : ['elsewhere'];
+  return {
+    ...{ reason: 'AUTHORIZATION_FAILURE', action, resource: roleArn },
+    decision: isOwn && by ? 'EXPLICIT_DENY' : 'IMPLICIT_DENY',
+    facts: {
+      ...principalFacts(callerOf(call)),
+      ...{ policyType: 'trust', trustingRole: where },
+      ...(own !== undefined && { roleArn: own }),
+      ...(trust && { trustedRole: trust.name, decidingDocument: trust.trustPolicy }),
+      ...(trust && by && { decidingStatement: String(by.statement) }),
+    },
+  };
+};
 
 /** Of a user, or of the role whose session it is. */
 const idOf = ({ iam }: IamCaller): string | undefined =>
@@ -93,15 +131,15 @@ const durationOf = ({ DurationSeconds = durationSecondsDefault }: Input, { calle
 };
 
 /**
- * Whether trust and rights come together: in one account either of them may be enough, where the trust policy names the principal itself; everywhere else both
- * must say yes, and no always counts.
+ * Why trust and rights do not come together; undefined: they do. In one account either of them may be enough, where the trust policy names the principal itself;
+ * everywhere else both must say yes, and no always counts.
  */
-const mayAssume = async (
-  iam: Pick<Iam, 'authorize' | 'keysOf'>,
+const whyNot = async (
+  iam: Pick<Iam, 'rightsOf' | 'keysOf'>,
   call: Call,
   target: { readonly accountId: string; readonly role: Role },
   input: Input,
-): Promise<boolean> => {
+): Promise<Denial | undefined> => {
   const caller = callerOf(call);
   const { arn: resource, keys: roleKeys } = await describeEntity(call.db, target.accountId, target.role);
   const { RoleSessionName, ExternalId } = input;
@@ -111,18 +149,26 @@ const mayAssume = async (
     ...requestKeys(call),
     ...roleKeys,
   };
-  const action = 'sts:AssumeRole';
+  const keys = await iam.keysOf(caller);
   const trust = trustDecision(parseIamPolicy(target.role.trustPolicy, 'trust'), {
     principalArn: caller.arn,
     accountId: caller.accountId,
     ...{ principalId: idOf(caller), trustedIds: target.role.trustedIds },
     action,
-    context: { ...own, ...(await iam.keysOf(caller)) },
+    context: { ...own, ...keys },
   });
-  if (!trust.allowed) return false;
-  const rights = await iam.authorize(caller, { action, resource, context: own });
-  if (rights.allowed) return true;
-  return rights.reason !== 'EXPLICIT_DENY' && caller.accountId === target.accountId && trust.named === 'principal';
+  if (!trust.allowed) {
+    const roleArn = caller.iam?.kind === 'role' ? keys['aws:PrincipalArn'] : undefined;
+    return ofTrust(call, resource, { role: target.role, by: trust.by, roleArn });
+  }
+  const rights = await iam.rightsOf(caller);
+  const request = { action, resource, context: own };
+  const { allowed, reason, isBounded } = rights.decide(request);
+  // a role that is named gives its sessions no more than they and its boundary may; a user or session that is named gets it by itself
+  const isGiven = trust.named === 'principal' || (trust.named !== 'account' && !isBounded);
+  const isNamed = caller.accountId === target.accountId && isGiven;
+  if (allowed || (reason !== 'EXPLICIT_DENY' && isNamed)) return undefined;
+  return denialRecord(caller, { action, resource, weighed: rights.weigh(request) });
 };
 
 /**
@@ -130,7 +176,7 @@ const mayAssume = async (
  * root, and whoever is not let), MalformedPolicyDocumentException, InvalidRequestException (policies, duration), PackedPolicyTooLargeException.
  */
 export const assumeRole =
-  (iam: Pick<Iam, 'authorize' | 'keysOf' | 'mintSession'>): Handler<'AssumeRole', 'sts'> =>
+  (iam: Pick<Iam, 'rightsOf' | 'keysOf' | 'mintSession'>): Handler<'AssumeRole', 'sts'> =>
   async (input, call) => {
     const { RoleArn = '', RoleSessionName: sessionName = '' } = input;
     assertBuilt('AssumeRole', input, notBuilt);
@@ -139,7 +185,9 @@ export const assumeRole =
       throw new Fault('AccessDeniedException', 'Roles may not be assumed by root accounts.');
     }
     const target = await findRoleByArn(call.db, RoleArn);
-    if (!target || !(await mayAssume(iam, call, target, input))) throw refused(call, RoleArn);
+    if (!target) throw refused(call, RoleArn, ofTrust(call, RoleArn, {}));
+    const denial = await whyNot(iam, call, target, input);
+    if (denial) throw refused(call, RoleArn, denial);
     const { accountId, role } = target;
     const sessionPolicies = await readSessionPolicies(call, accountId, input);
     const durationSeconds = durationOf(input, call, role);

@@ -51,7 +51,7 @@ export const principalFacts = ({ arn, iam }: IamCaller): Readonly<Record<string,
 type Facts = Pick<JournalRecord, 'statements' | 'decidedBy'> & { readonly facts: Readonly<Record<string, string>> };
 
 /** What decided, as the journal keeps it. Facts: journal/explain-iam.ts. */
-export const decisionFacts = ({ decision, policyType, by, boundary, unallowed }: WeighedDenial): Facts => {
+export const decisionFacts = ({ decision, policyType, by, boundary, unallowed, roleArn }: WeighedDenial): Facts => {
   const { policy, statement = 0, sid } = by ?? {};
   const shown = by ? policy : policyType === 'boundary' ? boundary : undefined;
   return {
@@ -66,6 +66,7 @@ export const decisionFacts = ({ decision, policyType, by, boundary, unallowed }:
     ...(policy && { decidedBy: 0 }),
     facts: {
       policyType,
+      ...(roleArn !== undefined && { roleArn }),
       ...(policy?.heldBy !== undefined && { heldBy: policy.heldBy }),
       ...(policyType === 'boundary' && boundary && { boundaryArn: boundary.arn }),
       ...(shown?.document !== undefined && { decidingDocument: shown.document }),

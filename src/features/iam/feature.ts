@@ -96,7 +96,7 @@ import { createUser, deleteUser, getUser, listUsers, updateUser } from './users.
 /** IAM of an account: users, groups, roles, their keys and policies; and the temporary credentials of STS. */
 export const iam = (services: {
   readonly box: SecretBox;
-  readonly iam: Pick<Iam, 'authorize' | 'keysOf' | 'mintSession'>;
+  readonly iam: Pick<Iam, 'rightsOf' | 'keysOf' | 'mintSession'>;
 }): Feature => ({
   name: 'iam',
   migrations,

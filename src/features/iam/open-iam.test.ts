@@ -27,7 +27,7 @@ const open = async (t: TestContext) => {
   const key = randomBytes(32);
   const box = createSecretBox(key);
   const unused = () => assert.fail('not asked here');
-  const feature = iamFeature({ box, iam: { authorize: unused, keysOf: unused, mintSession: unused } });
+  const feature = iamFeature({ box, iam: { rightsOf: unused, keysOf: unused, mintSession: unused } });
   const { call, callAs, store, bus, advance } = await makeCall(t, { features: [accounts(), feature] });
   let elapsedMs = 0;
   const opening = { store, box, key, now: () => call.now(), elapsedMs: () => elapsedMs, trouble };

@@ -10,6 +10,7 @@ import type { SecretBox } from '../../pki/secret-box.ts';
 import type { Store } from '../../store/store.ts';
 import type { CredentialFacts, Identity } from '../accounts/credentials.ts';
 import { findSealedKey, lastUsedEveryMs, openSecret, saveKeyUses } from './access-key.ts';
+import { entityArn } from './entity.ts';
 import { type IamCaller, identityOf, principalKeys } from './principal.ts';
 import { createRevisions } from './revisions.ts';
 import { compileSessionPolicy, type EntityRights, readManaged, readRights } from './rights.ts';
@@ -46,6 +47,8 @@ export interface Iam {
    * Faults: ExpiredTokenException; SecretUnreadable (an operator's trouble).
    */
   findKey(accessKeyId: string, facts: CredentialFacts, sessionToken?: string): Promise<Identity | undefined>;
+  /** The same, keys that count no more included. Faults: SecretUnreadable. */
+  findAnyKey(accessKeyId: string, facts: CredentialFacts, sessionToken?: string): Promise<KnownIdentity | undefined>;
   /** Temporary credentials of a principal, who was seen to be there. Faults: PackedPolicyTooLargeException. */
   mintSession(session: NewSession): SessionCredentials;
   rightsOf(caller: IamCaller): Promise<IamRights>;
@@ -57,6 +60,13 @@ export interface Iam {
   used(accessKeyId: string, service: string, region: string): void;
   /** Waits for what is being noted. */
   close(): Promise<void>;
+}
+
+/** Whom a key stands for, or stood: `over` tells why it counts no more. */
+export interface KnownIdentity extends Identity {
+  /** Of the role whose session it is. */
+  readonly roleArn?: string;
+  readonly over?: 'INACTIVE' | 'EXPIRED' | 'GONE';
 }
 
 /** Keys, principals and session policies that are remembered, of each kind. At the bound the one read first is forgotten, and read again. */
@@ -125,47 +135,48 @@ export const openIam = (options: IamOptions): Iam => {
       return undefined;
     }
     const active = sealed.status === 'Active';
-    const secretAccessKey = active ? openSecret(box, accessKeyId, sealed) : '';
+    const secretAccessKey = openSecret(box, accessKeyId, sealed);
     const value = { accountId: sealed.accountId, userId: sealed.userId, active, secretAccessKey };
     return remember(keys, accessKeyId, { revision, value }).value;
   };
 
-  const ofUser = async (accessKeyId: string): Promise<Identity | undefined> => {
+  const ofUser = async (accessKeyId: string): Promise<KnownIdentity | undefined> => {
     const found = await findUserKey(accessKeyId);
-    if (!found?.active) return undefined;
-    const { accountId, userId, secretAccessKey } = found;
+    if (!found) return undefined;
+    const { accountId, userId, secretAccessKey, active } = found;
     const rights = (await entityRights(accountId, userId)).value;
     if (!rights) return undefined;
     const iam = { kind: 'user', userName: rights.entity.name, userId } as const;
-    return { accountId, secretAccessKey, ...identityOf(accountId, iam, rights.entity), iam };
+    const identity = { accountId, secretAccessKey, ...identityOf(accountId, iam, rights.entity), iam };
+    return active ? identity : { ...identity, over: 'INACTIVE' };
   };
 
-  /** The principal of a session as it is now; undefined when it is gone. */
+  /** The principal of a session as it is now, or as it was when it is gone. */
   const principalNow = async ({ accountId, principal }: OpenedSession) => {
     if (principal.kind === 'root') return { iam: principal, ...identityOf(accountId, principal, undefined) };
     const id = principal.kind === 'user' ? principal.userId : principal.roleId;
     const rights = (await entityRights(accountId, id)).value;
-    if (!rights) return undefined;
+    if (!rights) return { iam: principal, arn: '', userId: id, over: 'GONE' as const };
     const { name } = rights.entity;
     const iam = principal.kind === 'user' ? { ...principal, userName: name } : { ...principal, roleName: name };
-    return { iam, ...identityOf(accountId, iam, rights.entity) };
+    const roleArn = iam.kind === 'role' && entityArn(accountId, rights.entity);
+    return { iam, ...identityOf(accountId, iam, rights.entity), ...(roleArn && { roleArn }) };
   };
 
   const ofSession = async (
     accessKeyId: string,
     { loopback, forwarded }: CredentialFacts,
     sessionToken: string,
-  ): Promise<Identity | undefined> => {
+  ): Promise<KnownIdentity | undefined> => {
     const opened = tokens.open(accessKeyId, sessionToken);
     if (!opened) return undefined;
     const { accountId, secretAccessKey, principal, issuedAtMs, expiresAtMs } = opened;
     if (principal.kind === 'root' && principal.development && (!loopback || forwarded)) return undefined;
-    if (now() >= expiresAtMs) {
-      throw new Fault('ExpiredTokenException', 'The security token included in the request is expired');
-    }
     const session: IamSession = { issuedAtMs, expiresAtMs };
     const found = await principalNow(opened);
-    return found && { accountId, secretAccessKey, sessionToken, session, ...found };
+    const { roleArn, ...identity } = { roleArn: undefined, ...found };
+    const over = now() >= expiresAtMs && { ...{ over: 'EXPIRED' as const }, ...(roleArn && { roleArn }) };
+    return { accountId, secretAccessKey, sessionToken, session, ...identity, ...over };
   };
 
   /** Undefined: one of them is gone or cannot be read, and the session may do nothing. */
@@ -212,7 +223,10 @@ export const openIam = (options: IamOptions): Iam => {
       stale: () => (revisions.current(accountId) === revision ? undefined : rightsOf(caller)),
       exists: rights !== undefined,
       decide: (request) => (policies ? decideIam(policies, asked(request)) : denied),
-      weigh: (request) => weighDenial(policies, asked(request)),
+      weigh: (request) => ({
+        ...weighDenial(policies, asked(request)),
+        ...(iam.kind === 'role' && rights && { roleArn: entityArn(accountId, rights.entity) }),
+      }),
     };
   };
 
@@ -222,9 +236,18 @@ export const openIam = (options: IamOptions): Iam => {
       ? undefined
       : entityRights(accountId, iam.kind === 'user' ? iam.userId : iam.roleId);
 
+  const findAnyKey: Iam['findAnyKey'] = async (accessKeyId, facts, sessionToken) =>
+    sessionToken === undefined ? ofUser(accessKeyId) : ofSession(accessKeyId, facts, sessionToken);
+
   return {
-    findKey: async (accessKeyId, facts, sessionToken) =>
-      sessionToken === undefined ? ofUser(accessKeyId) : ofSession(accessKeyId, facts, sessionToken),
+    async findKey(...asked) {
+      const found = await findAnyKey(...asked);
+      if (found?.over === 'EXPIRED') {
+        throw new Fault('ExpiredTokenException', 'The security token included in the request is expired');
+      }
+      return found?.over ? undefined : found;
+    },
+    findAnyKey,
     mintSession: tokens.mint,
     rightsOf,
     keysOf: async (caller) => principalKeys(caller, (await knownOf(caller))?.value, now()),

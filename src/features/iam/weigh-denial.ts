@@ -33,6 +33,8 @@ export interface WeighedDenial {
   /** Of a Deny: nothing would allow it, were that statement not there. */
   readonly unallowed: boolean;
   readonly boundary?: HeldPolicy;
+  /** Of the role whose session asked. */
+  readonly roleArn?: string;
 }
 
 type PolicyType = WeighedDenial['policyType'];
