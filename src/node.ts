@@ -43,6 +43,7 @@ import { holdsSealed } from './features/sealed-secrets.ts';
 import { followLogging } from './features/settings/live-logging.ts';
 import { listTags } from './features/tags/tag.ts';
 import { createInvoker } from './functions/invoker.ts';
+import { signatureRecord } from './gateway/signature-record.ts';
 import { createEventLogs, droppedLine } from './journal/event-logs.ts';
 import { openJournal } from './journal/journal.ts';
 import { openLog } from './journal/log.ts';
@@ -445,7 +446,13 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
       }),
     }),
     credentials: async (accessKeyId: string, facts: CredentialFacts, sessionToken: string | undefined) =>
-      credentials.find(accessKeyId, facts) ?? iam.findKey(accessKeyId, facts, sessionToken),
+      credentials.find(accessKeyId, facts) ?? iam.findAnyKey(accessKeyId, facts, sessionToken),
+    unproven(error: unknown, { source }: Arrival) {
+      const found = signatureRecord(error);
+      if (!found) return;
+      const from = source && { sourceIp: source.ip, sourcePort: source.port };
+      record({ eventType: 'ApiCall', status: 'Failure', protocol: 'HTTP', ...from, ...found });
+    },
     ensureAccount: async (owner: AccountRegion) => accounts.ensure(owner),
     makeCall(owner: AccountRegion, caller: Caller, arrival: Arrival, operation: string) {
       iam.used(caller.accessKeyId, operation.slice(0, operation.indexOf(' ')), owner.region);

@@ -32,7 +32,14 @@ export interface Identity {
   readonly iam?: IamPrincipal;
   /** Temporary keys only. */
   readonly session?: IamSession;
+  /** Of the role whose session it is. */
+  readonly roleArn?: string;
+  /** The key counts no more, although it is known whose it was: whoever proves it with a signature is told nothing else than a stranger, but the journal is. */
+  readonly over?: KeyOver;
 }
+
+/** Deactivated; the end of its session; its user or role is gone. */
+export type KeyOver = 'INACTIVE' | 'EXPIRED' | 'GONE';
 
 /** What a key's owner may depend on: development keys count on loopback only. */
 export interface CredentialFacts {
@@ -82,14 +89,34 @@ export interface Expectation {
 /** What is wrong with a signature that can be read, in the distinction of AWS's logs (spec gateway 8: SECURITY_TOKEN_...). */
 export type SignatureProblem = 'EXPIRED' | 'INVALID' | 'SIGNATURE_MISMATCH';
 
+/** What is known of a key whose signature does not hold: names, for the journal. */
+export interface KeyFacts {
+  /** `UNKNOWN`, `TOKEN_MISSING`, `TOKEN_INVALID`, `SECRET`: another secret was signed with; or why the key is over. */
+  readonly keyProblem: KeyOver | 'UNKNOWN' | 'TOKEN_MISSING' | 'TOKEN_INVALID' | 'SECRET';
+  /** Absent where what was sent in its place has not the form of one: it might be a secret. */
+  readonly accessKeyId?: string;
+  /** Whose key it is. */
+  readonly identity?: Identity;
+  /** Absent unless the request has proven it, by a signature that was right but for the end of its key. */
+  readonly account?: AccountRegion;
+}
+
+interface SignatureFaultFacts {
+  readonly problem: SignatureProblem;
+  readonly detail: string;
+  readonly key?: KeyFacts;
+}
+
 /** A signature that does not hold. `detail` says why in words that repeat nothing of the request, so that a journal may keep it. */
 export class SignatureFault extends Fault {
   readonly problem: SignatureProblem;
   readonly detail: string;
-  constructor(name: FaultName, message: string, { problem, detail }: { problem: SignatureProblem; detail: string }) {
+  readonly key: KeyFacts | undefined;
+  constructor(name: FaultName, message: string, { problem, detail, key }: SignatureFaultFacts) {
     super(name, message);
     this.problem = problem;
     this.detail = detail;
+    this.key = key;
   }
 }
 
@@ -107,11 +134,38 @@ export const regionPattern = /^[a-z]{2,4}-(?:[a-z]{2,10}-){1,2}[0-9]{1,2}$/;
 
 const invalid = (message: string, detail: string, problem: SignatureProblem = 'INVALID'): Fault =>
   new SignatureFault('InvalidSignatureException', message, { problem, detail });
-const unrecognized = (): Fault =>
+const notKnown = 'the access key, or its session token, is not known here';
+const unrecognized = (key: KeyFacts, detail = notKnown): Fault =>
   new SignatureFault('UnrecognizedClientException', 'The security token included in the request is invalid.', {
-    problem: 'INVALID',
-    detail: 'the access key, or its session token, is not known here',
+    ...{ problem: 'INVALID', detail, key },
   });
+
+/** An access key that is in use, and no secret that was sent in its place. Source: IAM user guide, "IAM identifiers"; design 3 (development keys). */
+const accessKeyShape = /^(?:A[KS]IA[A-Z0-9]{12,28}|(?:ASIA)?[0-9]{12}|test)$/;
+const shownKey = ({ accessKeyId }: Claim): Pick<KeyFacts, 'accessKeyId'> =>
+  accessKeyShape.test(accessKeyId) ? { accessKeyId } : {};
+
+/** Why a key is not known. */
+const strangeKey = (claim: Claim): KeyFacts => {
+  const ofToken = /^ASIA/.test(claim.accessKeyId) ? ('TOKEN_MISSING' as const) : ('UNKNOWN' as const);
+  return { ...shownKey(claim), keyProblem: claim.sessionToken === undefined ? ofToken : 'TOKEN_INVALID' };
+};
+
+const overDetails: Readonly<Record<KeyOver, string>> = {
+  INACTIVE: 'the access key is Inactive',
+  EXPIRED: 'the session token has expired',
+  GONE: 'the user or role of the session is gone',
+};
+
+/** Of a key that is over; `account` where it was proven all the same. */
+const overFault = (keyProblem: KeyOver, claim: Claim, known: Pick<KeyFacts, 'identity' | 'account'>): Fault => {
+  const key: KeyFacts = { ...shownKey(claim), ...known, keyProblem };
+  const detail = overDetails[keyProblem];
+  if (keyProblem !== 'EXPIRED') return unrecognized(key, detail);
+  return new SignatureFault('ExpiredTokenException', 'The security token included in the request is expired', {
+    ...{ problem: 'EXPIRED', detail, key },
+  });
+};
 
 const checkScope = (claim: Claim, { services, hostRegion }: Expectation): void => {
   const { date, region, service } = claim.scope;
@@ -189,13 +243,16 @@ const checkTime = (claim: Claim, expiresSecondsMax: number, nowMs: number): void
   }
 };
 
-const mismatch = (canonical: string, toSign: string): Fault =>
-  invalid(
+const mismatch = (canonical: string, toSign: string, key: KeyFacts): Fault =>
+  new SignatureFault(
+    'InvalidSignatureException',
     'The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. ' +
       `Consult the service documentation for details.\n\nThe Canonical String for this request should have been\n'${canonical}'\n\n` +
       `The String-to-Sign should have been\n'${toSign}'\n`,
-    'the signature is another one than that of the request as it came',
-    'SIGNATURE_MISMATCH',
+    {
+      ...{ problem: 'SIGNATURE_MISMATCH', key },
+      detail: 'the signature is another one than that of the request as it came',
+    },
   );
 
 /** What stands for the hash of a body that is not hashed, or hashed piece by piece. Source: S3 API reference, "Authenticating requests". */
@@ -228,18 +285,15 @@ const tokenFits = (identity: Identity, claim: Claim): boolean => {
 
 /** Faults: SignatureFault of the problem EXPIRED for a session that is over. */
 const findIdentity = async (
-  { accessKeyId, sessionToken }: Claim,
+  claim: Claim,
   { facts }: SignedRequest,
   { credentials }: Expectation,
 ): Promise<Identity | undefined> => {
   try {
-    return await credentials(accessKeyId, facts, sessionToken);
+    return await credentials(claim.accessKeyId, facts, claim.sessionToken);
   } catch (error) {
     if (!(error instanceof Fault) || error.name !== 'ExpiredTokenException') throw error;
-    throw new SignatureFault(error.name, error.message, {
-      problem: 'EXPIRED',
-      detail: 'the session token has expired',
-    });
+    throw overFault('EXPIRED', claim, {});
   }
 };
 
@@ -267,7 +321,8 @@ export const authenticate = async (request: SignedRequest, expected: Expectation
   checkSignedHeaders(claim, request.headers);
   checkTime(claim, expected.expiresSecondsMax ?? expiresSecondsMax, Date.now());
   const identity = /^\w{1,128}$/.test(claim.accessKeyId) ? await findIdentity(claim, request, expected) : undefined;
-  if (!identity || !tokenFits(identity, claim)) throw unrecognized();
+  if (!identity || !tokenFits(identity, claim)) throw unrecognized(strangeKey(claim));
+  const { over } = identity;
 
   const variants = variantsOf(claim, request, expected);
   const verify = (payloadHash: string): void => {
@@ -279,9 +334,10 @@ export const authenticate = async (request: SignedRequest, expected: Expectation
       );
       const signature = signatureOf(identity.secretAccessKey, claim.scope, claim.amzDate, canonical);
       if (sameText(signature, claim.signature)) return;
-      refused ??= mismatch(canonical, stringToSign(claim.amzDate, claim.scope, canonical));
+      const key: KeyFacts = { ...shownKey(claim), keyProblem: 'SECRET', identity };
+      refused ??= mismatch(canonical, stringToSign(claim.amzDate, claim.scope, canonical), key);
     }
-    if (refused) throw refused;
+    if (refused) throw over ? overFault(over, claim, { identity }) : refused;
   };
   // a declared hash lets the signature be judged before the body is read; it must then be the hash of that body
   const declared = headerValues(request.headers, 'x-amz-content-sha256').join(',');
@@ -290,8 +346,10 @@ export const authenticate = async (request: SignedRequest, expected: Expectation
   const body = await request.body();
   const payloadHash = sha256Hex(body);
   if (payloadHash !== declared) verify(payloadHash);
+  const account: AccountRegion = { accountId: identity.accountId, region: claim.scope.region };
+  if (over) throw overFault(over, claim, { identity, account });
   return {
-    account: { accountId: identity.accountId, region: claim.scope.region },
+    account,
     caller: {
       accessKeyId: claim.accessKeyId,
       arn: identity.arn,

@@ -51,6 +51,8 @@ export interface Dispatching {
   readonly whoAsks?: WhoAsks;
   /** Default: whoever has signed may do everything in their account. */
   readonly authorize?: AuthorizeCall;
+  /** Told of a request that proved nobody, where `whoAsks` is the default. Must not throw. */
+  readonly unproven?: (error: unknown, arrival: Arrival) => void;
   /** Awaited before the first handler of an account and region. A rejection refuses the request and is asked again by the next. */
   readonly ensureAccount: (account: AccountRegion) => Promise<void>;
 }
@@ -163,11 +165,17 @@ export const createDispatch = (
     return attempt;
   };
 
-  const whoSigned: WhoAsks = (request, service, { host }) =>
-    authenticate(
-      { ...request, facts: factsOf(request) },
-      { services: signingNames[service], hostRegion: regionOfHost(host, hostNames.domain), credentials },
-    );
+  const whoSigned: WhoAsks = async (request, service, arrival) => {
+    try {
+      return await authenticate(
+        { ...request, facts: factsOf(request) },
+        { services: signingNames[service], hostRegion: regionOfHost(arrival.host, hostNames.domain), credentials },
+      );
+    } catch (error) {
+      options.unproven?.(error, arrival);
+      throw error;
+    }
+  };
   const { whoAsks = whoSigned } = options;
 
   const authenticated = async (progress: Progress): Promise<Authenticated> => {

@@ -16,6 +16,7 @@ import type { Caller } from '../feature.ts';
 import type { JournalRecord, Reason, RecordAttempt } from '../journal/record.ts';
 import type { Admit, Authority, ConnectFacts, Peer, Signer } from '../mqtt/authority.ts';
 import { peerOver } from './peer.ts';
+import { signatureRecord } from './signature-record.ts';
 
 /** A connection of the data port. */
 export interface DataConnection {
@@ -104,11 +105,8 @@ export const createPrincipals = ({ credentials, admit, region, record }: Princip
       }
       return { signer: { account, ...caller }, body };
     } catch (error) {
-      if (error instanceof SignatureFault) {
-        refuse(peer, `SECURITY_TOKEN_${error.problem}`, { detail: error.detail });
-      } else if (error instanceof Fault && error.name === 'IncompleteSignatureException') {
-        refuse(peer, 'SECURITY_TOKEN_INVALID', { detail: 'the signature cannot be read' });
-      }
+      const found = signatureRecord(error);
+      if (found?.reason) refuse(peer, found.reason, found);
       throw error;
     }
   };

@@ -1,22 +1,30 @@
 /** The words for what is refused on the ports of HTTPS and WebSocket: see `explain.ts`. */
-import { type Explanation, firstIdentity } from './cure-lines.ts';
+import { type Explanation, firstIdentity, type Surroundings } from './cure-lines.ts';
 import { explainDomainProtocol, explainUnsigned } from './explain-domains.ts';
 import type { Reason } from './record.ts';
+import { command, script } from './shell.ts';
 import type { StoredRecord } from './stored-record.ts';
 
-export type HttpsReason = Extract<
-  Reason,
-  'NOT_AUTHENTICATED' | `SECURITY_TOKEN_${string}` | 'PROTOCOL_MISMATCH' | 'WEBSOCKET_TTL_EXPIRATION'
->;
+export type HttpsReason = Extract<Reason, 'NOT_AUTHENTICATED' | 'PROTOCOL_MISMATCH' | 'WEBSOCKET_TTL_EXPIRATION'>;
 
 const detail = ({ detail: text }: StoredRecord): string => (text === undefined ? '' : `: ${text}`);
 const client = ({ clientId }: StoredRecord): string =>
   clientId === undefined ? 'The client' : `The client "${clientId}"`;
 
-export const explainHttps = (reason: HttpsReason, record: StoredRecord): Explanation => {
-  const region = record.account ? ` and the region ${record.account.region}` : '';
+export const explainHttps = (
+  reason: HttpsReason,
+  record: StoredRecord,
+  surroundings: Pick<Surroundings, 'apiUrl'>,
+): Explanation => {
   switch (reason) {
     case 'NOT_AUTHENTICATED': {
+      if (record.eventType === 'ApiCall') {
+        return {
+          sentence: 'A request to the API was not signed (SigV4).',
+          cure: 'Give the client an access key. For the tools of a shell on this machine, this sets the one for development:',
+          commands: script(command`eval "$(fleetgate env --api-url ${surroundings.apiUrl})"`),
+        };
+      }
       const unsigned = explainUnsigned(record);
       if (unsigned) return unsigned;
       return {
@@ -25,38 +33,6 @@ export const explainHttps = (reason: HttpsReason, record: StoredRecord): Explana
         commands: firstIdentity(),
       };
     }
-    case 'SECURITY_TOKEN_EXPIRED':
-      if (record.eventType === 'Disconnect') {
-        return {
-          sentence: `${client(record)} was disconnected because the temporary credentials that it signed with have expired.`,
-          cure: 'Let it connect again with fresh credentials; a connection lasts no longer than what it was opened with.',
-          commands: [],
-        };
-      }
-      return {
-        sentence: `The signature (SigV4) of the request has expired${detail(record)}.`,
-        cure: 'Sign each attempt anew. A signature holds for five minutes, a URL with X-Amz-Expires for that many seconds, at most a day. If it was just made, compare the clocks:',
-        commands: ['fleetgate doctor'],
-      };
-    case 'SECURITY_TOKEN_INVALID':
-      if (record.eventType === 'ApiCall') {
-        return {
-          sentence: `${record.facts?.['principalArn'] ?? 'The caller'} was refused ${record.action ?? 'a call of IAM'}: temporary credentials of GetSessionToken are not taken by IAM without MFA, which this server does not have.`,
-          cure: 'Sign calls of IAM with the access key itself, or with the credentials of a role.',
-          commands: [],
-        };
-      }
-      return {
-        sentence: `The signature (SigV4) of the request does not count here${detail(record)}.`,
-        cure: `Sign for the service iotdevicegateway (WebSocket) or iotdata (HTTPS)${region}, with a key of the account that the host name belongs to. Development keys count only when the client runs on this machine.`,
-        commands: [],
-      };
-    case 'SECURITY_TOKEN_SIGNATURE_MISMATCH':
-      return {
-        sentence: `The signature (SigV4) does not belong to the request${detail(record)}.`,
-        cure: 'Check the secret access key, and that host, path and query are sent as they were signed; only a session token may be added to a signed URL.',
-        commands: [],
-      };
     case 'PROTOCOL_MISMATCH': {
       const configured = explainDomainProtocol(client(record), record);
       if (configured) return configured;

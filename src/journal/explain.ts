@@ -30,6 +30,7 @@ import { explainDomain, explainDomainProtocol, explainDomainTrust, explainSimila
 import { explainFirstConnect, explainPending, explainProvisioned } from './explain-first-connect.ts';
 import { explainHttps } from './explain-https.ts';
 import { explainIam, explainLostKey, isIamDenial } from './explain-iam.ts';
+import { explainKeys } from './explain-keys.ts';
 import { explainAbsent, explainLimit, explainRate, explainRule } from './explain-mqtt.ts';
 import { explainFleetSuccess, explainProvisioning } from './explain-provisioning.ts';
 import { explainTakenOver } from './explain-takeover.ts';
@@ -322,13 +323,14 @@ export const explain = (record: StoredRecord, surroundings: Surroundings): Expla
         `This server already holds as many connections as it may${detail(record)}.`,
         'Close connections that are not needed, or run the server with a higher limit.',
       );
-    case 'NOT_AUTHENTICATED':
     case 'SECURITY_TOKEN_EXPIRED':
     case 'SECURITY_TOKEN_INVALID':
     case 'SECURITY_TOKEN_SIGNATURE_MISMATCH':
+      return explainKeys(record.reason, record, surroundings);
+    case 'NOT_AUTHENTICATED':
     case 'PROTOCOL_MISMATCH':
     case 'WEBSOCKET_TTL_EXPIRATION':
-      return explainHttps(record.reason, record);
+      return explainHttps(record.reason, record, surroundings);
     case 'AUTHORIZATION_FAILURE':
       return isIamDenial(record) ? explainIam(record) : explainAuthorization(record, surroundings);
     case 'CLIENT_ERROR':
