@@ -130,6 +130,7 @@ export const createApiClient = (options: ApiClientOptions): ApiClient => {
       body: text,
       accessKeyId: server.accessKeyId,
       secretAccessKey: server.secretAccessKey,
+      ...(server.sessionToken !== undefined && { sessionToken: server.sessionToken }),
       region: server.region,
       service: 'iot',
       nowMs: now(),

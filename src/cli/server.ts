@@ -2,6 +2,7 @@
 import { signRequest } from '../aws/sigv4.ts';
 import { ConfigProblem, type Environment, type Flag, type ReadFlags } from '../config.ts';
 import { CommandProblem, type Io } from './io.ts';
+import { adviceOn, Refused } from './refused.ts';
 import { printable, shellWord } from './terminal.ts';
 
 /** Where `fleetgate start` without flags answers. */
@@ -37,6 +38,8 @@ export interface Server {
   readonly region: string;
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
+  /** Of a temporary key. */
+  readonly sessionToken?: string;
 }
 
 /** The development key of an account. Source: design.md 3. */
@@ -70,13 +73,17 @@ export const readRegion = (text: string): string => {
   throw new ConfigProblem(`The region must be a name such as us-east-1, not ${JSON.stringify(text)}.`);
 };
 
+/** Development keys are no temporary ones: a token beside them is left over from a real account. */
+const isDevelopmentKey = (accessKeyId: string): boolean => /^(?:test|[0-9]{12})$/.test(accessKeyId);
+
 /** The server, region and key of a command: `--account` asks with that account's development key, else AWS's variables count. */
 export const findServer = (flags: ReadFlags, env: Environment): Server => {
   const account = readAccount(flags);
   const [accessKeyId, secretAccessKey] = [env['AWS_ACCESS_KEY_ID'], env['AWS_SECRET_ACCESS_KEY']];
+  const sessionToken = env['AWS_SESSION_TOKEN'];
   const key =
     account === undefined && accessKeyId && secretAccessKey
-      ? { accessKeyId, secretAccessKey }
+      ? { accessKeyId, secretAccessKey, ...(sessionToken && !isDevelopmentKey(accessKeyId) && { sessionToken }) }
       : developmentKey(account);
   const region = flags.values.get('region') || env['AWS_REGION'] || env['AWS_DEFAULT_REGION'] || 'us-east-1';
   return { url: findUrl(flags, env), region: readRegion(region), ...key };
@@ -128,23 +135,14 @@ const faultIn = (body: string): string => {
 /** Asks one question. Faults: CommandProblem when nothing answers, or when the answer is a refusal. */
 export const ask = async (server: Server, pathAndQuery: string, io: Pick<Io, 'now'>): Promise<string> => {
   const url = `${server.url}${pathAndQuery}`;
-  const { host: _, ...headers } = signRequest({
-    method: 'GET',
-    url,
-    accessKeyId: server.accessKeyId,
-    secretAccessKey: server.secretAccessKey,
-    region: server.region,
-    service: 'iot',
-    nowMs: io.now(),
-  });
+  const { url: __, ...key } = server;
+  const { host: _, ...headers } = signRequest({ method: 'GET', url, ...key, service: 'iot', nowMs: io.now() });
   const { status, body } = await get(url, headers);
   if (status === 200) return body;
-  const said = printable(faultIn(body).trim().slice(0, 500)).replace(/\.$/, '');
-  const hint =
-    status === 403 ? ' Use a key that the server knows: eval "$(fleetgate env)" sets the one for development.' : '';
-  throw new CommandProblem(
-    `The server at ${printable(server.url)} answered ${status}${said ? `: ${said}` : ''}.${hint}`,
-  );
+  const message = (faultIn(body).split('\n\n')[0] ?? '').trim().slice(0, 500);
+  const said = printable(message).replace(/\.$/, '');
+  const sentence = `The server at ${printable(server.url)} answered ${status}${said ? `: ${said}` : ''}.`;
+  throw new Refused(sentence, status === 403 ? adviceOn(message, key) : { advice: '', commands: [] });
 };
 
 /** One GET. Faults: CommandProblem when nothing answers in time. */

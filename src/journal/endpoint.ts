@@ -43,6 +43,8 @@ export interface JournalRequest {
 const limitDefault = 20;
 /** How far back the journal looks for the policies of a certificate that has none. */
 const earlierRecordsMax = 20;
+/** How far back the newest failure is looked for that is not about reading the journal itself. */
+const lastReadMax = 10;
 const parameters = new Set(['subject', 'certificateId', 'clientId', 'failures', 'last', 'limit']);
 
 const invalid = (sentence: string): Fault => new Fault('InvalidRequestException', sentence);
@@ -89,6 +91,10 @@ const rememberedIssue = async (
   return isProvisioned ? undefined : earlier.find(isIssue)?.lastAtMs;
 };
 
+/** The newest; but whoever was refused the journal before, and may read it now, asks about what came before that. */
+const newestOf = (failures: readonly StoredRecord[]): readonly StoredRecord[] =>
+  [failures.find(({ action }) => action !== 'fleetgate:ReadJournal') ?? failures[0]].filter((it) => it !== undefined);
+
 /** Each record once, newest first. */
 const withCauses = (found: readonly StoredRecord[], causes: readonly StoredRecord[]): readonly StoredRecord[] => {
   const missing = causes.filter(({ id }) => found.every((record) => record.id !== id));
@@ -102,14 +108,15 @@ export const answerJournal = async (journal: Journal, request: JournalRequest): 
   const last = readFlag(query, 'last');
   const [subject, certificateId, clientId] = [query.get('subject'), query.get('certificateId'), query.get('clientId')];
   const rings: Ring[] = development ? [account, 'operator'] : [account];
-  const found = await journal.read({
+  const read = await journal.read({
     rings,
     ...(subject !== null && { subject }),
     ...(certificateId !== null && { certificateId }),
     ...(clientId !== null && { clientId }),
     failuresOnly: last || readFlag(query, 'failures'),
-    limit: last ? 1 : readLimit(query),
+    limit: last ? lastReadMax : readLimit(query),
   });
+  const found = last ? newestOf(read) : read;
   const newest = found.find(({ status }) => status === 'Failure');
   const causes = newest === undefined ? [] : await causesOf(journal, newest, account);
   const causeOf = new Map([newest, ...causes].map((record, at) => [record?.id, causes[at]?.id]));
