@@ -86,7 +86,7 @@ test('another protocol than the one of the domain configuration, until the port 
 const callback = `import { X509Certificate } from 'node:crypto';
 export default async ({ clientCertificateChain, serverName, connectionMetadata }) => ({
   isAuthenticated:
-    new X509Certificate(clientCertificateChain).subject === 'CN=welcome' && serverName.endsWith('.localhost') && connectionMetadata.id !== '',
+    new X509Certificate(clientCertificateChain[0]).subject === 'CN=welcome' && serverName.endsWith('.localhost') && connectionMetadata.id !== '',
 });
 `;
 
