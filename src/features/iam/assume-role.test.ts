@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { testAccount } from '../../../test/call.ts';
 import { openIamBed } from '../../../test/iam-bed.ts';
 import { Fault } from '../../aws/fault.ts';
+import type { Caller } from '../../feature.ts';
 import { assumeRole } from './assume-role.ts';
 
 const { accountId } = testAccount;
@@ -51,3 +52,36 @@ for (const [trusted, who, limit, assumes] of rows) {
     else await assert.rejects(asked, (error) => error instanceof Fault && error.name === 'AccessDeniedException');
   });
 }
+
+test('who has a policy that is gone or cannot be read assumes nothing, whoever the trust policy names', async (t) => {
+  const { run, user, session, iam, callAs, store } = await openIamBed(t);
+  const alice = await user('alice', allowing('sts:*'));
+  const { Policy } = await run('CreatePolicy', { PolicyName: 'narrow', PolicyDocument: allowing('s3:*') });
+  const role = (await session('Builder', allowing('sts:*'))).iam;
+  assert(role?.kind === 'role');
+  const builder = { accessKeyId: '', arn: sessionArn, userId: '' };
+  const narrowed = { ...builder, iam: { ...role, sessionPolicies: { arns: [Policy?.Arn ?? ''] } } };
+  await run('DeletePolicy', { PolicyArn: Policy?.Arn });
+  await store.write((db) =>
+    db
+      .updateTable('iam_inline_policies')
+      .set({ document: 'as an older version took it' })
+      .where('account_id', '=', accountId)
+      .where('entity_id', '=', alice.userId)
+      .execute(),
+  );
+  await run('CreateRole', {
+    RoleName: 'target',
+    AssumeRolePolicyDocument: JSON.stringify({
+      Version: version,
+      Statement: [{ Effect: 'Allow', Principal: { AWS: [userArn, roleArn] }, Action: 'sts:AssumeRole' }],
+    }),
+  });
+  const assume = (caller: Partial<Caller>) =>
+    assumeRole(iam)(
+      { RoleArn: `arn:aws:iam::${accountId}:role/target`, RoleSessionName: 'shift' },
+      callAs(testAccount, caller),
+    );
+  await assume({ ...builder, iam: role });
+  for (const caller of [alice, narrowed]) await assert.rejects(assume(caller), { name: 'AccessDeniedException' });
+});

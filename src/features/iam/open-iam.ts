@@ -74,6 +74,8 @@ const rememberedMax = 10_000;
 
 const allowed: IamDecision = { allowed: true, reason: 'ALLOWED' };
 const denied: IamDecision = { allowed: false, reason: 'IMPLICIT_DENY' };
+/** What a policy says that cannot be read, or is gone, nobody knows: it counts as a Deny, which no trust policy outweighs. */
+const unread: IamDecision = { allowed: false, reason: 'EXPLICIT_DENY' };
 
 /** A map that forgets its oldest entry at the bound. */
 const remember = <Value>(map: Map<string, Value>, key: string, value: Value): Value => {
@@ -222,7 +224,7 @@ export const openIam = (options: IamOptions): Iam => {
     return {
       stale: () => (revisions.current(accountId) === revision ? undefined : rightsOf(caller)),
       exists: rights !== undefined,
-      decide: (request) => (policies ? decideIam(policies, asked(request)) : denied),
+      decide: (request) => (policies ? decideIam(policies, asked(request)) : unread),
       weigh: (request) => ({
         ...weighDenial(policies, asked(request)),
         ...(iam.kind === 'role' && rights && { roleArn: entityArn(accountId, rights.entity) }),
