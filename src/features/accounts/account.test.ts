@@ -3,7 +3,7 @@ import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { makeCall, otherAccount, testAccount, testStartMs } from '../../../test/call.ts';
 import type { AccountRegion } from '../../aws/arn.ts';
-import { endpointPrefix, isRegion, openAccounts } from './account.ts';
+import { endpointPrefix, isRegion, openAccounts, regionsPerAccountMax } from './account.ts';
 import { accounts } from './feature.ts';
 
 const open = async (t: TestContext, accountsMax = 10) => {
@@ -48,6 +48,18 @@ test('one pair of account and region beyond accountsMax is LimitExceededExceptio
   const restarted = openAccounts({ ...options, accountsMax: 1 });
   await restarted.ensure(otherAccount);
   await restarted.ensure(testAccount);
+});
+
+test('one account uses up no more than its regions, and leaves the rest of the pairs to others', async (t) => {
+  const { registry } = await open(t, regionsPerAccountMax + 2);
+  for (let number = 0; number < regionsPerAccountMax; number++) {
+    const [area = ''] = ['us-east', 'us-west'].slice(number % 2);
+    await registry.ensure({ ...testAccount, region: `${area}-${1 + Math.floor(number / 2)}` });
+  }
+  const more = { ...testAccount, region: 'eu-west-1' };
+  await assert.rejects(async () => registry.ensure(more), { name: 'LimitExceededException', message: /100 regions/ });
+  await registry.ensure(otherAccount);
+  assert.equal((await registry.list()).length, regionsPerAccountMax + 1);
 });
 
 test('a region that is none, or an account id that is none, never comes into being', async (t) => {

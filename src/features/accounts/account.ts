@@ -53,6 +53,12 @@ export const accountCreatedAtMs = async (db: Db, accountId: string): Promise<num
   return Number(row?.created_at_ms);
 };
 
+/**
+ * Regions of one account. AWS has fewer; whoever has any key of an account may make them come into being (GetCallerIdentity needs no permission), and so must not
+ * use up the pairs that all accounts share.
+ */
+export const regionsPerAccountMax = 100;
+
 export interface AccountsOptions {
   readonly store: Pick<Store, 'db' | 'write'>;
   /** Pairs of account and region that may come into being. */
@@ -63,8 +69,8 @@ export interface AccountsOptions {
 export interface Accounts {
   /**
    * Makes sure that the account exists in the region; undefined when that is known already.
-   * Faults: InvalidSignatureException for a region that is none; LimitExceededException beyond `accountsMax`: unlike a throttling error, no client
-   * tries that again.
+   * Faults: InvalidSignatureException for a region that is none; LimitExceededException beyond `accountsMax` or `regionsPerAccountMax`: unlike a throttling error, no
+   * client tries that again.
    */
   ensure(account: AccountRegion): Promise<void> | undefined;
   /** The account whose endpoints in this region carry the prefix. A promise only for one that this node has not met yet. */
@@ -104,12 +110,14 @@ export const openAccounts = ({ store, accountsMax, now }: AccountsOptions): Acco
         .onConflict((conflict) => conflict.columns(['account_id', 'region']).doNothing())
         .executeTakeFirst();
       if (numInsertedOrUpdatedRows === 0n) return;
-      const { count } = await db
-        .selectFrom('accounts')
-        .select(({ fn }) => fn.countAll<number>().as('count'))
-        .executeTakeFirstOrThrow();
-      if (Number(count) > accountsMax) {
+      const counted = db.selectFrom('accounts').select(({ fn }) => fn.countAll<number>().as('count'));
+      const all = await counted.executeTakeFirstOrThrow();
+      if (Number(all.count) > accountsMax) {
         throw new Fault('LimitExceededException', `There are ${accountsMax} pairs of account and region already`);
+      }
+      const own = await counted.where('account_id', '=', account.accountId).executeTakeFirstOrThrow();
+      if (Number(own.count) > regionsPerAccountMax) {
+        throw new Fault('LimitExceededException', `The account is in ${regionsPerAccountMax} regions already`);
       }
     });
     remember(account);
