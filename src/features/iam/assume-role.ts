@@ -23,7 +23,7 @@ import { credentialsOf } from './session-token.ts';
 type Input = Operations['sts']['AssumeRole']['input'];
 
 const durationSecondsDefault = 3600;
-/** Whoever has temporary credentials already gets no longer ones. Source: user guide, "Role chaining". */
+/** A session of a role that assumes another; temporary credentials of a user do not count as one. Source: user guide, "Role chaining". */
 const chainedSecondsMax = 3600;
 
 /** What this version has not, by member. */
@@ -121,7 +121,7 @@ const readSessionPolicies = async (
 
 /** Faults: InvalidRequestException. */
 const durationOf = ({ DurationSeconds = durationSecondsDefault }: Input, { caller }: Call, role: Role): number => {
-  if (caller.session && DurationSeconds > chainedSecondsMax) {
+  if (caller.iam?.kind === 'role' && DurationSeconds > chainedSecondsMax) {
     throw invalid('The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.');
   }
   if (DurationSeconds > role.maxSessionSeconds) {
