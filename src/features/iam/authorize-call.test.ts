@@ -23,12 +23,16 @@ const open = async (t: TestContext) => {
   const bed = await openIamBed(t);
   const records: JournalRecord[] = [];
   const tags = new Map<string, { Key: string; Value: string }[]>();
+  const looked: string[] = [];
   const authorize = createCallAuthorization({
     iam: bed.iam,
     describe: createDescribeResource({
       db: bed.store.db,
       findDomainArn: async (_account, name) => (name === 'd' ? arn('domainconfiguration/d/abcde') : undefined),
-      listTags: async (_account, of) => tags.get(of) ?? [],
+      listTags: async (_account, of) => {
+        looked.push(of);
+        return tags.get(of) ?? [];
+      },
     }),
     record: (attempt) => records.push(attempt),
   });
@@ -63,7 +67,7 @@ const open = async (t: TestContext) => {
     });
     return [sentence, ...commands];
   };
-  return { ...bed, ask, refusal, records, tags, told };
+  return { ...bed, ask, refusal, records, tags, looked, told };
 };
 
 test('root may do everything; a user what a statement allows, and no more (IAM user guide, "Policy evaluation logic")', async (t) => {
@@ -225,6 +229,30 @@ test('keys of the request, of its tags and of the resource reach the conditions'
   await run('CreateRole', { RoleName: 'R', AssumeRolePolicyDocument, Tags: [blue] });
   await ask(alice, 'GetRole', { RoleName: 'R' }, { service: 'iam' });
   assert.match(await refusal(ask(alice, 'GetRole', { RoleName: 'S' }, { service: 'iam' }), alice), /^iam:GetRole/);
+});
+
+test('tags of the resource are looked up for those whose policies can ask for them, and for nobody else', async (t) => {
+  const { ask, user, tags, looked } = await open(t);
+  const mine = arn('policy/mine');
+  tags.set(mine, [{ Key: 'team', Value: 'mine' }]);
+  const condition = documentOf({ ...allow('*'), Condition: { StringEquals: { 'aws:ResourceTag/team': 'mine' } } });
+  // each allows the tagged one alone
+  const documents: readonly (readonly [string, string])[] = [
+    ['condition', condition.replace('aws:ResourceTag', 'AWS:resourcetag')],
+    ['slash', condition.replace('Tag/team', 'Tag\\/team')],
+    ['escape', condition.replace('ResourceTag', '\\u0052esourceTag')],
+    ['variable', documentOf(allow('*', arn('policy/${aws:ResourceTag/team}')))],
+  ];
+  for (const [name, document] of documents) {
+    const caller = await user(name, document);
+    await ask(caller, 'GetPolicy', { policyName: 'mine' });
+    await assert.rejects(ask(caller, 'GetPolicy', { policyName: 'other' }), { name: 'AccessDeniedException' });
+    assert.deepEqual(looked.splice(0), [mine, arn('policy/other')], name);
+  }
+  const plain = await user('plain', documentOf(allow('iot:GetPolicy', mine)));
+  await ask(plain, 'GetPolicy', { policyName: 'mine' });
+  await assert.rejects(ask(plain, 'GetPolicy', { policyName: 'other' }), { name: 'AccessDeniedException' });
+  assert.deepEqual(looked, []);
 });
 
 test('what is known by a name is asked about under its whole ARN: a Deny on a path cannot be stepped round', async (t) => {

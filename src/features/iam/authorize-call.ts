@@ -102,7 +102,7 @@ export const createCallAuthorization = ({ iam, describe, record }: CallAuthoriza
     const rights = await iam.rightsOf({ ...caller, accountId: account.accountId });
     for (const question of questions) {
       const { action, keys } = question;
-      const resource = await describe(account, question.resource);
+      const resource = await describe(account, question.resource, { tags: rights.asksForTags });
       const context = { ...requestKeys(asked), ...resource.keys, ...keys };
       const request = { action, resource: resource.arn, context };
       if (!rights.decide(request).allowed) refuse(asked, question, resource.arn, rights.weigh(request));

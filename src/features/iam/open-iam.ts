@@ -36,6 +36,8 @@ export interface IamRights {
   stale(): Promise<IamRights> | undefined;
   /** False once the user or role is gone. */
   readonly exists: boolean;
+  /** False: what is decided does not depend on the tags of the resource. */
+  readonly asksForTags: boolean;
   decide(request: IamRequest): IamDecision;
   /** Why a request is denied. */
   weigh(request: IamRequest): WeighedDenial;
@@ -202,6 +204,7 @@ export const openIam = (options: IamOptions): Iam => {
       return {
         stale: () => undefined,
         exists: iam !== undefined,
+        asksForTags: false,
         decide: () => (iam ? allowed : denied),
         weigh: (request) => weighDenial(undefined, request),
       };
@@ -224,6 +227,9 @@ export const openIam = (options: IamOptions): Iam => {
     return {
       stale: () => (revisions.current(accountId) === revision ? undefined : rightsOf(caller)),
       exists: rights !== undefined,
+      asksForTags: [...(policies?.identity ?? []), policies?.boundary, ...(policies?.session ?? [])].some(
+        (policy) => policy?.asksForTags,
+      ),
       decide: (request) => (policies ? decideIam(policies, asked(request)) : unread),
       weigh: (request) => ({
         ...weighDenial(policies, asked(request)),

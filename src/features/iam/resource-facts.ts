@@ -19,7 +19,12 @@ export interface ResourceFacts {
   readonly keys: Keys;
 }
 
-export type DescribeResource = (account: AccountRegion, resource: Resource) => Promise<ResourceFacts>;
+/** Without `tags` those of what is no resource of IAM are left out: nobody asks for them, and a look at the store costs more than a decision. */
+export type DescribeResource = (
+  account: AccountRegion,
+  resource: Resource,
+  wanted: { readonly tags: boolean },
+) => Promise<ResourceFacts>;
 
 /** Both of IAM's own tags and of others there is one key; IAM's have a second one. Source: IAM user guide, "AWS global condition context keys". */
 const tagKeys = (tags: readonly IamTag[], ...prefixes: readonly string[]): Keys =>
@@ -35,17 +40,26 @@ export const describeEntity = async (db: Db, accountId: string, entity: Entity):
 });
 
 export const createDescribeResource = ({ db, findDomainArn, listTags }: ResourceFactsOptions): DescribeResource => {
+  const tagged = async (account: AccountRegion, arn: string, tags: boolean): Promise<ResourceFacts> => ({
+    arn,
+    keys: tags ? tagKeys(await listTags(account, arn), 'aws:ResourceTag') : {},
+  });
+
   const ofPolicy = async (accountId: string, arn: string): Promise<ResourceFacts> => {
     const [policy] = await findManagedPolicies(db, accountId, [arn]);
     return { arn, keys: policy ? tagKeys(await listIamTags(db, accountId, policy.policyId), 'aws:ResourceTag') : {} };
   };
 
-  const ofName = async (account: AccountRegion, { type, name, becoming }: Named): Promise<ResourceFacts> => {
+  const ofName = async (
+    account: AccountRegion,
+    { type, name, becoming }: Named,
+    tags: boolean,
+  ): Promise<ResourceFacts> => {
     const { accountId, region } = account;
     if (type === 'policy') return ofPolicy(accountId, name);
     if (type === 'domainconfiguration') {
       const arn = (await findDomainArn(account, name)) ?? `arn:aws:iot:${region}:${accountId}:${type}/${name}`;
-      return { arn, keys: tagKeys(await listTags(account, arn), 'aws:ResourceTag') };
+      return tagged(account, arn, tags);
     }
     const entity = await findEntity(db, accountId, type, name);
     const then = {
@@ -57,15 +71,16 @@ export const createDescribeResource = ({ db, findDomainArn, listTags }: Resource
       : { arn: entityArn(accountId, { kind: type, path: '/', name, ...then }), keys: {} };
   };
 
-  const ofArn = async (account: AccountRegion, arn: string): Promise<ResourceFacts> => {
+  const ofArn = async (account: AccountRegion, arn: string, tags: boolean): Promise<ResourceFacts> => {
     const parsed = parseArn(arn);
     if (!parsed) return { arn, keys: {} };
-    if (parsed.service !== 'iam') return { arn, keys: tagKeys(await listTags(account, arn), 'aws:ResourceTag') };
+    if (parsed.service !== 'iam') return tagged(account, arn, tags);
     const found = parsed.resourceType === 'role' ? await findRoleByArn(db, arn) : undefined;
     return found?.accountId === account.accountId
       ? describeEntity(db, account.accountId, found.role)
       : { arn, keys: {} };
   };
 
-  return (account, resource) => (typeof resource === 'string' ? ofArn(account, resource) : ofName(account, resource));
+  return (account, resource, { tags }) =>
+    typeof resource === 'string' ? ofArn(account, resource, tags) : ofName(account, resource, tags);
 };

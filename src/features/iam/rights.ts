@@ -25,6 +25,9 @@ export interface EntityRights extends KnownEntity {
 /** Characters of a document that a refusal may show. */
 const shownCharactersMax = 2048;
 
+/** aws:ResourceTag/KEY and iam:ResourceTag/KEY, as conditions and as variables; text with escapes is not looked into. */
+const tagsOfResource = /resourcetag|\\u/i;
+
 /** Faults: MalformedIamPolicy for what an older version took. */
 const compile = (
   document: string,
@@ -34,6 +37,7 @@ const compile = (
   return {
     ...named,
     policy: parseIamPolicy(document, 'identity'),
+    asksForTags: tagsOfResource.test(document),
     ...(shown.length <= shownCharactersMax && { document: shown }),
   };
 };

@@ -16,6 +16,8 @@ export interface HeldPolicy extends NamedIamPolicy {
   readonly heldBy?: string;
   /** Its text on one line; absent where that is too long to be shown. */
   readonly document?: string;
+  /** False: no condition and no variable of it is about the tags of the resource. */
+  readonly asksForTags: boolean;
 }
 
 /** All that decides for one caller. */

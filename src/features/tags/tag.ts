@@ -1,6 +1,7 @@
 /** Tags: names and values that an account puts on its resources. Source: developer guide, "Tagging your AWS IoT resources"; spec identity 1.4. */
 import type { AccountRegion } from '../../aws/arn.ts';
 import { Fault } from '../../aws/fault.ts';
+import { keepQuery } from '../../store/kept-query.ts';
 import type { Db } from '../../store/store.ts';
 
 interface TagsTable {
@@ -91,17 +92,21 @@ export const saveTags = async (
   if ((await listTags(db, { accountId, region }, arn)).length > tagsPerResourceMax) throw tooMany();
 };
 
-/** All tags of a resource by key. */
-export const listTags = async (db: Db, { accountId, region }: AccountRegion, arn: string): Promise<readonly Tag[]> => {
-  const rows = await db
+/** Asked at every call of the API by a user of the account, whose policies may ask for tags. */
+const tagsOf = keepQuery((db, [accountId = '', region = '', arn = '']) =>
+  db
     .selectFrom('tags')
     .select(['tag_key', 'tag_value'])
     .where('account_id', '=', accountId)
     .where('region', '=', region)
     .where('resource_arn', '=', arn)
     .orderBy('tag_key')
-    .limit(tagsPerResourceMax + 1)
-    .execute();
+    .limit(tagsPerResourceMax + 1),
+);
+
+/** All tags of a resource by key. */
+export const listTags = async (db: Db, { accountId, region }: AccountRegion, arn: string): Promise<readonly Tag[]> => {
+  const rows = await tagsOf(db, [accountId, region, arn]);
   return rows.map(({ tag_key: Key, tag_value: Value }) => ({ Key, Value }));
 };
 
