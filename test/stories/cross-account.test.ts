@@ -11,9 +11,11 @@ import {
   CreateRoleCommand,
   ListUsersCommand,
   PutRolePolicyCommand,
+  PutUserPolicyCommand,
 } from '@aws-sdk/client-iam';
 import {
   CreatePolicyCommand as CreateIotPolicyCommand,
+  CreateRoleAliasCommand,
   CreateThingCommand,
   DeleteThingCommand,
   DescribeEndpointCommand,
@@ -21,6 +23,7 @@ import {
   IoTClient,
   ListThingsCommand,
 } from '@aws-sdk/client-iot';
+import { IoTDataPlaneClient, PublishCommand } from '@aws-sdk/client-iot-data-plane';
 import { AssumeRoleCommand, GetCallerIdentityCommand } from '@aws-sdk/client-sts';
 import type { AccountRegion } from '../../src/aws/arn.ts';
 import { presignUrl, signRequest } from '../../src/aws/sigv4.ts';
@@ -125,6 +128,30 @@ test("policies that name another account's ARNs, or ask for its id, open nothing
   // an IoT policy of an account may say what it likes of another's topics: whose connection it is decides
   const policyDocument = documentOf(of(lender, 'iot:*'));
   await careful.send(new CreateIotPolicyCommand({ policyName: 'elsewhere', policyDocument }));
+});
+
+test('an account can keep its users from going to other accounts (aws:ResourceAccount), and lose nothing else by it', async (t) => {
+  const { node, iotAs, stsAs, root, bob } = await boot(t);
+  const statement = {
+    ...{ Effect: 'Deny', Action: '*', Resource: '*' },
+    Condition: { StringNotEquals: { 'aws:ResourceAccount': '${aws:PrincipalAccount}' } },
+  };
+  const PolicyDocument = JSON.stringify({ Version: '2012-10-17', Statement: [statement] });
+  await root.send(new PutUserPolicyCommand({ UserName: 'bob', PolicyName: 'at-home', PolicyDocument }));
+  const abroad = new AssumeRoleCommand({ RoleArn: roleArn, RoleSessionName: 'bob' });
+  await assert.rejects(stsAs(bob).send(abroad), { name: 'AccessDenied' });
+  const AssumeRolePolicyDocument = trusting(borrower.accountId);
+  const { Role } = await root.send(new CreateRoleCommand({ RoleName: 'home', AssumeRolePolicyDocument }));
+  await stsAs(bob).send(new AssumeRoleCommand({ RoleArn: Role?.Arn, RoleSessionName: 'bob' }));
+  await iotAs(bob).send(new DescribeThingCommand({ thingName: 'lamp' }));
+  const passes = new CreateRoleAliasCommand({ roleAlias: 'home', roleArn: Role?.Arn });
+  await iotAs(bob).send(passes);
+  await assert.rejects(iotAs(bob).send(new CreateRoleAliasCommand({ roleAlias: 'abroad', roleArn })), denied);
+  const data = new IoTDataPlaneClient({
+    ...{ endpoint: node.apiUrl, region: 'us-east-1', credentials: bob, maxAttempts: 1 },
+  });
+  t.after(() => data.destroy());
+  await data.send(new PublishCommand({ topic: 'home', payload: 'x' }));
 });
 
 /** A page of the node, signed or not. */

@@ -147,6 +147,7 @@ const whyNot = async (
     ...(RoleSessionName !== undefined && { 'sts:RoleSessionName': RoleSessionName }),
     ...(ExternalId !== undefined && { 'sts:ExternalId': ExternalId }),
     ...requestKeys(call),
+    'aws:ResourceAccount': target.accountId,
     ...roleKeys,
   };
   const keys = await iam.keysOf(caller);

@@ -2,7 +2,7 @@
  * May this caller do that? Asked of every call of the API before its handler, and of the node's own signed pages, which are `fleetgate:ReadJournal` and the like.
  * An account's root may do everything. What is refused is in the journal of the account. Source: IAM user guide, "Policy evaluation logic".
  */
-import type { AccountRegion } from '../../aws/arn.ts';
+import { type AccountRegion, parseArn } from '../../aws/arn.ts';
 import { Fault } from '../../aws/fault.ts';
 import type { ServiceName } from '../../aws/operations.ts';
 import type { Arrival, Caller } from '../../feature.ts';
@@ -103,7 +103,10 @@ export const createCallAuthorization = ({ iam, describe, record }: CallAuthoriza
     for (const question of questions) {
       const { action, keys } = question;
       const resource = await describe(account, question.resource, { tags: rights.asksForTags });
-      const context = { ...requestKeys(asked), ...resource.keys, ...keys };
+      // a role that is passed may be another account's by its ARN
+      const resourceAccount = parseArn(resource.arn)?.accountId || account.accountId;
+      const own = { 'aws:ResourceAccount': resourceAccount };
+      const context = { ...requestKeys(asked), ...own, ...resource.keys, ...keys };
       const request = { action, resource: resource.arn, context };
       if (!rights.decide(request).allowed) refuse(asked, question, resource.arn, rights.weigh(request));
     }

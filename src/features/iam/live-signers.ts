@@ -207,6 +207,7 @@ const authorityOf = (one: Live, remoteAddress: string, { read, leave }: Followin
   const prefix = `arn:aws:iot:${account.region}:${account.accountId}:`;
   const keys: Keys = {
     'aws:RequestedRegion': account.region,
+    'aws:ResourceAccount': account.accountId,
     'aws:SourceIp': remoteAddress,
     'aws:SecureTransport': 'true',
   };
