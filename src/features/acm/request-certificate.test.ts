@@ -1,127 +1,25 @@
 /** Requests and what becomes of them, with the real CA, and a real DNS server where names must be proven. */
 import assert from 'node:assert/strict';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, before, type TestContext, test } from 'node:test';
-import { makeCall, otherAccount, testAccount } from '../../../test/call.ts';
+import { test } from 'node:test';
+import { type AcmSettings, acmBed, acmBox as box, described, recordsOf, statusesOf } from '../../../test/acm-bed.ts';
+import { otherAccount, testAccount } from '../../../test/call.ts';
 import { startDnsServer } from '../../../test/dns-server.ts';
 import { Fault, type FaultName } from '../../aws/fault.ts';
 import type { Operations } from '../../aws/operations.ts';
-import { localBus } from '../../bus/local.ts';
-import type { Call, Feature } from '../../feature.ts';
 import { createKeyPool } from '../../pki/key-pool.ts';
-import { type OwnCa, openOwnCa } from '../../pki/own-ca.ts';
-import { createSecretBox } from '../../pki/secret-box.ts';
-import type { Store } from '../../store/store.ts';
-import { tags } from '../tags/feature.ts';
 import { findAcmCertificate, openAcmPrivateKey } from './acm-certificate.ts';
-import { describeCertificate } from './describe-certificate.ts';
-import { acm } from './feature.ts';
-import type { IssuanceOptions } from './issuance.ts';
-import { exportCertificate, renewCertificate, updateCertificateOptions } from './issued-operations.ts';
+import { exportCertificate, updateCertificateOptions } from './issued-operations.ts';
 import { listCertificates } from './list-certificates.ts';
-import { openAcm } from './open-acm.ts';
 import { deleteCertificate, getCertificate } from './operations.ts';
-import { requestCertificate } from './request-certificate.ts';
 
-const box = createSecretBox(new Uint8Array(32).fill(7));
+const { start, rsaRoot } = acmBed();
 const [minuteMs, hourMs, dayMs] = [60_000, 3_600_000, 86_400_000];
 const fails = (name: FaultName, message?: RegExp) => (error: unknown) => {
   assert(error instanceof Fault, String(error));
   assert.equal(error.name, name);
   if (message) assert.match(error.message, message);
   return true;
-};
-
-/** Costs some keys, so that all tests have one. */
-let ca: OwnCa;
-let folderOfCa: string;
-before(async () => {
-  folderOfCa = await mkdtemp(join(tmpdir(), 'fleetgate-test-'));
-  ca = await openOwnCa(folderOfCa, { domain: 'localhost', defaultRegion: 'us-east-1' });
-});
-after(async () => {
-  ca.close();
-  await rm(folderOfCa, { recursive: true });
-});
-
-interface Settings {
-  readonly dnsServers?: readonly string[];
-  readonly everyNameIsImmediate?: boolean;
-  readonly development?: boolean;
-  readonly takeKeyPair?: IssuanceOptions['takeKeyPair'];
-}
-
-const start = async (t: TestContext, settings: Settings = {}) => {
-  const pool = createKeyPool({ keyPoolMax: 0 });
-  t.after(pool.close);
-  let offsetMs = 0;
-  const now = () => Date.now() + offsetMs;
-  const troubles: unknown[] = [];
-  // the slice is made before the store that it works on
-  let store: Store | undefined;
-  const lateStore: Pick<Store, 'db' | 'write'> = {
-    get db() {
-      assert(store);
-      return store.db;
-    },
-    write(unit) {
-      assert(store);
-      return store.write(unit);
-    },
-  };
-  const bus = localBus();
-  const renewed: string[] = [];
-  bus.subscribe('changed.>', (_payload, subject) => renewed.push(decodeURIComponent(subject.split('.').at(-1) ?? '')));
-  const acmRequests = openAcm({
-    ...{ store: lateStore, bus, box, now, issue: ca.issueServerCertificate, takeKeyPair: pool.take },
-    ...{ validationKey: new Uint8Array(32).fill(9), dnsServers: ['127.0.0.1:1'] },
-    ...{ everyNameIsImmediate: false, development: true, ...settings },
-    trouble: (error) => troubles.push(error),
-  });
-  const slice: Feature = acm({ box, acmRequests });
-  const calls = await makeCall(t, { features: [tags({}), slice], now });
-  store = calls.store;
-  const request = requestCertificate(acmRequests);
-  return {
-    ...calls,
-    troubles,
-    /** ARNs whose change every node was told of by the task. */
-    renewed,
-    request,
-    renew: renewCertificate(acmRequests.issuance),
-    look: acmRequests.issuance.look,
-    validationKey: acmRequests.validationKey,
-    /** Moves the clock, and lets the task run. */
-    async advance(ms: number) {
-      offsetMs += ms;
-      await acmRequests.issuance.turn(now());
-    },
-    async requested(input: Partial<Operations['acm']['RequestCertificate']['input']>): Promise<string> {
-      const given = { DomainName: 'fleet.corp', ValidationMethod: 'DNS' as const, ...input };
-      return String((await request(given, calls.call)).CertificateArn);
-    },
-  };
-};
-
-const described = async (call: Call, CertificateArn: string) => {
-  const { Certificate } = await describeCertificate({ CertificateArn }, call);
-  assert(Certificate);
-  return Certificate;
-};
-const statusesOf = async (call: Call, arn: string) => {
-  const { Status, DomainValidationOptions = [] } = await described(call, arn);
-  return [Status, ...DomainValidationOptions.map(({ ValidationStatus }) => ValidationStatus)];
-};
-/** The records that the account has to make. */
-const recordsOf = async (call: Call, arn: string): Promise<Record<string, string>> => {
-  const { DomainValidationOptions = [] } = await described(call, arn);
-  const bare = (name = '') => name.replace(/\.$/, '');
-  return Object.fromEntries(
-    DomainValidationOptions.map(({ ResourceRecord }) => [bare(ResourceRecord?.Name), bare(ResourceRecord?.Value)]),
-  );
 };
 
 test('a wildcard and its parent share one record, which is the same for every request of the account (spec identity 10)', async (t) => {
@@ -254,14 +152,14 @@ for (const [KeyAlgorithm, keyUsages, chainLength] of [
       const issuer = x509[index + 1] ?? certificate;
       assert(certificate.verify(issuer.publicKey) && certificate.checkIssued(issuer), certificate.subject);
     }
-    assert.equal(x509.at(-1)?.fingerprint256, new X509Certificate(ca.rootPems.rsa).fingerprint256);
+    assert.equal(x509.at(-1)?.fingerprint256, new X509Certificate(rsaRoot()).fingerprint256);
     assert.equal(x509[0]?.subjectAltName, 'DNS:a.example, DNS:*.b.example');
     const kept = await findAcmCertificate(store.db, testAccount, arn);
     assert(kept && x509[0]?.checkPrivateKey(createPrivateKey(openAcmPrivateKey(box, testAccount, kept) ?? '')));
   });
 }
 
-const immediate: [name: string, settings: Settings, status: string][] = [
+const immediate: [name: string, settings: AcmSettings, status: string][] = [
   ['a.localhost', {}, 'ISSUED'],
   ['*.a.test', {}, 'ISSUED'],
   ['a.EXAMPLE', {}, 'ISSUED'],
@@ -477,7 +375,7 @@ test('two nodes that look at one certificate at the same time issue and renew it
 
 test('no certificate outlives the root that it stands under', async (t) => {
   const { call, requested, advance } = await start(t);
-  const ends = new X509Certificate(ca.rootPems.rsa).validToDate.getTime();
+  const ends = new X509Certificate(rsaRoot()).validToDate.getTime();
   await advance(ends - Date.now() - 100 * dayMs);
   const arn = await requested({ DomainName: 'a.example', KeyAlgorithm: 'EC_prime256v1' });
   assert.equal((await described(call, arn)).NotAfter?.getTime(), ends);
