@@ -6,9 +6,10 @@ import { randomUUID } from 'node:crypto';
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
-import type { ApiLogEntry } from './api/dispatch.ts';
+import type { ApiLogEntry, AskedCall } from './api/dispatch.ts';
 import { startApi } from './api/server.ts';
 import type { AccountRegion } from './aws/arn.ts';
+import type { Fault } from './aws/fault.ts';
 import { noteChange } from './bus/changes.ts';
 import { localBus } from './bus/local.ts';
 import { type CallServices, makeCall, makeRequestCall } from './call.ts';
@@ -49,6 +50,7 @@ import { openJournal } from './journal/journal.ts';
 import { openLog } from './journal/log.ts';
 import { openLogFiles } from './journal/log-files.ts';
 import type { RecordAttempt } from './journal/record.ts';
+import { refusedCallRecord } from './journal/refused-call.ts';
 import { journalMigrations } from './journal/ring.ts';
 import { listening, openListeners } from './listeners.ts';
 import { startMetrics } from './metrics/listener.ts';
@@ -447,6 +449,10 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
     }),
     credentials: async (accessKeyId: string, facts: CredentialFacts, sessionToken: string | undefined) =>
       credentials.find(accessKeyId, facts) ?? iam.findAnyKey(accessKeyId, facts, sessionToken),
+    refused(asked: AskedCall, fault: Fault) {
+      const found = refusedCallRecord(asked, fault);
+      if (found) record(found);
+    },
     unproven(error: unknown, { source }: Arrival) {
       const found = signatureRecord(error);
       if (!found) return;

@@ -51,6 +51,8 @@ export interface Dispatching {
   readonly whoAsks?: WhoAsks;
   /** Default: whoever has signed may do everything in their account. */
   readonly authorize?: AuthorizeCall;
+  /** Told of a call that its constraints or its handler refused. Must not throw. */
+  readonly refused?: (asked: AskedCall, fault: Fault) => void;
   /** Told of a request that proved nobody, where `whoAsks` is the default. Must not throw. */
   readonly unproven?: (error: unknown, arrival: Arrival) => void;
   /** Awaited before the first handler of an account and region. A rejection refuses the request and is asked again by the next. */
@@ -198,13 +200,20 @@ export const createDispatch = (
     const handler = handlerOf(handlers, operation);
     if (!handler) throw unavailable(operation.name);
     const input = read();
-    validate(operation, input);
-    await options.authorize?.({
-      ...{ service: operation.service, operation: operation.name },
-      ...{ input, account, caller, arrival },
-    });
+    const asked = { service: operation.service, operation: operation.name, ...{ input, account, caller, arrival } };
+    const noted = async <Result>(work: () => Result | Promise<Result>): Promise<Result> => {
+      try {
+        return await work();
+      } catch (error) {
+        if (error instanceof Fault) options.refused?.(asked, error);
+        throw error;
+      }
+    };
+    await noted(() => validate(operation, input));
+    await options.authorize?.(asked);
     await ensureAccount(account);
-    return handler(input, makeCall(account, caller, arrival, `${operation.service} ${operation.name}`));
+    const call = makeCall(account, caller, arrival, `${operation.service} ${operation.name}`);
+    return noted(() => handler(input, call));
   };
 
   const serveExtra = async (extra: Extra, progress: Progress): Promise<Answer> => {

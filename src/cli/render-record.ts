@@ -91,7 +91,7 @@ const factsOf = (record: Fields): readonly (readonly [label: string, value: stri
     ],
   ];
   const more = Object.entries(fieldsOf(record['facts']))
-    .filter(([name]) => name !== 'decidingDocument')
+    .filter(([name]) => name !== 'decidingDocument' && name !== 'correctedInput')
     .map(([name, value]) => [factLabels[name] ?? name, textOf(value)] as const);
   return [...facts, ...more, ['Record', textOf(record['id'])] as const].filter(([, value]) => value !== '');
 };

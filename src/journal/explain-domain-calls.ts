@@ -2,7 +2,7 @@
  * The words for a domain configuration that was not created, or not deleted: see `explain.ts`.
  *
  * Facts that it reads, by their names in `JournalRecord.facts`: `domainConfigurationName`, `domainName`, `serverCertificateArn`, `validationCertificateArn` (as
- * the caller named them); `deletionDays`: how long it must be DISABLED; `deletableAt`: when it has been, where it is.
+ * the caller named them); `pendingCertificateArn`; `deletionDays`: how long it must be DISABLED; `deletableAt`: when it has been, where it is.
  */
 import { type Explanation, option } from './cure-lines.ts';
 import type { Reason } from './record.ts';
@@ -11,7 +11,7 @@ import type { StoredRecord } from './stored-record.ts';
 
 export type DomainCallReason = Extract<
   Reason,
-  'SERVER_CERTIFICATE_UNFIT' | 'VALIDATION_CERTIFICATE_UNFIT' | 'DOMAIN_CONFIGURATION_KEPT'
+  'CERTIFICATE_PENDING' | 'SERVER_CERTIFICATE_UNFIT' | 'VALIDATION_CERTIFICATE_UNFIT' | 'DOMAIN_CONFIGURATION_KEPT'
 >;
 
 type Line = string | undefined;
@@ -89,6 +89,14 @@ export const explainDomainCall = (reason: DomainCallReason, record: StoredRecord
   const { domainConfigurationName = '', domainName = '' } = record.facts ?? {};
   const sentence = `The domain configuration "${domainConfigurationName}" for ${domainName} was not created: ${because(record)}.`;
   switch (reason) {
+    case 'CERTIFICATE_PENDING':
+      return {
+        sentence,
+        cure: 'It is issued once its names are proven: put the records that this prints into DNS, and create the domain configuration some seconds later:',
+        commands: script(
+          command`aws acm describe-certificate --certificate-arn ${record.facts?.['pendingCertificateArn'] ?? ''} --query 'Certificate.DomainValidationOptions[].ResourceRecord.[Name,Type,Value]' --output text`,
+        ),
+      };
     case 'SERVER_CERTIFICATE_UNFIT':
       return withCommands(
         sentence,

@@ -128,6 +128,8 @@ const reasons: Readonly<Record<Reason, [sentence: RegExp, command: string | unde
   ROLE_NOT_FOUND: [/and that does not exist/, undefined],
   ROLE_NOT_TRUSTING: [/its trust policy does not let credentials\.iot\.amazonaws\.com/, undefined],
   CREDENTIAL_DURATION_EXCEEDED: [/sessions of its role .* at most/, 'aws iot update-role-alias'],
+  CALL_REFUSED: [/^The call .* was refused/, undefined],
+  CERTIFICATE_PENDING: [/was not created/, 'aws acm describe-certificate'],
   SERVER_CERTIFICATE_UNFIT: [/was not created/, 'printf'],
   VALIDATION_CERTIFICATE_UNFIT: [/was not created/, undefined],
   DOMAIN_CONFIGURATION_KEPT: [/was not deleted/, 'aws iot update-domain-configuration'],

@@ -24,6 +24,7 @@ import {
   shortId,
   successorIdentity,
 } from './cure-lines.ts';
+import { explainCall } from './explain-calls.ts';
 import { explainCredentials, explainCredentialsGiven } from './explain-credentials.ts';
 import { explainDomainCall } from './explain-domain-calls.ts';
 import { explainDomain, explainDomainProtocol, explainDomainTrust, explainSimilarName } from './explain-domains.ts';
@@ -387,6 +388,9 @@ export const explain = (record: StoredRecord, surroundings: Surroundings): Expla
     case 'ROLE_NOT_TRUSTING':
     case 'CREDENTIAL_DURATION_EXCEEDED':
       return explainCredentials(record.reason, record, surroundings);
+    case 'CALL_REFUSED':
+      return explainCall(record);
+    case 'CERTIFICATE_PENDING':
     case 'SERVER_CERTIFICATE_UNFIT':
     case 'VALIDATION_CERTIFICATE_UNFIT':
     case 'DOMAIN_CONFIGURATION_KEPT':

@@ -90,7 +90,9 @@ export type Reason =
   | 'ROLE_NOT_FOUND' // the alias is there, and what it stands for is not
   | 'ROLE_NOT_TRUSTING' // its trust policy does not let the credentials provider assume it
   | 'CREDENTIAL_DURATION_EXCEEDED' // the alias asks for longer sessions than the role allows
-  // operations on domain configurations; `detail` says what exactly
+  // operations on domains, their certificates, IAM, STS and role aliases; `detail` says what exactly
+  | 'CALL_REFUSED' // by a rule of the operation, in the words that the caller got
+  | 'CERTIFICATE_PENDING' // ACM has not issued it yet, and a domain configuration was to be created with it
   | 'SERVER_CERTIFICATE_UNFIT' // one was to be created with a certificate that may not stand under its name
   | 'VALIDATION_CERTIFICATE_UNFIT' // with a private one, and without a proof that its name is the account's
   | 'DOMAIN_CONFIGURATION_KEPT' // it was to be deleted while it is ENABLED, or has not been DISABLED for long enough

@@ -67,7 +67,10 @@ export const printableJson = (value: unknown): string =>
     Array.from({ length: character.length }, (_, unit) => escapeUnit(character.charCodeAt(unit))).join(''),
   );
 
-/** A policy document on one line; empty when it is no JSON or too long. */
+/** Facts that are JSON, kept whole or not at all. */
+const documentFacts: ReadonlySet<string> = new Set(['decidingDocument', 'correctedInput']);
+
+/** A policy document, or the input of a call, on one line; empty when it is no JSON or too long. */
 const plainDocument = (text: string): string => {
   if (text.length > documentCharactersMax) return '';
   try {
@@ -202,7 +205,7 @@ export const storedRecord = (record: JournalRecord, stamp: Stamp): StoredRecord 
       Object.fromEntries(
         facts.map(([name, value]) => [
           plainText(name),
-          name === 'decidingDocument' ? plainDocument(value) : (plain(`facts.${name}`, value, factCharactersMax) ?? ''),
+          documentFacts.has(name) ? plainDocument(value) : (plain(`facts.${name}`, value, factCharactersMax) ?? ''),
         ]),
       ),
     statementsOmitted: omitted > 0 ? omitted : undefined,

@@ -230,7 +230,9 @@ test('keys and sessions that count no more are named, and so is what is wrong wi
 
   const mistyped = { ...alice, secretAccessKey: `${alice.secretAccessKey.slice(1)}x` };
   const another = await cured(mistyped, describe, {
-    names: new RegExp(`does not belong to the request under the secret of the access key ${AccessKeyId} of the user "alice"`),
+    names: new RegExp(
+      `does not belong to the request under the secret of the access key ${AccessKeyId} of the user "alice"`,
+    ),
     says: /^Compare the secret access key/,
     commands: true,
     done: (_, { output }) => keysOf({ ...JSON.parse(output).AccessKey, SessionToken: undefined }),

@@ -1,6 +1,6 @@
 /** The server certificate of a domain configuration, as ACM has it: fit to be presented, or not. Source: spec identity 8, checks at creation 1 to 6. */
 import type { AccountRegion } from '../../aws/arn.ts';
-import { Fault } from '../../aws/fault.ts';
+import type { Fault } from '../../aws/fault.ts';
 import type { SecretBox } from '../../pki/secret-box.ts';
 import type { Db } from '../../store/store.ts';
 import { type AcmCertificate, findAcmCertificate, openAcmPrivateKey } from '../acm/acm-certificate.ts';
@@ -18,14 +18,18 @@ export interface PresentedCertificate {
 }
 
 type Refuse = (message: string) => Fault;
-const invalid: Refuse = (message) => new Fault('InvalidRequestException', message);
+const unfit: Refuse = (message) => new DomainRefusal('SERVER_CERTIFICATE_UNFIT', 'InvalidRequestException', message);
 const unproven: Refuse = (message) =>
   new DomainRefusal('VALIDATION_CERTIFICATE_UNFIT', 'InvalidRequestException', message);
 
 const issued = async (db: Db, account: AccountRegion, arn: string, refuse: Refuse): Promise<AcmCertificate> => {
   checkCertificateArn(arn, account);
   const found = await findAcmCertificate(db, account, arn);
-  if (found?.status !== 'ISSUED') throw refuse(`The certificate ${arn} does not exist, or is not issued`);
+  const message = `The certificate ${arn} does not exist, or is not issued`;
+  if (found?.status === 'PENDING_VALIDATION') {
+    throw new DomainRefusal('CERTIFICATE_PENDING', 'InvalidRequestException', message, { pendingCertificateArn: arn });
+  }
+  if (found?.status !== 'ISSUED') throw refuse(message);
   return found;
 };
 
@@ -42,7 +46,7 @@ export const serverCertificateOf = async (
   },
 ): Promise<PresentedCertificate> => {
   const { account, domainName, serverCertificateArn, validationCertificateArn, nowMs } = request;
-  const certificate = await issued(db, account, serverCertificateArn, invalid);
+  const certificate = await issued(db, account, serverCertificateArn, unfit);
   const chainPem = fullChainOf(certificate);
   const problem = serverCertificateProblem(chainPem, domainName, nowMs);
   if (problem !== undefined)
@@ -68,7 +72,7 @@ export const serverCertificateOf = async (
     if (!isPublic) provenNames = namesOfChain(chainPem).filter((name) => validation.names.includes(name));
   }
   const keyPem = openAcmPrivateKey(box, account, certificate);
-  if (keyPem === undefined) throw invalid(`The certificate ${serverCertificateArn} is not issued`);
+  if (keyPem === undefined) throw unfit(`The certificate ${serverCertificateArn} is not issued`);
   return { chainPem, keyPem, provenNames };
 };
 
