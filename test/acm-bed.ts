@@ -26,6 +26,7 @@ export interface AcmSettings {
   readonly dnsServers?: readonly string[];
   readonly everyNameIsImmediate?: boolean;
   readonly development?: boolean;
+  readonly lookUp?: (name: string) => Promise<readonly string[] | undefined>;
   readonly takeKeyPair?: IssuanceOptions['takeKeyPair'];
 }
 
@@ -77,6 +78,8 @@ export const acmBed = () => {
     const request = requestCertificate(acmRequests);
     return {
       ...calls,
+      /** The one that the task tells. */
+      bus,
       troubles,
       /** ARNs whose change every node was told of by the task. */
       renewed,

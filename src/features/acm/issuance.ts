@@ -17,7 +17,10 @@ import type { KeyPool } from '../../pki/key-pool.ts';
 import type { SecretBox } from '../../pki/secret-box.ts';
 import type { Store } from '../../store/store.ts';
 import { type AcmCertificate, type CertificateMaterial, findAcmCertificate } from './acm-certificate.ts';
-import { type DueCertificate, findDue, type Outcome, saveOutcome } from './request-rows.ts';
+import { boundedLookUp } from './bounded-look-up.ts';
+import { type DueCertificate, listDue, listDueAccounts } from './due-certificates.ts';
+import { orderBehind, type Share, takeFairTurns } from './fair-turns.ts';
+import { type Outcome, saveOutcome } from './request-rows.ts';
 import { usageNamesIn } from './usage-names.ts';
 import { isWholly, type Proving, prove, unproven } from './validation.ts';
 
@@ -32,10 +35,13 @@ export const renewBeforeMs = 60 * dayMs;
 const youngMs = 10 * minuteMs;
 const lookEveryMs = { young: 10_000, old: 5 * minuteMs } as const;
 const renewalEveryMs = hourMs;
-/** Certificates that one turn looks at, at most so many at once, none begun after so long: what is left is first in the next turn. */
-const dueMax = 100;
-const atOnceMax = 8;
+/** Certificates that are looked at at once; none is begun when a turn lasts so long: the next turn begins with the accounts that had none. */
+const atOnceMax = 32;
 const turnMsMax = 20_000;
+/** The same of one account, and what of it one turn looks at and asks DNS at most: a server that is away costs its account these, and the others nothing. */
+const atOnceOfAccountMax = 4;
+const ofAccountMax = 100;
+const lookUpsOfAccount = { lookUpsMax: 400, msMax: 10_000 } as const;
 /** After a failure of the server's own. */
 const retryMs = minuteMs;
 
@@ -55,7 +61,7 @@ export interface Issuance {
   isImmediate(domainName: string): boolean;
   /** Looks at one certificate and does what is due. What fails is told to the log and tried again by the task. */
   look(due: DueCertificate): Promise<void>;
-  /** Looks at all that are due. */
+  /** Looks at what is due: of each account its share. */
   turn(nowMs: number): Promise<void>;
 }
 
@@ -98,9 +104,9 @@ export const openIssuance = (options: IssuanceOptions): Issuance => {
   };
 
   /** What comes of a request now. */
-  const validate = async (certificate: AcmCertificate): Promise<Outcome> => {
+  const validate = async (certificate: AcmCertificate, proving: Proving): Promise<Outcome> => {
     const ageMs = now() - certificate.createdAtMs;
-    const validation = await prove(certificate.validation, options);
+    const validation = await prove(certificate.validation, proving);
     if (isWholly(validation, 'SUCCESS')) {
       const material = await mint(certificate);
       const nextActionMs = material.notAfterMs - renewBeforeMs;
@@ -116,8 +122,8 @@ export const openIssuance = (options: IssuanceOptions): Issuance => {
   };
 
   /** What comes of a renewal now. */
-  const renew = async (certificate: AcmCertificate): Promise<Outcome> => {
-    const validation = await prove(unproven(certificate.validation), options);
+  const renew = async (certificate: AcmCertificate, proving: Proving): Promise<Outcome> => {
+    const validation = await prove(unproven(certificate.validation), proving);
     const updatedAtMs = now();
     if (isWholly(validation, 'SUCCESS')) {
       const material = await mint(certificate);
@@ -134,11 +140,11 @@ export const openIssuance = (options: IssuanceOptions): Issuance => {
   const save = (account: AccountRegion, before: AcmCertificate, outcome: Outcome): Promise<boolean> =>
     store.write((db) => saveOutcome(db, box, account, { before, outcome }));
 
-  const look = async ({ account, arn }: DueCertificate): Promise<void> => {
+  const look = async ({ account, arn }: DueCertificate, proving: Proving): Promise<void> => {
     const before = await findAcmCertificate(store.db, account, arn);
     if (!before || !isWaiting(before, now())) return;
     try {
-      const outcome = await (before.status === 'ISSUED' ? renew(before) : validate(before));
+      const outcome = await (before.status === 'ISSUED' ? renew(before, proving) : validate(before, proving));
       if ((await save(account, before, outcome)) && outcome.material)
         noteChange(bus, { account, kind: 'acm', id: arn });
     } catch (error) {
@@ -147,19 +153,39 @@ export const openIssuance = (options: IssuanceOptions): Issuance => {
     }
   };
 
+  const openProving = () => ({ isImmediate: options.isImmediate, ...boundedLookUp(options.lookUp, lookUpsOfAccount) });
+
+  /** What one account is given of a turn. */
+  const openShare = async (accountId: string, nowMs: number): Promise<Share> => {
+    const proving = openProving();
+    const due = [
+      ...(await listDue(store.db, accountId, { nowMs, youngSinceMs: nowMs - youngMs, limit: ofAccountMax })),
+    ];
+    return () => {
+      const next = proving.isUsedUp() ? undefined : due.shift();
+      return next && look(next, proving).catch(trouble);
+    };
+  };
+
+  /** Where the last turn ended. */
+  let reached: string | undefined;
+
   return {
     isImmediate: options.isImmediate,
-    look: (due) => look(due).catch(trouble),
+    look: (due) => look(due, openProving()).catch(trouble),
     async turn(nowMs) {
       // not the node's clock, which tests move
       const beginUntilMs = performance.now() + turnMsMax;
-      const due = [...(await findDue(store.db, nowMs, dueMax))];
-      const worker = async (): Promise<void> => {
-        for (let next = due.shift(); next && performance.now() < beginUntilMs; next = due.shift()) {
-          await look(next).catch(trouble);
-        }
-      };
-      await Promise.all(Array.from({ length: atOnceMax }, worker));
+      reached = await takeFairTurns({
+        accountIds: orderBehind(await listDueAccounts(store.db, nowMs), reached),
+        openShare: (accountId) =>
+          openShare(accountId, nowMs).catch((error: unknown) => {
+            trouble(error);
+            return () => undefined;
+          }),
+        ...{ atOnceMax, atOnceOfAccountMax },
+        isOver: () => performance.now() >= beginUntilMs,
+      });
     },
   };
 };

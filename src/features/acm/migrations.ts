@@ -48,4 +48,13 @@ export const migrations: readonly Migration[] = [
         where idempotency_key is not null`,
     ],
   },
+  {
+    // what is due is read account by account (due-certificates.ts)
+    name: 'acm-0003',
+    sql: [
+      `drop index acm_certificates_due`,
+      `create index acm_certificates_due_by_account on acm_certificates (account_id, next_action_ms)
+        where next_action_ms is not null`,
+    ],
+  },
 ];

@@ -2,12 +2,15 @@
 import { dnsLookup } from './dns-lookup.ts';
 import { type Issuance, type IssuanceOptions, openIssuance } from './issuance.ts';
 import type { RequestServices } from './request-certificate.ts';
+import type { Proving } from './validation.ts';
 
 export interface AcmOptions extends Omit<IssuanceOptions, 'isImmediate' | 'lookUp'> {
   /** 32 random bytes that all nodes of a store share. */
   readonly validationKey: Uint8Array;
   /** `address:port` each; without one those of the operating system. */
   readonly dnsServers: readonly string[];
+  /** Tests: instead of a question to those servers. */
+  readonly lookUp?: Proving['lookUp'];
   /** `--acm-validation immediate`. */
   readonly everyNameIsImmediate: boolean;
   /** The node listens on this machine alone. */
@@ -22,12 +25,13 @@ export const openAcm = ({
   dnsServers,
   everyNameIsImmediate,
   development,
+  lookUp = dnsLookup(dnsServers),
   ...options
 }: AcmOptions): RequestServices & { readonly issuance: Issuance } => ({
   validationKey,
   issuance: openIssuance({
     ...options,
     isImmediate: (name) => everyNameIsImmediate || (development && reservedNames.test(name)),
-    lookUp: dnsLookup(dnsServers),
+    lookUp,
   }),
 });

@@ -89,27 +89,6 @@ export const findRequest = async (
   return row && acmArn(account, row.certificate_uuid);
 };
 
-/** A certificate that somebody must look at. */
-export interface DueCertificate {
-  readonly account: AccountRegion;
-  readonly arn: string;
-}
-
-/** Of all accounts and regions, the longest due first. */
-export const findDue = async (db: Db, nowMs: number, limit: number): Promise<readonly DueCertificate[]> => {
-  const rows = await db
-    .selectFrom('acm_certificates')
-    .select(['account_id', 'region', 'certificate_uuid'])
-    .where('next_action_ms', '<=', nowMs)
-    .orderBy('next_action_ms')
-    .limit(limit)
-    .execute();
-  return rows.map(({ account_id: accountId, region, certificate_uuid: uuid }) => ({
-    account: { accountId, region },
-    arn: acmArn({ accountId, region }, uuid),
-  }));
-};
-
 /** What a look at a certificate has changed; what is left out stays. */
 export interface Outcome {
   readonly status?: AcmCertificateStatus;

@@ -46,12 +46,11 @@ export interface Proving {
 
 const normalized = (name: string): string => name.toLowerCase().replace(/\.$/, '');
 
-/** Questions at once about one certificate, and how long it may keep asking. */
+/** Questions at once about one certificate. How many and for how long is the bound of who asks. */
 const lookUpsMax = 4;
-const proveMsMax = 20_000;
 
 /**
- * Looks at what is not proven yet, each record once. When nobody answers, or the time is up, the rest is left for the next time, so that a DNS server that is away
+ * Looks at what is not proven yet, each record once. When nobody answers, the rest is left for the next time, so that a DNS server that is away
  * costs one wait and not a hundred.
  */
 export const prove = async (
@@ -61,10 +60,9 @@ export const prove = async (
   const isProven = (option: DomainValidation): boolean => option.status === 'SUCCESS' || isImmediate(option.domainName);
   const wanted = [...new Set(validation.filter((option) => !isProven(option)).map(({ recordName }) => recordName))];
   const found = new Map<string, readonly string[]>();
-  const untilMs = performance.now() + proveMsMax;
   let answered = true;
   const worker = async (): Promise<void> => {
-    while (answered && performance.now() < untilMs) {
+    while (answered) {
       const recordName = wanted.shift();
       if (recordName === undefined) return;
       const targets = await lookUp(normalized(recordName));
