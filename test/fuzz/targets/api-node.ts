@@ -240,14 +240,15 @@ export default async (): Promise<Target> => {
     const { bytes: answer, closed } = await exchange(node.apiPort, { pieces, msMax: answerMsMax, endAfterMs });
     hold(closed, `an answer and a close within ${answerMsMax} ms`);
     const statuses: string[] = [];
+    const fault = /^x-amzn-errortype: (\S+)|<Code>(\w+)/im.exec(answer.toString('latin1'));
+    const faultName = fault?.[1] ?? fault?.[2];
     for (const [, status = '', headers = ''] of answer.toString('latin1').matchAll(statusLine)) {
-      hold(!serverError.test(status), `no server error: ${status}`);
+      hold(!serverError.test(status), `no server error: ${status} ${faultName}`);
       hold(status === '100' || /^x-amzn-requestid: \S/im.test(headers), 'every answer has a request id');
       statuses.push(status);
     }
     hold(answer.length === 0 || statuses.length > 0, 'what is answered is HTTP');
-    const fault = /^x-amzn-errortype: (\S+)/im.exec(answer.toString('latin1'))?.[1];
-    return fault ?? (statuses.slice(0, 2).join(' ') || 'no answer');
+    return faultName ?? (statuses.slice(0, 2).join(' ') || 'no answer');
   };
   return {
     corpus: [
