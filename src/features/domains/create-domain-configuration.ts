@@ -7,6 +7,7 @@ import { readTags, saveTags } from '../tags/tag.ts';
 import { serverCertificateOf } from './domain-certificate.ts';
 import {
   type DomainConfiguration,
+  defaultEndpoints,
   domainConfigurationArn,
   insertDomainConfiguration,
   listOwn,
@@ -83,7 +84,7 @@ export const createDomainConfiguration =
     const arn = domainConfigurationArn(account, { name, suffix });
     await call.write(async (db) => {
       const own = await listOwn(db, account);
-      if (own.some((known) => known.name === name)) {
+      if (own.some((known) => known.name === name) || defaultEndpoints.some((known) => known === name)) {
         throw new Fault('ResourceAlreadyExistsException', 'Domain configuration with given name already exists.', {
           resourceId: name,
         });

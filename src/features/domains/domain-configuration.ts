@@ -1,11 +1,10 @@
 /** A domain configuration: which name an account serves, how, and with which server certificate. Its record and its queries. Source: spec identity 8. */
 import { type AccountRegion, iotArn } from '../../aws/arn.ts';
-import { Fault } from '../../aws/fault.ts';
 import type { SecretBox, SecretRow } from '../../pki/secret-box.ts';
 import type { Db } from '../../store/store.ts';
 import type { ApplicationProtocol, AuthenticationType } from '../../tls/served-domain.ts';
 import { saveWildcards } from './domain-wildcard.ts';
-import { type EndpointType, hostNamesOf } from './endpoint.ts';
+import type { EndpointType } from './endpoint.ts';
 
 interface DomainConfigurationsTable {
   account_id: string;
@@ -52,7 +51,7 @@ export interface DomainConfiguration {
   readonly name: string;
   /** What AWS appends to the ARN; '' for the default endpoints. */
   readonly suffix: string;
-  /** Lower case. */
+  /** Lower case. Of a default endpoint it is drawn from the server's `--domain`, and no row keeps it. */
   readonly domainName: string;
   readonly domainType: DomainType;
   readonly status: DomainStatus;
@@ -114,12 +113,16 @@ const toDomainConfiguration = (row: DomainConfigurationsTable): DomainConfigurat
   clientCertificateCallbackArn: row.client_certificate_callback_arn ?? undefined,
 });
 
+/** A name as its row has it: that of a default endpoint is no host's, as the host is another with another `--domain`. */
+const domainNameKept = ({ account, name, domainName, domainType }: DomainConfiguration): string =>
+  domainType === 'ENDPOINT' ? `${account.accountId}/${account.region}/${name}` : domainName;
+
 const toRow = (configuration: DomainConfiguration): DomainConfigurationsTable => ({
   account_id: configuration.account.accountId,
   region: configuration.account.region,
   name: configuration.name,
   suffix: configuration.suffix,
-  domain_name: configuration.domainName,
+  domain_name: domainNameKept(configuration),
   domain_type: configuration.domainType,
   status: configuration.status,
   status_changed_at_ms: configuration.statusChangedAtMs,
@@ -142,27 +145,6 @@ const toRow = (configuration: DomainConfiguration): DomainConfigurationsTable =>
 const rowsOf = (db: Db, { accountId, region }: AccountRegion) =>
   db.selectFrom('domain_configurations').selectAll().where('account_id', '=', accountId).where('region', '=', region);
 
-/** A default endpoint as it is while nothing of it was changed. Its dates are not known: the beginning of time. */
-const untouchedEndpoint = (
-  account: AccountRegion,
-  name: (typeof defaultEndpoints)[number],
-  domain: string,
-  securityPolicy: string,
-): DomainConfiguration => ({
-  ...{ account, name, suffix: '', domainName: hostNamesOf(account, domain)[name], domainType: 'ENDPOINT' },
-  ...{ status: 'ENABLED', statusChangedAtMs: 0, createdAtMs: 0, securityPolicy },
-  ...{ authenticationType: 'DEFAULT', applicationProtocol: 'DEFAULT', ocsp: {} },
-  ...{ serverCertificateArn: undefined, validationCertificateArn: undefined, served: undefined },
-  ...{ certificateDetail: undefined, clientCertificateCallbackArn: undefined },
-});
-
-/** What the default endpoints are made of. */
-export interface EndpointDefaults {
-  /** Suffix of the account endpoints. */
-  readonly domain: string;
-  readonly securityPolicy: string;
-}
-
 /** What was created or changed by the account. */
 export const getOwnConfiguration = async (
   db: Db,
@@ -173,20 +155,6 @@ export const getOwnConfiguration = async (
   return row && toDomainConfiguration(row);
 };
 
-/** Default endpoints included. Faults: ResourceNotFoundException. */
-export const getDomainConfiguration = async (
-  db: Db,
-  account: AccountRegion,
-  name: string,
-  { domain, securityPolicy }: EndpointDefaults,
-): Promise<DomainConfiguration> => {
-  const own = await getOwnConfiguration(db, account, name);
-  if (own) return own;
-  const endpoint = defaultEndpoints.find((known) => known === name);
-  if (endpoint) return untouchedEndpoint(account, endpoint, domain, securityPolicy);
-  throw new Fault('ResourceNotFoundException', `The domain configuration ${name} does not exist`);
-};
-
 /** Whether there is a configuration whose ARN ends in this: `name/suffix`, or the name of a default endpoint. */
 export const hasConfiguration = async (db: Db, account: AccountRegion, resourceName: string): Promise<boolean> => {
   if (defaultEndpoints.some((name) => name === resourceName)) return true;
@@ -195,7 +163,7 @@ export const hasConfiguration = async (db: Db, account: AccountRegion, resourceN
   return own !== undefined && resourceName === `${name}/${suffix}` && own.suffix === suffix;
 };
 
-/** Whoever serves a name, lower case; on this whole node it is one. */
+/** Whoever serves a name, lower case; on this whole node it is one. Never a default endpoint. */
 export const findByDomainName = async (db: Db, domainName: string): Promise<DomainConfiguration | undefined> => {
   const row = await db
     .selectFrom('domain_configurations')

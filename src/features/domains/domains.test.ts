@@ -62,6 +62,7 @@ const start = async (t: TestContext, customDomainDeletionDays = 0) => {
   });
   const { store, bus, callAs } = bed;
   const registry = openAccounts({ store, accountsMax: 10, now: Date.now });
+  await registry.ensure(testAccount);
   const endpoints = openEndpoints({ domain: 'example.test', names: [], hostName: 'myhost', ...testAccount }, registry);
   const services = { endpoints, box, customDomainDeletionDays };
   const asked: unknown[] = [];

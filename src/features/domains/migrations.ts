@@ -45,4 +45,12 @@ export const migrations: readonly Migration[] = [
       )`,
     ],
   },
+  {
+    // the host of a default endpoint follows `--domain`, so that its row is found by its account and name alone
+    name: 'domains-0002',
+    sql: [
+      `update domain_configurations set domain_name = account_id || '/' || region || '/' || name
+        where domain_type = 'ENDPOINT'`,
+    ],
+  },
 ];

@@ -3,7 +3,7 @@
  * memory, without a promise, until a notice says that something of theirs has changed. A server certificate keeps its object until its chain or
  * key is another, as the gateway has one TLS server for each.
  */
-import { type AccountRegion, sameAccount } from '../../aws/arn.ts';
+import type { AccountRegion } from '../../aws/arn.ts';
 import type { Bus } from '../../bus/bus.ts';
 import { onChange } from '../../bus/changes.ts';
 import { FunctionFailure } from '../../functions/failure.ts';
@@ -18,7 +18,8 @@ import type {
   ServerCertificate,
 } from '../../tls/served-domain.ts';
 import { type DomainConfiguration, findByDomainName, openServerKey } from './domain-configuration.ts';
-import { type Endpoints, isEndpointName } from './endpoint.ts';
+import { type Endpoints, type EndpointType, endpointTypes, isEndpointName } from './endpoint.ts';
+import { findEndpointConfiguration } from './endpoint-configuration.ts';
 import { rootOfChain } from './server-certificate-rules.ts';
 
 /** Server names kept in memory, those that mean nothing among them; at the bound all are forgotten and read again. */
@@ -125,15 +126,21 @@ export const openDomains = (options: OpenDomainsOptions): Domains => {
     return resolution;
   };
 
+  /** Which of its endpoints an account is called by this name. Plain names stand for the data endpoint. */
+  const endpointOf = (account: AccountRegion, name: string): EndpointType => {
+    const hostNames = endpoints.hostNames(account);
+    return endpointTypes.find((type) => hostNames[type] === name) ?? 'iot:Data-ATS';
+  };
+
   /** `base`: what the name means without any configuration. */
   const read = async (name: string, base: Resolution): Promise<Resolution> => {
     const asOf = changes;
-    const isOurs = base.kind === 'account';
-    // plain names stand for the default account's data endpoint
-    const domainName = isOurs && endpoints.isPlainName(name) ? endpoints.hostNames(base.account)['iot:Data-ATS'] : name;
-    const configuration = await findByDomainName(db, domainName);
     // the name of an endpoint is its account's, whoever else has a configuration for it from when it was nobody's
-    if (!configuration || (isOurs && !sameAccount(configuration.account, base.account))) {
+    const configuration =
+      base.kind === 'account'
+        ? await findEndpointConfiguration(db, base.account, endpointOf(base.account, name))
+        : await findByDomainName(db, name);
+    if (!configuration) {
       // nothing tells when an account opens that the name belongs to
       return base.kind === 'unknown' && isEndpointName(name, endpoints.domain) ? base : keep(name, base, asOf);
     }

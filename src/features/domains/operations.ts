@@ -5,10 +5,10 @@ import type { DomainServices } from './create-domain-configuration.ts';
 import {
   defaultEndpoints,
   domainConfigurationArn,
-  getDomainConfiguration,
   listOwn,
   removeDomainConfiguration,
 } from './domain-configuration.ts';
+import { getDomainConfiguration } from './endpoint-configuration.ts';
 import { DomainRefusal } from './refusal.ts';
 
 /** Configurations of a page when the caller names no number. Source: spec identity 1.2. */

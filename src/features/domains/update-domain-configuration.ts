@@ -2,13 +2,9 @@ import { Fault } from '../../aws/fault.ts';
 import type { Handler } from '../../feature.ts';
 import { defaultSecurityPolicy } from '../../tls/security-policy.ts';
 import type { DomainServices } from './create-domain-configuration.ts';
-import {
-  type DomainConfiguration,
-  domainConfigurationArn,
-  getDomainConfiguration,
-  saveDomainConfiguration,
-} from './domain-configuration.ts';
+import { type DomainConfiguration, domainConfigurationArn, saveDomainConfiguration } from './domain-configuration.ts';
 import { checkAuthorizer, checkProtocol, readCallback, readOcsp, readSecurityPolicy } from './domain-input.ts';
+import { getDomainConfiguration } from './endpoint-configuration.ts';
 
 /**
  * Changes what is given and leaves the rest; new connections meet the change at once, those that are open stay as they are. Writing DISABLED again
