@@ -3,11 +3,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Config, readConfig } from './config.ts';
-import { type FleetNode, startNode } from './node.ts';
+import { type FleetNode, type NodeOptions, startNode } from './node.ts';
 
 export type { Config } from './config.ts';
 export type { Dialect, Limits } from './limits.ts';
-export type { Clock, FleetNode } from './node.ts';
+export type { Clock, FleetNode, NodeOptions } from './node.ts';
 export { StartProblem } from './start-problem.ts';
 
 /**
@@ -17,13 +17,13 @@ export { StartProblem } from './start-problem.ts';
 export type StartOptions = Partial<Config>;
 
 /** Boots a node in this process. Its clock can be moved, so that rules about days can be tested in milliseconds. */
-export const start = async (options: StartOptions = {}): Promise<FleetNode> => {
+export const start = async (options: StartOptions = {}, beside: NodeOptions = {}): Promise<FleetNode> => {
   const ownFolder = options.dataFolder === undefined ? await mkdtemp(join(tmpdir(), 'fleetgate-')) : undefined;
   const dropFolder = async (): Promise<void> => {
     if (ownFolder !== undefined) await rm(ownFolder, { recursive: true, force: true });
   };
   try {
-    const node = await startNode({
+    const config = {
       ...readConfig([], {}),
       apiPort: 0,
       mqttPort: 0,
@@ -32,7 +32,8 @@ export const start = async (options: StartOptions = {}): Promise<FleetNode> => {
       logLevel: 'silent',
       ...(ownFolder !== undefined && { dataFolder: ownFolder }),
       ...options,
-    });
+    };
+    const node = await startNode(config, beside);
     return {
       ...node,
       async close(graceMs) {

@@ -181,22 +181,28 @@ const stapleSample = ({ account, domainConfigurationName, successes }: StapleCou
 export interface NodeOptions {
   /** Tests: false = the store is not synced to the disk, so that a loss of power loses what was acknowledged. */
   readonly durable?: boolean;
+  /** Tests: RSA key pairs made ahead of need (pki/key-pool.ts); 0 = each when it is asked for. */
+  readonly keyPoolMax?: number;
 }
 
 /**
  * Starts a node. Faults: StartProblem and StoreUnavailable, each with a sentence for the operator; what was opened before is closed again.
  */
-export const startNode = async (config: Config, { durable = true }: NodeOptions = {}): Promise<FleetNode> => {
+export const startNode = async (config: Config, options: NodeOptions = {}): Promise<FleetNode> => {
   const opened = closing();
   try {
-    return await compose(config, durable, opened);
+    return await compose(config, options, opened);
   } catch (error) {
     await opened.run().catch(() => undefined);
     throw error;
   }
 };
 
-const compose = async (config: Config, durable: boolean, opened: ReturnType<typeof closing>): Promise<FleetNode> => {
+const compose = async (
+  config: Config,
+  { durable = true, ...keys }: NodeOptions,
+  opened: ReturnType<typeof closing>,
+): Promise<FleetNode> => {
   const { limits, host, domain, region, accountId } = config;
   const names = isWildcard(host) ? config.names : [...config.names, host];
   const folder = resolve(config.dataFolder);
@@ -234,7 +240,7 @@ const compose = async (config: Config, durable: boolean, opened: ReturnType<type
   opened.add(ownCa.close);
   const rootFile = join(folder, 'root-ca.pem');
   await keepRootCertificate(rootFile, ownCa.rootPem);
-  const keyPool = createKeyPool();
+  const keyPool = createKeyPool(keys);
   opened.add(keyPool.close);
 
   const accounts = openAccounts({ store, accountsMax: limits.accountsMax, now });

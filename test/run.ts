@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { run } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { awsVariable, startAwsCli } from './aws-cli.ts';
+import { makePki, pkiVariable } from './own-pki.ts';
 import { postgresVariable, startPostgres } from './postgres.ts';
 import report, { oneAfterAnother } from './reporter.ts';
 import { ensurePrograms } from './setup.ts';
@@ -61,6 +62,7 @@ const pass = (selected: readonly string[], store: string) => {
       ...process.env,
       [postgresVariable]: postgres.folder,
       [awsVariable]: aws.socket,
+      [pkiVariable]: pki,
       FLEETGATE_TEST_STORE: store,
       NODE_COMPILE_CACHE: compiled,
     },
@@ -70,7 +72,7 @@ const pass = (selected: readonly string[], store: string) => {
 console.log('\n== tests');
 /** What Node has compiled: hundreds of processes start, most of them with the same modules. */
 const compiled = mkdtempSync(join(tmpdir(), 'fleetgate-compiled-'));
-const [postgres, aws] = await Promise.all([startPostgres(), startAwsCli()]);
+const [postgres, aws, pki] = await Promise.all([startPostgres(), startAwsCli(), makePki()]);
 const passes = [() => pass(chosen, 'sqlite'), ...(again.length > 0 ? [() => pass(again, 'postgres')] : [])];
 for await (const text of report(oneAfterAnother(passes))) process.stdout.write(text);
 await Promise.all([postgres.stop(), aws.stop()]);
