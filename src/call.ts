@@ -87,13 +87,13 @@ export const makeCall = (services: CallServices, { account, caller, arrival, ope
     get messages() {
       return services.control(account);
     },
-    async authorize(action, resource, topic) {
+    async authorize(action, resource, keys) {
       if (!principal) return;
       for (let stale = principal.stale(); stale !== undefined; stale = principal.stale()) await stale;
-      if (principal.allows(action, resource, topic)) return;
+      if (principal.allows(action, resource, keys)) return;
       record(eventTypes[action] ?? 'Publish-In', {
         status: 'Failure',
-        ...denialOf(principal, action, resource, topic),
+        ...denialOf(principal, action, resource, keys),
       });
       throw new Fault('ForbiddenException', `Not authorized: ${action} on ${resource}`);
     },

@@ -5,7 +5,7 @@ import type { Operations, ServiceName } from './aws/operations.ts';
 import type { ChangeKind } from './bus/changes.ts';
 import type { LogEntry } from './journal/log-event.ts';
 import type { EventType, JournalRecord } from './journal/record.ts';
-import type { Authority, IotAction } from './mqtt/authority.ts';
+import type { AskedKeys, Authority, IotAction } from './mqtt/authority.ts';
 import type { Control } from './mqtt/control.ts';
 import type { ClientRequest, RequestTopic } from './mqtt/requests.ts';
 import type { Migration } from './store/migrate.ts';
@@ -76,10 +76,9 @@ export interface Call {
   /** The broker, as far as this account and region go. */
   readonly messages: Control;
   /**
-   * Resolves when the caller may do this on the data plane. `resource` is what follows the account in the ARN (`topic/a/b`), or `*`; `topic` is that
-   * of a direct message (iot:Topic). Faults: ForbiddenException, with all that was weighed in the journal.
+   * Resolves when the caller may do this on the data plane. `resource` is what follows the account in the ARN (`topic/a/b`), or `*`. Faults: ForbiddenException, with all that was weighed in the journal.
    */
-  authorize(action: IotAction, resource: string, topic?: string): Promise<void>;
+  authorize(action: IotAction, resource: string, keys?: AskedKeys): Promise<void>;
   /** Tells the account's log what was done, if its levels ask for it; what is recorded as refused gets there by itself. */
   log(event: Pick<LogEntry, 'eventType' | 'clientId' | 'topicName' | 'more'>): void;
   /** Tells the journal what became of this request; who and from where is known. */

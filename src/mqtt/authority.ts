@@ -58,6 +58,14 @@ export type IotAction =
   | 'iot:ListSubscriptions'
   | 'iot:SendDirectMessage';
 
+/** What a question says beside its action and resource; policies have condition keys for it. */
+export interface AskedKeys {
+  /** Of a direct message (iot:Topic). */
+  readonly topic?: string;
+  /** Whether GetConnection is to tell addresses and ports (iot:IncludeSocketInformation). */
+  readonly includeSocketInformation?: boolean;
+}
+
 /** The rights of one connection, as they are now. */
 export interface Authority {
   readonly account: AccountRegion;
@@ -72,11 +80,10 @@ export interface Authority {
   stale(): Promise<void> | undefined;
   /**
    * `resource` is what follows the account in the ARN: `client/dev1`, `topic/a/b`, `topicfilter/a/#`; or `*` for an action without a resource.
-   * `topic` is that of a direct message (iot:Topic); no other action has one.
    */
-  allows(action: IotAction, resource: string, topic?: string): boolean;
+  allows(action: IotAction, resource: string, keys?: AskedKeys): boolean;
   /** The same decision with all that was weighed, for the journal. */
-  weigh(action: IotAction, resource: string, topic?: string): Weighing;
+  weigh(action: IotAction, resource: string, keys?: AskedKeys): Weighing;
   /** Names a cure may need, e.g. the thing that is attached. */
   facts(): Readonly<Record<string, string>>;
   /** `close` is called once, when the certificate is no longer ACTIVE, is deleted or has expired. */

@@ -1,6 +1,6 @@
 /** Asks a connection's authority, and says in the journal what was denied and why: every statement weighed, and facts for a cure. */
 import type { EventType, JournalRecord } from '../journal/record.ts';
-import type { Authority, IotAction } from './authority.ts';
+import type { AskedKeys, Authority, IotAction } from './authority.ts';
 
 const types = {
   'iot:Connect': 'client',
@@ -40,8 +40,8 @@ const allowedInstead = (authority: Authority, action: IotAction, resource: strin
 type Denial = Partial<JournalRecord> & { reason: 'AUTHORIZATION_FAILURE' };
 
 /** The journal's fields of a denied action on a resource as `Authority.allows` takes it. */
-export const denialOf = (authority: Authority, action: IotAction, resource: string, topic?: string): Denial => {
-  const { decision, statements, decidedBy, unresolved } = authority.weigh(action, resource, topic);
+export const denialOf = (authority: Authority, action: IotAction, resource: string, keys?: AskedKeys): Denial => {
+  const { decision, statements, decidedBy, unresolved } = authority.weigh(action, resource, keys);
   const { accountId, region } = authority.account;
   return {
     reason: 'AUTHORIZATION_FAILURE',
@@ -53,7 +53,7 @@ export const denialOf = (authority: Authority, action: IotAction, resource: stri
     unresolved,
     facts: {
       ...authority.facts(),
-      ...(decision === 'IMPLICIT_DENY' && topic === undefined && allowedInstead(authority, action, resource)),
+      ...(decision === 'IMPLICIT_DENY' && keys === undefined && allowedInstead(authority, action, resource)),
     },
   };
 };

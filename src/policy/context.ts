@@ -79,6 +79,8 @@ export interface PolicyContext {
   readonly lastWillTopic?: string | undefined;
   /** The topic of a direct message: asked for iot:SendDirectMessage only. */
   readonly topic?: string | undefined;
+  /** Whether addresses and ports are to be told: asked for iot:GetConnection only. */
+  readonly includeSocketInformation?: boolean | undefined;
   readonly vpc?: string | undefined;
   readonly vpce?: string | undefined;
   readonly vpcSourceIp?: string | undefined;

@@ -155,6 +155,18 @@ describe('condition keys (spec policy.md 5)', () => {
     ['iot:LastWillTopic', { ...ask(connect), resource: '*' }, undefined, 'absent where no account is asked for'],
     ['iot:Topic', ask(connect, 'iot:SendDirectMessage'), 't', 'of a direct message'],
     ['iot:Topic', ask(connect, 'iot:Publish'), undefined, 'absent for other actions'],
+    [
+      'iot:IncludeSocketInformation',
+      ask({ includeSocketInformation: false }, 'iot:GetConnection'),
+      'false',
+      'as the request says',
+    ],
+    [
+      'iot:IncludeSocketInformation',
+      ask({ includeSocketInformation: true }, 'iot:Connect'),
+      undefined,
+      'absent for other actions',
+    ],
     ['aws:CurrentTime', ask({ now: () => 7_999 }), '1970-01-01T00:00:07Z', 'the time'],
     ['aws:EpochTime', ask({ now: () => 7_999 }), '7', 'the time in seconds'],
     ['aws:CurrentTime', ask({}), undefined, 'absent without a clock'],

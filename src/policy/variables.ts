@@ -79,6 +79,9 @@ const known: readonly Variable[] = [
   ),
   keyOnly('iot:LastWillTopic', lastWillTopic),
   keyOnly('iot:Topic', ({ action, context }) => (action === 'iot:SendDirectMessage' ? context.topic : undefined)),
+  keyOnly('iot:IncludeSocketInformation', ({ action, context: { includeSocketInformation: asked } }) =>
+    action === 'iot:GetConnection' && asked !== undefined ? String(asked) : undefined,
+  ),
   keyOnly('aws:SourceVpc', ({ context }) => context.vpc),
   keyOnly('aws:SourceVpce', ({ context }) => context.vpce),
   keyOnly('aws:VpcSourceIp', ({ context }) => context.vpcSourceIp),

@@ -4,7 +4,7 @@ import { testAccount, testStartMs } from '../../../test/call.ts';
 import { openIamBed } from '../../../test/iam-bed.ts';
 import type { Caller } from '../../feature.ts';
 import type { Reason } from '../../journal/record.ts';
-import type { Admission, Authority } from '../../mqtt/authority.ts';
+import type { Admission, AskedKeys, Authority, IotAction } from '../../mqtt/authority.ts';
 import { createLiveSigners, type LiveSignersOptions } from './live-signers.ts';
 
 const arn = (resource: string): string => `arn:aws:iot:us-east-1:${testAccount.accountId}:${resource}`;
@@ -51,11 +51,15 @@ test('a user may do on the data plane what its policies allow: clients, topics, 
       { ...allow('iot:Receive'), Condition: { Bool: { 'aws:SecureTransport': 'true' } } },
       { ...allow('iot:GetConnection'), Condition: { IpAddress: { 'aws:SourceIp': '192.0.2.7/32' } } },
       { ...allow('iot:SendDirectMessage'), Condition: { StringEquals: { 'iot:Topic': 'a' } } },
+      {
+        ...{ ...allow('iot:GetConnection'), Effect: 'Deny' },
+        Condition: { Bool: { 'iot:IncludeSocketInformation': 'true' } },
+      },
     ),
   );
   const { authority } = await enter(alice);
   assert.deepEqual([authority.account, authority.principalId], [testAccount, alice.userId]);
-  const asked: [action: Parameters<Authority['allows']>[0], resource: string, expected: boolean, topic?: string][] = [
+  const asked: [action: IotAction, resource: string, expected: boolean, keys?: AskedKeys][] = [
     ['iot:Connect', 'client/alice-1', true],
     ['iot:Connect', 'client/bob', false],
     ['iot:Publish', 'topic/out/1', true],
@@ -63,14 +67,15 @@ test('a user may do on the data plane what its policies allow: clients, topics, 
     ['iot:RetainPublish', 'topic/out/1', false],
     ['iot:Subscribe', 'topicfilter/in/#', true],
     ['iot:Receive', 'topic/x', true],
-    ['iot:GetConnection', 'client/x', true],
+    ['iot:GetConnection', 'client/x', true, { includeSocketInformation: false }],
+    ['iot:GetConnection', 'client/x', false, { includeSocketInformation: true }],
     ['iot:ListRetainedMessages', '*', false],
-    ['iot:SendDirectMessage', 'client/x', true, 'a'],
-    ['iot:SendDirectMessage', 'client/x', false, 'b'],
+    ['iot:SendDirectMessage', 'client/x', true, { topic: 'a' }],
+    ['iot:SendDirectMessage', 'client/x', false, { topic: 'b' }],
   ];
-  for (const [action, resource, expected, topic] of asked) {
-    assert.equal(authority.allows(action, resource, topic), expected, `${action} ${resource}`);
-    assert.equal(authority.weigh(action, resource, topic).decision === 'ALLOWED', expected);
+  for (const [action, resource, expected, keys] of asked) {
+    assert.equal(authority.allows(action, resource, keys), expected, `${action} ${resource}`);
+    assert.equal(authority.weigh(action, resource, keys).decision === 'ALLOWED', expected);
   }
 });
 

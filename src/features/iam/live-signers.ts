@@ -8,7 +8,7 @@ import type { Weighing } from '../../aws/decision.ts';
 import type { Bus } from '../../bus/bus.ts';
 import { onChange } from '../../bus/changes.ts';
 import type { Reason } from '../../journal/record.ts';
-import type { Admission, Authority, Peer, Signer } from '../../mqtt/authority.ts';
+import type { Admission, AskedKeys, Authority, Peer, Signer } from '../../mqtt/authority.ts';
 import type { Keys } from './actions/demand.ts';
 import { decisionFacts, principalFacts } from './denial.ts';
 import type { Iam, IamRights } from './open-iam.ts';
@@ -201,6 +201,13 @@ interface Following {
 /** Nothing applies: the connection is over. */
 const nothingWeighed: Weighing = { decision: 'IMPLICIT_DENY', statements: [], unresolved: [] };
 
+const askedKeys = ({ topic, includeSocketInformation }: AskedKeys): Keys => ({
+  ...(topic !== undefined && { 'iot:Topic': topic }),
+  ...(includeSocketInformation !== undefined && {
+    'iot:IncludeSocketInformation': String(includeSocketInformation),
+  }),
+});
+
 const authorityOf = (one: Live, remoteAddress: string, { read, leave }: Following): Authority => {
   const { signer, caller } = one;
   const { account } = signer;
@@ -211,10 +218,10 @@ const authorityOf = (one: Live, remoteAddress: string, { read, leave }: Followin
     'aws:SourceIp': remoteAddress,
     'aws:SecureTransport': 'true',
   };
-  const ask = (action: string, resource: string, topic: string | undefined) => ({
+  const ask = (action: string, resource: string, asked: AskedKeys | undefined) => ({
     action,
     resource: resource === '*' ? resource : prefix + resource,
-    context: topic === undefined ? keys : { ...keys, 'iot:Topic': topic },
+    context: asked ? { ...keys, ...askedKeys(asked) } : keys,
   });
   /** Of the decision that was just weighed, until they are asked for. */
   let weighedFacts: Readonly<Record<string, string>> = {};
@@ -226,11 +233,11 @@ const authorityOf = (one: Live, remoteAddress: string, { read, leave }: Followin
       return one.revision;
     },
     stale: () => (one.isStale && !one.isOver ? (one.reading ?? read(one)) : undefined),
-    allows: (action, resource, topic) => !one.isOver && one.rights.decide(ask(action, resource, topic)).allowed,
-    weigh(action, resource, topic) {
+    allows: (action, resource, asked) => !one.isOver && one.rights.decide(ask(action, resource, asked)).allowed,
+    weigh(action, resource, asked) {
       weighedFacts = {};
       if (one.isOver) return nothingWeighed;
-      const request = ask(action, resource, topic);
+      const request = ask(action, resource, asked);
       if (one.rights.decide(request).allowed) return { decision: 'ALLOWED', statements: [], unresolved: [] };
       const weighed = one.rights.weigh(request);
       const { facts, statements = [], ...decided } = decisionFacts(weighed);

@@ -61,6 +61,29 @@ test('GetConnection tells what is known of a connected client, its socket only w
   });
 });
 
+test('GetConnection asks whether it may tell the socket, as iot:IncludeSocketInformation (service authorization reference)', async (t) => {
+  const { bed, callAs } = await setUp(t);
+  await bed.connect(4, 'mine');
+  const rights = bed.principal('ab'.repeat(32), [['iot:GetConnection', 'client/mine']]);
+  const asked: unknown[] = [];
+  const authority = rights.authority();
+  const principal = {
+    ...authority,
+    allows: (...[action, resource, keys]: Parameters<typeof authority.allows>) => {
+      asked.push(keys);
+      return authority.allows(action, resource, keys);
+    },
+  };
+  const call = callAs(rights.account, { principal });
+  for (const includeSocketInformation of [undefined, false, true]) {
+    await getConnection({ clientId: 'mine', includeSocketInformation }, call);
+  }
+  assert.deepEqual(
+    asked,
+    [false, false, true].map((includeSocketInformation) => ({ includeSocketInformation })),
+  );
+});
+
 test('ListSubscriptions gives filters as they were written, in order, 20 on a page unless it is asked for otherwise', async (t) => {
   const { bed, call } = await setUp(t);
   const client = await bed.connect(5, 'mine');

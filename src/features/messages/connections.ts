@@ -16,9 +16,9 @@ const unknownClient = (): Refusal =>
 
 /** Socket information is given only when it is asked for. Faults: ForbiddenException, ResourceNotFoundException. */
 export const getConnection: Handler<'GetConnection', 'iot-data'> = async (input, call) => {
-  const clientId = input.clientId ?? '';
+  const { clientId = '', includeSocketInformation = false } = input;
   return journaled(call, 'GetConnection', { facts: { clientId } }, async () => {
-    await call.authorize('iot:GetConnection', `client/${clientId}`);
+    await call.authorize('iot:GetConnection', `client/${clientId}`, { includeSocketInformation });
     const client = call.messages.findClient(clientId);
     if (!client) throw unknownClient();
     const { connection, disconnected } = client;
@@ -31,7 +31,7 @@ export const getConnection: Handler<'GetConnection', 'iot-data'> = async (input,
         keepAliveDuration: connection.keepAliveSeconds,
         connectedSince: connection.connectedAtMs,
         ...(connection.thingName !== undefined && { thingName: connection.thingName }),
-        ...(input.includeSocketInformation && {
+        ...(includeSocketInformation && {
           sourceIp: connection.sourceIp,
           sourcePort: connection.sourcePort,
           ...(connection.targetIp !== undefined && { targetIp: connection.targetIp }),

@@ -114,19 +114,19 @@ test('the sender needs iot:SendDirectMessage on the client; the topic is asked a
   const { bed, callAs, records } = await setUp(t);
   await bed.connect(4, 'mine');
   const rights = bed.principal('ab'.repeat(32), [['iot:SendDirectMessage', 'client/mine']]);
-  const asked: (string | undefined)[] = [];
+  const asked: unknown[] = [];
   const authority = rights.authority();
   const principal = {
     ...authority,
-    allows: (...[action, resource, topic]: Parameters<typeof authority.allows>) => {
-      asked.push(topic);
-      return authority.allows(action, resource, topic);
+    allows: (...[action, resource, keys]: Parameters<typeof authority.allows>) => {
+      asked.push(keys);
+      return authority.allows(action, resource, keys);
     },
   };
   const call = callAs(rights.account, { principal });
   await sendDirectMessage(hello, call);
   await assert.rejects(sendDirectMessage({ ...hello, clientId: 'other' }, call), isFault('ForbiddenException'));
-  assert.deepEqual(asked, ['orders/1', 'orders/1']);
+  assert.deepEqual(asked, [{ topic: 'orders/1' }, { topic: 'orders/1' }]);
   assert.equal(records[0]?.eventType, 'SendDirectMessage');
 });
 

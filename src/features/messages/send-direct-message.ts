@@ -61,7 +61,7 @@ export const createSendDirectMessage = (): Handler<'SendDirectMessage', 'iot-dat
     return journaled(call, 'SendDirectMessage', { facts: { clientId, topic } }, async () => {
       if (isReserved(topic)) throw invalid('The topic of a direct message may not begin with $');
       checkTopic(topic, messages.limits);
-      await call.authorize('iot:SendDirectMessage', `client/${clientId}`, topic);
+      await call.authorize('iot:SendDirectMessage', `client/${clientId}`, { topic });
       const message = {
         topic,
         payload: checkPayload(input.payload, messages.limits),

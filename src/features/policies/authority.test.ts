@@ -756,10 +756,20 @@ test('iot:Topic is the topic of a direct message, of that decision alone (spec p
   const onOrders = { Condition: { StringLike: { 'iot:Topic': 'orders/*' } } };
   await admissible(call, documentOf(statement('iot:SendDirectMessage', '*', onOrders)));
   const authority = admitted(await authorities.admit(peerOf(), connectAs('dev1')));
-  assert.equal(authority.allows('iot:SendDirectMessage', 'client/a', 'orders/1'), true);
-  assert.equal(authority.allows('iot:SendDirectMessage', 'client/a', 'other/1'), false);
+  assert.equal(authority.allows('iot:SendDirectMessage', 'client/a', { topic: 'orders/1' }), true);
+  assert.equal(authority.allows('iot:SendDirectMessage', 'client/a', { topic: 'other/1' }), false);
   assert.equal(authority.allows('iot:SendDirectMessage', 'client/a'), false);
-  assert.equal(authority.weigh('iot:SendDirectMessage', 'client/a', 'orders/1').decision, 'ALLOWED');
+  assert.equal(authority.weigh('iot:SendDirectMessage', 'client/a', { topic: 'orders/1' }).decision, 'ALLOWED');
+});
+
+test('iot:IncludeSocketInformation is whether GetConnection asks for the socket (developer guide, GetThingConnectivityData; service authorization reference)', async (t) => {
+  const { call, authorities } = await make(t);
+  const withoutSocket = { Condition: { Bool: { 'iot:IncludeSocketInformation': 'false' } } };
+  await admissible(call, documentOf(statement('iot:GetConnection', '*', withoutSocket)));
+  const authority = admitted(await authorities.admit(peerOf(), connectAs('dev1')));
+  const may = (includeSocketInformation: boolean) =>
+    authority.allows('iot:GetConnection', 'client/a', { includeSocketInformation });
+  assert.deepEqual([may(false), may(true), authority.allows('iot:GetConnection', 'client/a')], [true, false, false]);
 });
 
 test('over HTTPS client id and thing have no value, IsAttached neither, be the thing exclusive (spec policy.md 4.4)', async (t) => {

@@ -8,7 +8,7 @@ import type { Weighing } from '../../aws/decision.ts';
 import type { Bus } from '../../bus/bus.ts';
 import { onChange } from '../../bus/changes.ts';
 import type { Reason } from '../../journal/record.ts';
-import type { Admission, Admit, Authority, ConnectFacts, Peer } from '../../mqtt/authority.ts';
+import type { Admission, Admit, AskedKeys, Authority, ConnectFacts, Peer } from '../../mqtt/authority.ts';
 import type { PolicyRequest } from '../../policy/context.ts';
 import { evaluate } from '../../policy/evaluate.ts';
 import { weigh } from '../../policy/weigh.ts';
@@ -222,14 +222,14 @@ const authorityOf = ({ connection, live, peer, connect, now, succeeded }: Author
   // one object for all decisions: evaluate and weigh are done with it when they return
   const request = { action: '', resource: '', context: fixed };
   let contextThings: ConnectionThings | undefined;
-  const ask = (action: string, resource: string, topic: string | undefined): PolicyRequest => {
+  const ask = (action: string, resource: string, keys: AskedKeys | undefined): PolicyRequest => {
     if (contextThings !== connection.things) {
       contextThings = connection.things;
       request.context = withThing(fixed, contextThings);
     }
     request.action = action;
     request.resource = resource === '*' ? resource : resourcePrefix + resource;
-    return topic === undefined ? request : { ...request, context: { ...request.context, topic } };
+    return keys ? { ...request, context: { ...request.context, ...keys } } : request;
   };
   let decidingDocument: string | undefined;
   let waiting: Promise<void> | undefined;
@@ -249,11 +249,11 @@ const authorityOf = ({ connection, live, peer, connect, now, succeeded }: Author
       });
       return waiting;
     },
-    allows(action, resource, topic) {
-      return !connection.isOver && evaluate(principal.rights.set, ask(action, resource, topic)) === 'ALLOWED';
+    allows(action, resource, keys) {
+      return !connection.isOver && evaluate(principal.rights.set, ask(action, resource, keys)) === 'ALLOWED';
     },
-    weigh(action, resource, topic) {
-      const weighing = connection.isOver ? nothingWeighed : weigh(principal.rights.set, ask(action, resource, topic));
+    weigh(action, resource, keys) {
+      const weighing = connection.isOver ? nothingWeighed : weigh(principal.rights.set, ask(action, resource, keys));
       const deciding = weighing.statements[weighing.decidedBy ?? -1];
       decidingDocument =
         weighing.decision === 'EXPLICIT_DENY' && deciding
