@@ -2,22 +2,18 @@
  * `fleetgate doctor`: what stands between this shell and a working server? The checks run in the order in which one needs the other; each
  * prints a line, and the first that fails decides the one sentence and the one cure at the end.
  */
-import { execFile } from 'node:child_process';
 import { lookup } from 'node:dns/promises';
 import { access, constants, readFile, stat, statfs } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { connect } from 'node:tls';
 import { readFlags } from '../config.ts';
+import { checkAws, type Problem, useEnvironment } from './doctor-aws.ts';
+import { checkCertificates } from './doctor-certificates.ts';
 import { checkDomains } from './doctor-domains.ts';
 import { type Command, CommandProblem, type Io } from './io.ts';
-import { answerMsMax, ask, defaultUrl, findServer, get, type Server, serverFlags } from './server.ts';
+import { Refused } from './refused.ts';
+import { answerMsMax, ask, findServer, get, type Server, serverFlags } from './server.ts';
 import { printable, shellWord, styleOf } from './terminal.ts';
-
-/** What keeps things from working, and the one thing to do about it. */
-interface Problem {
-  readonly sentence: string;
-  readonly cure: string;
-}
 
 /** What the checks learn and hand on to those after them. */
 interface Examined {
@@ -39,12 +35,6 @@ interface Check {
 const skewMsMax = 5 * 60_000;
 /** Less than this, and the store is soon full. */
 const freeBytesMin = 100 * 1024 * 1024;
-/** The AWS CLI takes about a second to start; a stuck one ends after this. */
-const awsMsMax = 30_000;
-/** Where a call to AWS itself is sent, so that it never leaves this machine: nothing listens on the discard port. */
-const deadProxy = 'http://127.0.0.1:9';
-const useEnvironment = ({ url }: Server): string =>
-  url === defaultUrl ? 'eval "$(fleetgate env)"' : `eval "$(fleetgate env --api-url ${shellWord(url)})"`;
 
 const portOf = (url: string): string => new URL(url).port || '80';
 
@@ -92,7 +82,24 @@ const checkKey = async (examined: Examined): Promise<string | Problem> => {
     return `the key ${server.accessKeyId} is known; its devices connect to ${examined.mqttHost}`;
   } catch (error) {
     if (!(error instanceof CommandProblem)) throw error;
-    return { sentence: error.message, cure: useEnvironment(server) };
+    return problemOf(error, useEnvironment(server));
+  }
+};
+
+/** What a refusal says is to be done; `otherwise` where that is no command. */
+const problemOf = (error: CommandProblem, otherwise: string): Problem => {
+  if (!(error instanceof Refused)) return { sentence: error.message, cure: otherwise };
+  const { sentence, advice, commands } = error;
+  return { sentence: `${sentence}${advice && ` ${advice}`}`, cure: commands[0] ?? otherwise };
+};
+
+const checkJournal = async ({ server, io }: Examined): Promise<string | Problem> => {
+  try {
+    await ask(server, '/_fleetgate/journal?last=true', io);
+    return 'fleetgate explain may read why devices and calls were refused';
+  } catch (error) {
+    if (!(error instanceof CommandProblem)) throw error;
+    return problemOf(error, useEnvironment(server));
   }
 };
 
@@ -174,41 +181,6 @@ const checkRoot = async (examined: Examined): Promise<string | Problem> => {
   };
 };
 
-interface AwsCall {
-  readonly missing: boolean;
-  readonly succeeded: boolean;
-  /** Scheme, host and port that it called. */
-  readonly origin: string | undefined;
-}
-
-/** Runs the AWS CLI as this shell would, with `--debug`, which names the address it calls. A call to any other host than the server's fails at once. */
-const callAws = ({ server, io }: Examined): Promise<AwsCall> =>
-  new Promise((done) => {
-    const proxies = { HTTPS_PROXY: deadProxy, https_proxy: deadProxy, HTTP_PROXY: deadProxy, http_proxy: deadProxy };
-    const { hostname } = new URL(server.url);
-    const env = { ...io.env, ...proxies, NO_PROXY: hostname, no_proxy: hostname, AWS_PAGER: '', AWS_MAX_ATTEMPTS: '1' };
-    // what the shell function of `fleetgate env` adds, where it is in force
-    const endpoint = io.env['FLEETGATE_ENV'] ? ['--endpoint-url', io.env['AWS_ENDPOINT_URL'] ?? ''] : [];
-    const args = [...endpoint, 'sts', 'get-caller-identity', '--debug'];
-    execFile('aws', args, { env, timeout: awsMsMax, maxBuffer: 16 * 1024 * 1024 }, (error, _stdout, stderr) => {
-      const url = /Making request for [^\n]*?'url': '([^']+)'/.exec(stderr)?.[1];
-      const origin = url !== undefined && URL.canParse(url) ? new URL(url).origin : undefined;
-      done({ missing: error?.code === 'ENOENT', succeeded: error === null, origin });
-    });
-  });
-
-const checkAws = async (examined: Examined): Promise<string | Problem> => {
-  const { server } = examined;
-  const { missing, succeeded, origin } = await callAws(examined);
-  if (missing) return { sentence: 'There is no AWS CLI here.', cure: 'apt-get install awscli' };
-  const here = origin === new URL(server.url).origin;
-  if (here && succeeded) return `a call arrived at ${origin}`;
-  const sentence = here
-    ? `The program aws calls ${origin}, and is refused there.`
-    : `The program aws calls ${origin ?? 'nobody'}, not ${server.url}.`;
-  return { sentence, cure: useEnvironment(server) };
-};
-
 const checks: readonly Check[] = [
   { name: 'server', run: checkServer },
   { name: 'clock', run: checkClock },
@@ -216,10 +188,12 @@ const checks: readonly Check[] = [
   { name: 'host name', run: checkName },
   { name: 'MQTT port', run: checkPort },
   { name: 'HTTPS port', run: checkHttps },
+  { name: 'certificates', run: checkCertificates },
   { name: 'domains', run: checkDomains },
   { name: 'data folder', run: checkData },
   { name: 'root CA', run: checkRoot },
   { name: 'aws', run: checkAws },
+  { name: 'journal', run: checkJournal },
 ];
 
 const run = async (argv: readonly string[], io: Io): Promise<number> => {
@@ -229,7 +203,7 @@ const run = async (argv: readonly string[], io: Io): Promise<number> => {
   for (const { name, run: check } of checks) {
     const found = await check(examined);
     if (typeof found === 'string') {
-      io.out(`  ${style.good('ok')}  ${name.padEnd(12)}${printable(found)}\n`);
+      io.out(`  ${style.good('ok')}  ${name.padEnd(13)}${printable(found)}\n`);
       continue;
     }
     io.out(

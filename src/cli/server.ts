@@ -132,23 +132,47 @@ const faultIn = (body: string): string => {
   return body;
 };
 
-/** Asks one question. Faults: CommandProblem when nothing answers, or when the answer is a refusal. */
-export const ask = async (server: Server, pathAndQuery: string, io: Pick<Io, 'now'>): Promise<string> => {
+/** How a question is asked where it is no GET of AWS IoT's API. */
+export interface Asking {
+  /** What the signature is for; default `iot`. */
+  readonly service?: string;
+  /** JSON 1.1, as ACM speaks it: the operation, and its input as `body`. */
+  readonly target?: string;
+  readonly body?: string;
+}
+
+/** Asks one question. Faults: CommandProblem when nothing answers, Refused when the answer is a refusal. */
+export const ask = async (
+  server: Server,
+  pathAndQuery: string,
+  io: Pick<Io, 'now'>,
+  { service = 'iot', target, body }: Asking = {},
+): Promise<string> => {
   const url = `${server.url}${pathAndQuery}`;
   const { url: __, ...key } = server;
-  const { host: _, ...headers } = signRequest({ method: 'GET', url, ...key, service: 'iot', nowMs: io.now() });
-  const { status, body } = await get(url, headers);
-  if (status === 200) return body;
-  const message = (faultIn(body).split('\n\n')[0] ?? '').trim().slice(0, 500);
+  const { host: _, ...headers } = signRequest({
+    ...{ url, ...key, service, nowMs: io.now() },
+    method: body === undefined ? 'GET' : 'POST',
+    ...(target !== undefined && {
+      headers: { 'content-type': 'application/x-amz-json-1.1', 'x-amz-target': target },
+    }),
+    ...(body !== undefined && { body }),
+  });
+  const { status, body: answer } = await get(url, headers, body);
+  if (status === 200) return answer;
+  const message = (faultIn(answer).split('\n\n')[0] ?? '').trim().slice(0, 500);
   const said = printable(message).replace(/\.$/, '');
   const sentence = `The server at ${printable(server.url)} answered ${status}${said ? `: ${said}` : ''}.`;
   throw new Refused(sentence, status === 403 ? adviceOn(message, key) : { advice: '', commands: [] });
 };
 
-/** One GET. Faults: CommandProblem when nothing answers in time. */
-export const get = async (url: string, headers: Readonly<Record<string, string>> = {}) => {
+/** One GET, or a POST of `body`. Faults: CommandProblem when nothing answers in time. */
+export const get = async (url: string, headers: Readonly<Record<string, string>> = {}, body?: string) => {
   try {
-    const response = await fetch(url, { headers, redirect: 'manual', signal: AbortSignal.timeout(answerMsMax) });
+    const response = await fetch(url, {
+      ...{ headers, redirect: 'manual', signal: AbortSignal.timeout(answerMsMax) },
+      ...(body !== undefined && { method: 'POST', body }),
+    });
     return { status: response.status, body: await response.text() };
   } catch (cause) {
     const { origin } = new URL(url);

@@ -3,8 +3,10 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { RequestCertificateCommand } from '@aws-sdk/client-acm';
+import { startDnsServer } from '../dns-server.ts';
 import { bootDomains, type ServerFiles } from '../domain-scene.ts';
-import { put } from '../harness.ts';
+import { bootNode, put } from '../harness.ts';
 
 /** Up to the domains, which are looked at before the AWS CLI is. */
 const begin = async (t: TestContext) => {
@@ -64,5 +66,74 @@ test('names without an address, certificates that do not fit and those that end 
   );
   await cure(invalid[1] ?? '');
   await sdk.updateDomainConfiguration({ domainConfigurationName: 'mine', domainConfigurationStatus: 'DISABLED' });
-  assert.deepEqual(await doctor(), [`served: ${managed}; 1 DISABLED`]);
+  const [line = ''] = await doctor();
+  assert.match(line, new RegExp(`^served: ${managed}; DISABLED: mine \\(since \\d{4}-[^)]+Z\\)$`));
+});
+
+test('a name that leads elsewhere, and a responder that says nothing, are named and cured', async (t) => {
+  const { doctor, cure, managedDomain, customDomain, folder } = await begin(t);
+  const managed = await managedDomain('managed');
+  await put(folder, 'hosts', `127.0.0.9 ${managed}\n`);
+  const [elsewhere = '', lead = ''] = await doctor();
+  assert.match(
+    elsewhere,
+    new RegExp(`^The name ${managed}, .* leads to 127\\.0\\.0\\.9, where nobody answers on port \\d+; this`),
+  );
+  await cure(lead.replaceAll('sudo ', '').replaceAll('/etc/hosts', 'hosts'));
+  assert.deepEqual(await doctor(), [`served: ${managed}`]);
+
+  const domainName = 'iot.example.test';
+  await customDomain('mine', domainName, { serverCertificateConfig: { enableOCSPCheck: true } });
+  await cure('fleetgate hosts > hosts');
+  const [silent = '', without = ''] = await doctor();
+  assert.match(
+    silent,
+    /^No OCSP response comes with the certificate of iot\.example\.test, although .* "mine" asks for it/,
+  );
+  await cure(without);
+  assert.deepEqual(await doctor(), [`served: ${managed}, ${domainName}`]);
+});
+
+test('certificates that wait for their proof, or never got it, are named and cured', async (t) => {
+  const dns = await startDnsServer(t);
+  const { node, shell, acm } = await bootNode(t, { dnsServers: [dns.address] });
+  const doctor = async (): Promise<readonly string[]> => {
+    const { stdout } = await shell('fleetgate doctor');
+    const line = /^ {2}ok {2}certificates +(.*)$/m.exec(stdout)?.[1];
+    return line === undefined ? stdout.trimEnd().split('\n\n').slice(-2) : [line];
+  };
+  const serve = async (output: string): Promise<void> => {
+    const [name = '', , value = ''] = output.trim().split(/\s+/);
+    await dns.serve({ [name.replace(/\.$/, '')]: value.replace(/\.$/, '') });
+  };
+  const cured = async (command = ''): Promise<string> => {
+    const { code, stdout, stderr } = await shell(command);
+    assert.equal(code, 0, stderr);
+    return stdout;
+  };
+  assert.deepEqual(await doctor(), ['ACM has none of this account']);
+  await acm().send(new RequestCertificateCommand({ DomainName: 'iot.example.org', ValidationMethod: 'DNS' }));
+  await node.clock.advance(73 * 3_600_000);
+  const [never = '', again] = await doctor();
+  assert.match(never, /^The certificate that was requested for iot\.example\.org was never issued: /);
+  await cured(again);
+  const [waiting = '', show] = await doctor();
+  assert.match(
+    waiting,
+    /requested for iot\.example\.org is not issued: DNS does not have _[0-9a-f]{32}\.iot\.example\.org\. CNAME _/,
+  );
+  await serve(await cured(show));
+  await node.clock.advance(10_000);
+  assert.deepEqual(await doctor(), ['1 in ACM, issued and renewed']);
+
+  await dns.serve({});
+  await node.clock.advance(340 * 86_400_000);
+  const [renewal = '', lost] = await doctor();
+  assert.match(
+    renewal,
+    /requested for iot\.example\.org is not renewed: DNS does not have _\S+ CNAME _\S+ any more\.$/,
+  );
+  await serve(await cured(lost));
+  await node.clock.advance(3_600_000);
+  assert.deepEqual(await doctor(), ['1 in ACM, issued and renewed']);
 });

@@ -5,7 +5,10 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { bash, bootNode, fleetgateCommand } from '../harness.ts';
+import { UpdateAccessKeyCommand } from '@aws-sdk/client-iam';
+import { GetSessionTokenCommand } from '@aws-sdk/client-sts';
+import { bash, bootNode, fleetgateCommand, put } from '../harness.ts';
+import { allowing, bootIam } from '../iam-scene.ts';
 
 /** The last paragraphs: one sentence and one cure. */
 const verdict = (stdout: string): { sentence: string; cure: string } => {
@@ -24,10 +27,12 @@ test('in a shell that `fleetgate env` has set up, everything is in order', async
     'host name',
     'MQTT port',
     'HTTPS port',
+    'certificates',
     'domains',
     'data folder',
     'root CA',
     'aws',
+    'journal',
   ]) {
     assert.match(stdout, new RegExp(`^  ok  ${name}`, 'm'));
   }
@@ -109,4 +114,70 @@ test('an endpoint without an address here: the cure prints the line that gives i
   assert.equal(cure, 'fleetgate hosts | sudo tee -a /etc/hosts');
   const lines = await shell('fleetgate hosts');
   assert.ok(lines.stdout.split('\n').includes(`127.0.0.1 ${name}`));
+});
+
+test('keys and sessions of users: what is wrong with them is said, and what is printed makes the shell well', async (t) => {
+  const { node, iam, user, stsAs, shell } = await bootIam(t);
+  const root = iam();
+  const alice = await user('alice', allowing('*'));
+  const { accessKeyId: AccessKeyId, secretAccessKey } = alice;
+  const asAlice = `export AWS_ACCESS_KEY_ID='${AccessKeyId}' AWS_SECRET_ACCESS_KEY='${secretAccessKey}'`;
+  const well = await shell(`${asAlice}\nfleetgate doctor`);
+  assert.equal(well.code, 0, well.stdout);
+  assert.match(
+    well.stdout,
+    /^ {2}ok {2}aws +a call arrived at \S+, as arn:aws:iam::000000000000:user\/alice in us-east-1$/m,
+  );
+
+  const sick = async (setting: string, says: RegExp): Promise<void> => {
+    const { code, stdout } = await shell(`${asAlice}\n${setting}\nfleetgate doctor`);
+    assert.equal(code, 1, stdout);
+    const { sentence, cure } = verdict(stdout);
+    assert.match(sentence, says);
+    const cured = await shell(`${asAlice}\n${setting}\n${cure}\nfleetgate doctor`);
+    assert.equal(cured.code, 0, cured.stdout);
+  };
+  await sick('export AWS_SECRET_ACCESS_KEY=mistyped', /Compare AWS_SECRET_ACCESS_KEY with the secret/);
+  await sick('export AWS_SESSION_TOKEN=stale', /Only temporary keys, which begin with ASIA, have a session token/);
+  await sick(
+    'export AWS_DEFAULT_REGION=eu-west-1',
+    /^The program aws works in the region eu-west-1, and fleetgate in us-/,
+  );
+  const { Credentials } = await stsAs(alice).send(new GetSessionTokenCommand({ DurationSeconds: 900 }));
+  const temporary = `export AWS_ACCESS_KEY_ID='${Credentials?.AccessKeyId}' AWS_SECRET_ACCESS_KEY='${Credentials?.SecretAccessKey}' AWS_SESSION_TOKEN='${Credentials?.SessionToken}'`;
+  await sick(`${temporary}\nunset AWS_SESSION_TOKEN`, /A temporary key counts only with its session token/);
+  await node.clock.advance(900_000);
+  await sick(temporary, /token included in the request is expired\. Begin another session/);
+  await root.send(new UpdateAccessKeyCommand({ UserName: 'alice', AccessKeyId, Status: 'Inactive' }));
+  await sick('', /security token included in the request is invalid\. Use a key that the server knows/);
+});
+
+test('who lacks a right that the checks need, and who may not read the journal, is told how to get it', async (t) => {
+  const { user, shell } = await bootIam(t);
+  const bob = await user('bob');
+  const asBob = `AWS_ACCESS_KEY_ID='${bob.accessKeyId}' AWS_SECRET_ACCESS_KEY='${bob.secretAccessKey}' fleetgate doctor`;
+  for (const action of ['iot:DescribeEndpoint', 'fleetgate:ReadJournal']) {
+    const { code, stdout } = await shell(asBob);
+    assert.equal(code, 1);
+    const { sentence, cure } = verdict(stdout);
+    assert.match(sentence, new RegExp(`user/bob is not authorized to perform: ${action} .* can allow exactly that:$`));
+    const cured = await shell(cure);
+    assert.equal(cured.code, 0, cured.stderr);
+  }
+  assert.equal((await shell(asBob)).code, 0);
+});
+
+test('a profile that is somebody else than the key of fleetgate is told', async (t) => {
+  const { node, folder, user } = await bootIam(t);
+  const { accessKeyId, secretAccessKey } = await user('carol');
+  const text = `[default]\naws_access_key_id = ${accessKeyId}\naws_secret_access_key = ${secretAccessKey}\n`;
+  const AWS_SHARED_CREDENTIALS_FILE = await put(folder, 'credentials', text);
+  const env = { FLEETGATE_API_URL: node.apiUrl, AWS_SHARED_CREDENTIALS_FILE };
+  const prelude = `fleetgate() { ${fleetgateCommand} "$@"; }\neval "$(fleetgate env)"\nunset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY`;
+  const { code, stdout } = await bash(`${prelude}\nfleetgate doctor`, { cwd: folder, env });
+  assert.equal(code, 1, stdout);
+  const { sentence, cure } = verdict(stdout);
+  assert.match(sentence, /^The program aws acts as \S+:user\/carol, by its profile, and fleetgate as \S+:root: /);
+  const cured = await bash(`${prelude}\n${cure}\nfleetgate doctor`, { cwd: folder, env });
+  assert.equal(cured.code, 0, cured.stdout);
 });
