@@ -182,13 +182,13 @@ function variable(written: string, { context }: NaiveIamRequest): string | undef
   if (['*', '?', '$'].includes(written)) return written;
   const [key = '', ...rest] = written.split(',');
   const byDefault = /^\s*'([^']*)'\s*$/.exec(rest.join(','))?.[1];
-  const values = keyValues(byDefault === undefined ? written : key, context);
+  const values = keyValues((byDefault === undefined ? written : key).trim(), context);
   return typeof values === 'string' ? values : byDefault;
 }
 
 /** "Condition": key names have no case. */
 const keyValues = (key: string, context: NaiveIamRequest['context']): OneOrMany<string> | undefined =>
-  Object.entries(context).find(([name]) => name.toLowerCase() === key.trim().toLowerCase())?.[1];
+  Object.entries(context).find(([name]) => name.toLowerCase() === key.toLowerCase())?.[1];
 
 function conditionsHit(
   { Condition = {} }: NaiveIamStatement,
