@@ -343,3 +343,25 @@ test('a change of policies counts for the next call', async (t) => {
   await run('DeleteUserPolicy', { UserName: 'alice', PolicyName: 'own' });
   assert.match(await refusal(ask(alice, 'ListThings'), alice), /because no identity-based policy allows/);
 });
+
+test('whose key it is decides who may see its last use; of a key of nobody, only who may see any (service authorization reference, GetAccessKeyLastUsed)', async (t) => {
+  const { ask, refusal, user, run } = await open(t);
+  const own = { Effect: 'Allow', Action: 'iam:GetAccessKeyLastUsed', Resource: iamArn('user/*${aws:username}') };
+  const alice = await user('alice', documentOf(own), '/staff/');
+  const bob = await user('bob', documentOf(allow('iam:GetAccessKeyLastUsed')));
+  const lastUsed = (caller: Caller, AccessKeyId: string) =>
+    ask(caller, 'GetAccessKeyLastUsed', { AccessKeyId }, { service: 'iam' });
+  await lastUsed(alice, alice.accessKeyId);
+  const what = 'iam:GetAccessKeyLastUsed on resource: ';
+  const why = ' because no identity-based policy allows the iam:GetAccessKeyLastUsed action';
+  assert.equal(await refusal(lastUsed(alice, bob.accessKeyId), alice), `${what}user bob${why}`);
+  assert.equal(await refusal(lastUsed(alice, 'AKIAAAAAAAAAAAAAAAAA'), alice), `${what}*${why}`);
+  await lastUsed(bob, alice.accessKeyId);
+  await lastUsed(bob, 'AKIAAAAAAAAAAAAAAAAA');
+  const Tags = [{ Key: 'team', Value: 'a' }];
+  await run('TagUser', { UserName: 'alice', Tags });
+  const tagged = { Condition: { StringEquals: { 'iam:ResourceTag/team': 'a' } } };
+  const carol = await user('carol', documentOf({ ...allow('iam:GetAccessKeyLastUsed'), ...tagged }));
+  await lastUsed(carol, alice.accessKeyId);
+  assert.equal(await refusal(lastUsed(carol, bob.accessKeyId), carol), `${what}user bob${why}`);
+});

@@ -39,8 +39,11 @@ const askedOf = (asked: AskedCall): readonly Question[] | undefined => {
 };
 
 /** What IAM calls its own resources in refusals. Observed: `on resource: user alice`, `on resource: policy arn:aws:iam::...`. */
-const shownOf = (resource: Question['resource'], arn: string): string =>
-  typeof resource === 'string' || resource.type === 'domainconfiguration' ? arn : `${resource.type} ${resource.name}`;
+const shownOf = (resource: Question['resource'], arn: string): string => {
+  if (typeof resource === 'string' || resource.type === 'domainconfiguration') return arn;
+  if (resource.type === 'accesskey') return arn.replace(/^.*:user\/(?:.*\/)?/, 'user ');
+  return `${resource.type} ${resource.name}`;
+};
 
 /** Of an operation that stands in no table: nobody but root may do it, whatever policies say. */
 const unlisted: WeighedDenial = { decision: 'IMPLICIT_DENY', policyType: 'identity', unallowed: true };

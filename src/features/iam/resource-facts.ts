@@ -1,8 +1,9 @@
 /** What policies may ask of the resource of a request, looked up before it is decided: its whole ARN, its tags, its boundary. */
 import { type AccountRegion, parseArn } from '../../aws/arn.ts';
 import type { Db } from '../../store/store.ts';
+import { findAccessKey } from './access-key.ts';
 import type { Keys, Named, Resource } from './actions/demand.ts';
-import { type Entity, entityArn, findEntity, findRoleByArn } from './entity.ts';
+import { type Entity, entityArn, findEntity, findEntityById, findRoleByArn } from './entity.ts';
 import { type IamTag, listIamTags } from './iam-tag.ts';
 import { findManagedPolicies } from './managed-policy.ts';
 
@@ -50,6 +51,12 @@ export const createDescribeResource = ({ db, findDomainArn, listTags }: Resource
     return { arn, keys: policy ? tagKeys(await listIamTags(db, accountId, policy.policyId), 'aws:ResourceTag') : {} };
   };
 
+  const ofKey = async (accountId: string, accessKeyId: string): Promise<ResourceFacts> => {
+    const key = await findAccessKey(db, accountId, accessKeyId);
+    const user = key && (await findEntityById(db, accountId, key.userId));
+    return user ? describeEntity(db, accountId, user) : { arn: '*', keys: {} };
+  };
+
   const ofName = async (
     account: AccountRegion,
     { type, name, becoming }: Named,
@@ -61,6 +68,7 @@ export const createDescribeResource = ({ db, findDomainArn, listTags }: Resource
       const arn = (await findDomainArn(account, name)) ?? `arn:aws:iot:${region}:${accountId}:${type}/${name}`;
       return tagged(account, arn, tags);
     }
+    if (type === 'accesskey') return ofKey(accountId, name);
     const entity = await findEntity(db, accountId, type, name);
     const then = {
       ...(becoming?.path !== undefined && { path: becoming.path }),

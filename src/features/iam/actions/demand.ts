@@ -7,10 +7,10 @@ export type Keys = Readonly<Record<string, string | readonly string[]>>;
 
 /**
  * A resource whose ARN holds more than its name: a path, or a suffix that the service chose. It is looked up before anything is decided.
- * A managed policy's name is its ARN.
+ * A managed policy's name is its ARN. An access key's is its id: the user is asked about whose it is, or, where it is nobody's, `*`.
  */
 export interface Named {
-  readonly type: 'user' | 'group' | 'role' | 'policy' | 'domainconfiguration';
+  readonly type: 'user' | 'group' | 'role' | 'policy' | 'domainconfiguration' | 'accesskey';
   readonly name: string;
   /** It is asked about as it will be: of a user or group, what of its name and path is to change. */
   readonly becoming?: { readonly path?: string | undefined; readonly name?: string | undefined };

@@ -51,8 +51,7 @@ const users: Rows<'iam'> = {
   DeleteAccessKey: ({ UserName }, scope) => user(UserName, scope),
   ListAccessKeys: ({ UserName }, scope) => user(UserName, scope),
   UpdateAccessKey: ({ UserName }, scope) => user(UserName, scope),
-  // Assumed: whose key it is, is what is asked for
-  GetAccessKeyLastUsed: anywhere,
+  GetAccessKeyLastUsed: ({ AccessKeyId }) => ({ on: [{ type: 'accesskey', name: AccessKeyId ?? '' }] }),
   DeleteUserPolicy: ({ UserName }) => namedUser(UserName),
   GetUserPolicy: ({ UserName }) => namedUser(UserName),
   ListUserPolicies: ({ UserName }) => namedUser(UserName),
