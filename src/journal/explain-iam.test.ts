@@ -172,13 +172,17 @@ for (const [rule, members, sentence, commands] of cases) {
   });
 }
 
-test('a key that is no longer active: the keys that the user has', () => {
+test('a key that is no longer active is activated, or another one made', () => {
   const lost = { eventType: 'Disconnect', reason: 'ACCESS_KEY_NO_LONGER_ACTIVE', clientId: 'c' } as const;
   const ofUser = explained({ ...lost, facts: alice });
   assert.match(
     ofUser.sentence,
     /^The client "c" was disconnected: the access key of the user "alice" is no longer active/,
   );
-  assert.deepEqual(ofUser.commands, ['aws iam list-access-keys --user-name=alice']);
+  assert.deepEqual([ofUser.cure, ofUser.commands], ['If the client may connect, give it an active key of a user.', []]);
+  const { commands } = explained({ ...lost, facts: { ...alice, accessKeyId: 'AKIAX' } });
+  assert.deepEqual(commands, [
+    'aws iam update-access-key --user-name=alice --access-key-id=AKIAX --status Active || aws iam create-access-key --user-name=alice',
+  ]);
   assert.match(explained({ ...lost, facts: deploy }).sentence, /the role "deploy" that it had assumed is gone/);
 });

@@ -271,9 +271,17 @@ export const explainLostKey = (record: StoredRecord): Explanation => {
       commands: [],
     };
   }
+  const accessKeyId = record.facts?.['accessKeyId'] ?? '';
+  const isWhole = accessKeyId !== '' && !isAltered(record, 'facts.userName', 'facts.accessKeyId');
   return {
     sentence: `${client} ${was}: the access key of the user "${name}" is no longer active, or the user is gone.`,
-    cure: 'If the client may connect, give it an active key of a user. These are the keys of this one:',
-    commands: isAltered(record, 'facts.userName') ? [] : script(command`aws iam list-access-keys --user-name=${name}`),
+    cure: isWhole
+      ? `If the client may connect, let its key be active again, or give it another one, which this makes where the key was deleted:`
+      : 'If the client may connect, give it an active key of a user.',
+    commands: isWhole
+      ? script(
+          command`aws iam update-access-key --user-name=${name} --access-key-id=${accessKeyId} --status Active || aws iam create-access-key --user-name=${name}`,
+        )
+      : [],
   };
 };

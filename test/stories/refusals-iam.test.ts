@@ -29,6 +29,9 @@ import {
 } from '@aws-sdk/client-iot';
 import { IoTDataPlaneClient, PublishCommand } from '@aws-sdk/client-iot-data-plane';
 import { AssumeRoleCommand, type AssumeRoleCommandInput, GetCallerIdentityCommand } from '@aws-sdk/client-sts';
+import mqtt, { type MqttClient } from 'mqtt';
+import { presignUrl } from '../../src/aws/sigv4.ts';
+import { bash, fleetgateCommand } from '../harness.ts';
 import { allowing, bootIam, type Keys, keysOf, rootKeys, trusting } from '../iam-scene.ts';
 import { readJournal } from '../journal.ts';
 import { type Cause, makeMistake } from '../mistakes.ts';
@@ -41,6 +44,10 @@ const allow = (Action: string, Resource = '*') => ({ Effect: 'Allow', Action, Re
 const deny = (Action: string) => ({ Effect: 'Deny', Action, Resource: '*' });
 type Given = Parameters<typeof keysOf>[0];
 
+const happened = (client: MqttClient, event: 'connect' | 'close') =>
+  new Promise<void>((resolve) => {
+    client.once(event, () => resolve());
+  });
 const withoutToken = ({ accessKeyId, secretAccessKey }: Keys): Keys => ({ accessKeyId, secretAccessKey });
 
 const boot = async (t: Parameters<typeof bootIam>[0]) => {
@@ -335,6 +342,63 @@ test('commands act under temporary credentials, which need their token', async (
   assert.deepEqual([read.code, read.stderr], [0, '']);
   const without = await shell(`${key}\nfleetgate explain`);
   assert.match(without.stderr, /A temporary key counts only with its session token: set AWS_SESSION_TOKEN too\.\n$/);
+});
+
+test('a signer over WebSocket is told what it lacks to connect, publish and subscribe, and comes back when its key does', async (t) => {
+  const { node, root, user, cured } = await boot(t);
+  const alice = await user('alice');
+  const AccessKeyId = alice.accessKeyId;
+  const signed = ({ accessKeyId, secretAccessKey }: Keys): string =>
+    presignUrl({
+      ...{ method: 'GET', url: `https://localhost:${node.httpsPort}/mqtt`, accessKeyId, secretAccessKey },
+      ...{ region: node.account.region, service: 'iotdevicegateway', nowMs: Date.now(), expiresSeconds: 300 },
+    }).replace('https:', 'wss:');
+  const connect = async (keys: Keys) => {
+    const client = mqtt.connect(signed(keys), { ca: node.rootPem, reconnectPeriod: 0, clientId: 'panel' });
+    t.after(() => client.end(true));
+    client.on('error', () => undefined);
+    // what a WebSocket is refused with is told here only
+    client.stream.on('error', () => undefined);
+    await Promise.race([
+      happened(client, 'connect'),
+      happened(client, 'close').then(() => Promise.reject(new Error('closed'))),
+    ]);
+    return client;
+  };
+  const using = (work: (client: MqttClient) => Promise<unknown>) => async (keys: Keys) => {
+    const client = await connect(keys);
+    const closed = happened(client, 'close').then(() => Promise.reject(new Error('closed')));
+    await Promise.race([work(client), closed]).finally(() => client.endAsync(true).catch(() => undefined));
+  };
+  await cured(alice, connect, { names: /^User "alice" was refused iot:Connect on "client\/panel": no statement/ });
+  const publish = using((client) => client.publishAsync('a/b', 'x', { qos: 1 }));
+  await cured(alice, publish, { names: /^User "alice" was refused iot:Publish on "topic\/a\/b": no statement/ });
+  const subscribe = using(async (client) => {
+    const [granted] = await client.subscribeAsync('a/#', { qos: 1 });
+    assert.equal(granted?.qos, 1);
+  });
+  await cured(alice, subscribe, {
+    names: /^User "alice" was refused iot:Subscribe on "topicfilter\/a\/#": no statement/,
+  });
+
+  const client = await connect(alice);
+  const closed = happened(client, 'close');
+  await root.send(new UpdateAccessKeyCommand({ UserName: 'alice', AccessKeyId, Status: 'Inactive' }));
+  await closed;
+  const told = await explainedAbout(
+    { node },
+    'panel',
+    /^The client "panel" was disconnected: the access key of the user/,
+  );
+  assert.equal(told.commands.length, 1);
+  await cured(alice, connect, {
+    names: new RegExp(`^The access key ${AccessKeyId} of the user "alice" is Inactive\\.$`),
+  });
+  await root.send(new DeleteAccessKeyCommand({ UserName: 'alice', AccessKeyId }));
+  const { code, stdout } = await bash(`${fleetgateCommand} env`, { env: { FLEETGATE_API_URL: node.apiUrl } });
+  const made = await bash(`${stdout}\n${told.commands.join('\n')}`);
+  assert.deepEqual([code, made.code], [0, 0], made.stderr);
+  await connect(keysOf({ ...JSON.parse(made.stdout).AccessKey, SessionToken: undefined }));
 });
 
 const names = ['a$(touch x)`touch x`', "'; touch x; '", '*${x}?', 'a\u202etxt.exe'];

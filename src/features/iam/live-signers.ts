@@ -63,6 +63,12 @@ interface Live {
 const isLongTerm = ({ accessKeyId, session }: Signer): boolean =>
   session === undefined && accessKeyId.startsWith('AKIA');
 
+/** Of whoever may not stay, with the key that it came with. */
+const lostFacts = ({ caller, signer: { accessKeyId } }: Live): Readonly<Record<string, string>> => ({
+  ...principalFacts(caller),
+  accessKeyId,
+});
+
 /** Only development keys depend on them, and those are root's. */
 const anywhere = { loopback: false, forwarded: false };
 
@@ -174,7 +180,7 @@ export const createLiveSigners = (options: LiveSignersOptions): LiveSigners => {
         ...{ reading: undefined, onLost: undefined, lost: undefined },
       };
       const refusal = await reasonToLose(one, rights);
-      if (refusal) return { refusal, account: signer.account, facts: principalFacts(caller) };
+      if (refusal) return { refusal, account: signer.account, facts: lostFacts(one) };
       // a request is over before anything could be followed
       if (transport !== 'https') follow(one);
       return { authority: authorityOf(one, remoteAddress, { read, leave }) };
@@ -245,7 +251,7 @@ const authorityOf = (one: Live, remoteAddress: string, { read, leave }: Followin
       return { decision: weighed.decision, statements, ...decided, unresolved: [] };
     },
     facts() {
-      const facts = { ...principalFacts(caller), ...weighedFacts };
+      const facts = { ...(one.isOver ? lostFacts(one) : principalFacts(caller)), ...weighedFacts };
       weighedFacts = {};
       return facts;
     },
