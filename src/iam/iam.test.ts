@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { decideIam, type IamContext } from './decide.ts';
 import { parseIamPolicy } from './document.ts';
 import { MalformedIamPolicy } from './malformed.ts';
-import { trustDecision } from './trust.ts';
+import { decideKeptTrust, trustDecision } from './trust.ts';
 
 const version = '2012-10-17';
 const named = (policyName: string, ...statements: readonly object[]) => ({
@@ -325,4 +325,15 @@ test('a role trusts a service, under its conditions', () => {
   assert.equal(ask('credentials.iot.amazonaws.com', { 'aws:SourceAccount': accountId }), true);
   assert.equal(ask('credentials.iot.amazonaws.com', { 'aws:SourceAccount': '111111111111' }), false);
   assert.equal(ask('iot.amazonaws.com', { 'aws:SourceAccount': accountId }), false);
+});
+
+test('a trust policy that is kept and cannot be read any more lets nobody', () => {
+  const request = { service: 'credentials.iot.amazonaws.com', action: 'sts:AssumeRole', context: {} };
+  const kept = (principal: string) =>
+    JSON.stringify({
+      Version: '2012-10-17',
+      Statement: [{ Effect: 'Allow', [principal]: { Service: request.service }, Action: 'sts:AssumeRole' }],
+    });
+  assert.equal(decideKeptTrust(kept('Principal'), request).allowed, true);
+  assert.deepEqual(decideKeptTrust(kept('NotPrincipal'), request), { allowed: false, reason: 'IMPLICIT_DENY' });
 });

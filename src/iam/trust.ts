@@ -1,7 +1,8 @@
 /** Whether a role may be assumed: what its trust policy says to a principal. Source: IAM user guide, "AWS JSON policy elements: Principal". */
 import { applies } from './decide.ts';
-import type { IamPolicy, Principals } from './document.ts';
-import { askedOf, type IamContext } from './request.ts';
+import { type IamPolicy, type Principals, parseIamPolicy } from './document.ts';
+import { MalformedIamPolicy } from './malformed.ts';
+import { type IamContext, readingsOf } from './request.ts';
 
 /** Either a principal of an account or a service of AWS. */
 export interface TrustRequest {
@@ -38,7 +39,9 @@ export interface TrustDecision {
 
 export const trustDecision = (trust: IamPolicy, request: TrustRequest): TrustDecision => {
   const { action, context } = request;
-  const asked = askedOf({ action, resource: '*', context });
+  // nothing in what an assumption tells comes from tags, whose names may differ in case only
+  const [asked] = readingsOf({ action, resource: '*', context });
+  if (!asked) return { allowed: false, reason: 'IMPLICIT_DENY' };
   let named: TrustDecision['named'];
   for (const [index, statement] of trust.statements.entries()) {
     const how = statement.principals && namingOf(statement.principals, request);
@@ -52,6 +55,16 @@ export const trustDecision = (trust: IamPolicy, request: TrustRequest): TrustDec
   return named === undefined
     ? { allowed: false, reason: 'IMPLICIT_DENY' }
     : { allowed: true, reason: 'ALLOWED', named };
+};
+
+/** Of a trust policy as it is kept: one that cannot be read, because an older version took it, lets nobody. */
+export const decideKeptTrust = (text: string, request: TrustRequest): TrustDecision => {
+  try {
+    return trustDecision(parseIamPolicy(text, 'trust'), request);
+  } catch (error) {
+    if (error instanceof MalformedIamPolicy) return { allowed: false, reason: 'IMPLICIT_DENY' };
+    throw error;
+  }
 };
 
 const namingOf = (

@@ -6,8 +6,7 @@ import { Fault } from '../../aws/fault.ts';
 import type { SessionPolicies } from '../../aws/iam-principal.ts';
 import type { Operations } from '../../aws/operations.ts';
 import type { Call, Handler } from '../../feature.ts';
-import { parseIamPolicy } from '../../iam/document.ts';
-import { trustDecision } from '../../iam/trust.ts';
+import { decideKeptTrust } from '../../iam/trust.ts';
 import { denialRecord, principalFacts } from './denial.ts';
 import { findRoleByArn, type Role } from './entity.ts';
 import { invalid } from './faults.ts';
@@ -151,7 +150,7 @@ const whyNot = async (
     ...roleKeys,
   };
   const keys = await iam.keysOf(caller);
-  const trust = trustDecision(parseIamPolicy(target.role.trustPolicy, 'trust'), {
+  const trust = decideKeptTrust(target.role.trustPolicy, {
     principalArn: caller.arn,
     accountId: caller.accountId,
     ...{ principalId: idOf(caller), trustedIds: target.role.trustedIds },
