@@ -12,7 +12,8 @@ const source = fileURLToPath(new URL('../src', import.meta.url));
 
 /** By file and function: why it may look further than one account and region. */
 const beyond: Readonly<Record<string, string>> = {
-  'features/acm/request-rows.ts findDue': 'looks at what is due, each in its own account',
+  'features/acm/due-certificates.ts listDueAccounts': 'finds whose turn it is; each is then asked for its own',
+  'features/acm/due-certificates.ts listDue': 'of one account, whatever the region; each certificate tells its own',
   'features/accounts/account.ts accountCreatedAtMs': 'an account is older than any of its regions',
   'features/accounts/account.ts openAccounts':
     'the accounts themselves: how many, whose endpoint a name is, which there are',
