@@ -3,7 +3,7 @@
  * its permissions boundary, those of its session. Source: IAM user guide, "Policy evaluation logic".
  */
 import type { IamPolicy, IamStatement, Patterns } from './document.ts';
-import { type AskedRequest, askedOf, type IamRequest } from './request.ts';
+import { type AskedRequest, type IamRequest, readingsOf } from './request.ts';
 
 export type { IamContext, IamRequest } from './request.ts';
 
@@ -32,8 +32,18 @@ export interface IamDecision {
 const implicitDeny: IamDecision = Object.freeze({ allowed: false, reason: 'IMPLICIT_DENY' });
 const boundedDeny: IamDecision = Object.freeze({ ...implicitDeny, isBounded: true });
 
-export const decideIam = ({ identity, boundary, session }: IamPolicies, request: IamRequest): IamDecision => {
-  const asked = askedOf(request);
+/** Allowed is what is allowed however it is read. */
+export const decideIam = (policies: IamPolicies, request: IamRequest): IamDecision => {
+  let least: IamDecision | undefined;
+  for (const asked of readingsOf(request)) {
+    const decision = decideReading(policies, asked);
+    if (decision.reason === 'EXPLICIT_DENY') return decision;
+    if (least === undefined || least.allowed) least = decision;
+  }
+  return least ?? implicitDeny;
+};
+
+const decideReading = ({ identity, boundary, session }: IamPolicies, asked: AskedRequest): IamDecision => {
   const own = decideAlone(identity, asked);
   if (own.reason === 'EXPLICIT_DENY') return own;
   let isBounded = false;

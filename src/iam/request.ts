@@ -20,12 +20,32 @@ export interface AskedRequest {
   readonly values: ReadonlyMap<string, string | readonly string[]>;
 }
 
-/** Of two names that only differ in case the first one counts. */
-export const askedOf = ({ action, resource, context }: IamRequest): AskedRequest => {
-  const values = new Map<string, string | readonly string[]>();
+type Value = IamContext[string];
+
+/** Ways to read one request; what has more of them is not read at all. */
+export const readingsMax = 64;
+
+/**
+ * A request in every way that it can be read: one, unless its context has names that differ in case only, as tags may. Then each of their values is one reading, in
+ * every combination. Empty: there are more than `readingsMax`.
+ */
+export const readingsOf = ({ action, resource, context }: IamRequest): readonly AskedRequest[] => {
+  const values = new Map<string, Value>();
+  const ambiguous = new Map<string, Set<Value>>();
   for (const [name, value] of Object.entries(context)) {
     const lowerCase = name.toLowerCase();
-    if (!values.has(lowerCase)) values.set(lowerCase, value);
+    const first = values.get(lowerCase);
+    if (first === undefined) values.set(lowerCase, value);
+    else if (first !== value) {
+      const all = ambiguous.get(lowerCase) ?? new Set([first]);
+      ambiguous.set(lowerCase, all.add(value));
+      if (all.size > readingsMax) return [];
+    }
   }
-  return { action: action.toLowerCase(), resource, values };
+  let read: ReadonlyMap<string, Value>[] = [values];
+  for (const [name, all] of ambiguous) {
+    if (read.length * all.size > readingsMax) return [];
+    read = read.flatMap((one) => [...all].map((value) => new Map(one).set(name, value)));
+  }
+  return read.map((one) => ({ action: action.toLowerCase(), resource, values: one }));
 };

@@ -39,7 +39,7 @@ export interface TrustDecision {
 
 export const trustDecision = (trust: IamPolicy, request: TrustRequest): TrustDecision => {
   const { action, context } = request;
-  // nothing in what an assumption tells comes from tags, whose names may differ in case only
+  // all tags here are IAM's own, no two of which differ in case only
   const [asked] = readingsOf({ action, resource: '*', context });
   if (!asked) return { allowed: false, reason: 'IMPLICIT_DENY' };
   let named: TrustDecision['named'];
