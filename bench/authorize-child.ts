@@ -124,16 +124,19 @@ const openClient = async (set: PolicySet): Promise<(bytes: Buffer) => void> => {
 const publishes = 50_000;
 const perChunk = 100;
 
-/** Nanoseconds per PUBLISH that nobody receives; chunks hold 100 of them. */
-const publish = (deliver: (bytes: Buffer) => void, topic: (index: number) => string): number => {
+/** Nanoseconds per PUBLISH that nobody receives; chunks hold 100 of them, and each has a turn of the event loop, as a connection may not take more than its slice of one. */
+const publish = async (deliver: (bytes: Buffer) => void, topic: (index: number) => string): Promise<number> => {
   const chunks = Array.from({ length: publishes / perChunk }, (_, chunk) =>
     Buffer.concat(
       Array.from({ length: perChunk }, (_, index) => publishPacket(topic(chunk * perChunk + index), 0, 128).bytes),
     ),
   );
-  return nanos(publishes, () => {
-    for (const chunk of chunks) deliver(chunk);
-  });
+  let sum = 0;
+  for (const chunk of chunks) {
+    sum += nanos(perChunk, () => deliver(chunk));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return sum / chunks.length;
 };
 
 let serial = 0;
@@ -147,8 +150,8 @@ for (const [name, policies] of Object.entries(sets)) {
     const measured: readonly (readonly [string, number])[] = [
       ['decision, new topic', decide(set, fresh)],
       ['decision, same topics', decide(set, few)],
-      ['PUBLISH, new topic', publish(deliver, () => topicOf(serial++))],
-      ['PUBLISH, remembered topic', publish(deliver, () => topicOf(0))],
+      ['PUBLISH, new topic', await publish(deliver, () => topicOf(serial++))],
+      ['PUBLISH, remembered topic', await publish(deliver, () => topicOf(0))],
       [
         'compile',
         nanos(500, () => {

@@ -74,18 +74,27 @@ export interface FleetgatePeer extends Peer {
 }
 
 /** `fleetgate start` with the bench's server certificate; all devices registered with one policy that says what mosquitto's ACL says. */
-export const startFleetgate = async ({ folder, core, identities }: Place): Promise<FleetgatePeer> => {
+export const startFleetgate = (place: Place): Promise<FleetgatePeer> =>
+  start(place, 'fleetgate', pathOf('../bin/fleetgate.js'));
+
+/** An earlier commit, whose checkout the environment names; undefined without. */
+export const startEarlier = async (place: Place): Promise<FleetgatePeer | undefined> => {
+  const checkout = process.env['FLEETGATE_BENCH_EARLIER'];
+  return checkout === undefined ? undefined : start(place, 'earlier', join(checkout, 'bin/fleetgate.js'));
+};
+
+const start = async ({ folder, core, identities }: Place, name: string, program: string): Promise<FleetgatePeer> => {
   const { serverCertFile, serverKeyFile, devices } = identities;
   const data = join(folder, `fleetgate-${process.hrtime.bigint()}`);
   const ports = ['--api-port', '0', '--mqtt-port', '0', '--https-port', '0', '--metrics-port', '0'];
   const flags = ['--data', data, ...ports, '--log-level', 'error'];
   const chain = ['--server-cert', serverCertFile, '--server-key', serverKeyFile];
-  const child = startPinned(core, [process.execPath, pathOf('../bin/fleetgate.js'), 'start', ...flags, ...chain]);
+  const child = startPinned(core, [process.execPath, program, 'start', ...flags, ...chain]);
   const mqtt = saidBy(child, /^ +MQTT over TLS +\S+:(\d+)$/);
   const [, apiPort] = await saidBy(child, /^ +API +http:\S+:(\d+)$/);
   const [, port] = await mqtt;
   await registerDevices(Number(apiPort), devices);
-  return { ...peerOf(child, { name: 'fleetgate', port: Number(port), echo: false }), apiPort: Number(apiPort) };
+  return { ...peerOf(child, { name, port: Number(port), echo: false }), apiPort: Number(apiPort) };
 };
 
 const freePort = async (): Promise<number> => {

@@ -12,7 +12,7 @@ import { countersState } from './counters.ts';
 import { startGenerators } from './generators.ts';
 import { makeIdentities } from './identities.ts';
 import { describeFigures, describeSamples, type Figure, median, type Sample } from './results.ts';
-import { api } from './scenario-api.ts';
+import { api, iam } from './scenario-api.ts';
 import { authorize } from './scenario-authorize.ts';
 import { connects } from './scenario-connect.ts';
 import { durable } from './scenario-durable.ts';
@@ -25,6 +25,7 @@ const scenarios: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
   authorize,
   durable,
   api,
+  iam,
   idle,
 };
 

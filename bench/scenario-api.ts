@@ -1,19 +1,22 @@
-/** Requests per second of three operations, beside a plain node:http server with SQLite that does the least for the same bytes. */
+/**
+ * Requests per second of three operations, beside a plain node:http server with SQLite that does the least for the same bytes; and of two of them by users of
+ * the account, whom IAM has to allow what its root may do anyway.
+ */
 import { hash, X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Bench, measure, shareOf } from './bench.ts';
 import { pemOf } from './identities.ts';
 import type { HttpJob } from './jobs.ts';
-import { type Peer, saidBy, startFleetgate, startPinned, stopChild } from './peers.ts';
-import { type ApiRequest, rawRequest } from './registry.ts';
+import { type Peer, saidBy, startEarlier, startFleetgate, startPinned, stopChild } from './peers.ts';
+import { type ApiRequest, makeManagedPolicy, makeUser, rawRequest, root, type Signer } from './registry.ts';
 
 /** Requests per round. */
 const requestCount = 600;
 /** In all: 16 requests are under way. */
 const connectionCount = 16;
 
-type ApiPeer = Pick<Peer, 'name' | 'pid' | 'stop'> & { readonly apiPort: number };
+type ApiPeer = Pick<Peer, 'name' | 'pid' | 'stop'> & { readonly apiPort: number; readonly signer?: Signer };
 
 const startCeiling = async ({ folder, core }: Bench['place']): Promise<ApiPeer> => {
   const program = fileURLToPath(new URL('ceiling.ts', import.meta.url));
@@ -78,9 +81,13 @@ const operationsOf = (bench: Bench): readonly Operation[] => {
   ];
 };
 
-const jobsFor = (bench: Bench, port: number, requests: readonly ApiRequest[]): readonly HttpJob[] => {
+const jobsFor = (
+  bench: Bench,
+  { apiPort: port, signer }: ApiPeer,
+  requests: readonly ApiRequest[],
+): readonly HttpJob[] => {
   const { count } = bench.generators;
-  const raw = requests.map((request) => rawRequest(port, request));
+  const raw = requests.map((request) => rawRequest(port, request, signer));
   return Array.from({ length: count }, (_, index) => ({
     job: 'http',
     port,
@@ -89,22 +96,72 @@ const jobsFor = (bench: Bench, port: number, requests: readonly ApiRequest[]): r
   }));
 };
 
-export const api = async (bench: Bench): Promise<void> => {
-  const peers: readonly ApiPeer[] = [await startFleetgate(bench.place), await startCeiling(bench.place)];
-  try {
-    for (const { scenario, requests } of operationsOf(bench)) {
-      bench.say(scenario);
-      for (let round = -1; round < bench.rounds; round++) {
-        const wanted = requests();
-        for (const peer of peers) {
-          const jobs = jobsFor(bench, peer.apiPort, wanted);
-          const jobOf = (index: number) => jobs[index];
-          if (round < 0) await bench.generators.each(jobOf);
-          else await measure(bench, peer, { scenario, round, jobOf });
-        }
-      }
+const run = async (
+  bench: Bench,
+  peers: readonly ApiPeer[],
+  { scenario, requests }: Operation,
+  { oneServer = false } = {},
+): Promise<void> => {
+  bench.say(scenario);
+  for (let round = -1; round < bench.rounds; round++) {
+    let wanted = oneServer ? [] : requests();
+    for (const peer of peers) {
+      // what one caller has registered, the next one cannot
+      if (oneServer) wanted = requests();
+      const jobs = jobsFor(bench, peer, wanted);
+      const jobOf = (index: number) => jobs[index];
+      if (round < 0) await bench.generators.each(jobOf);
+      else await measure(bench, peer, { scenario, round, jobOf });
     }
+  }
+};
+
+export const api = async (bench: Bench): Promise<void> => {
+  const started = [await startFleetgate(bench.place), await startEarlier(bench.place), await startCeiling(bench.place)];
+  const peers: readonly ApiPeer[] = started.filter((peer) => peer !== undefined);
+  try {
+    for (const operation of operationsOf(bench)) await run(bench, peers, operation);
   } finally {
     await Promise.all(peers.map((peer) => peer.stop()));
+  }
+};
+
+/** Statements of a user that is held to its work: the last of ten policies allows what the bench asks for. */
+const manyPolicies = Array.from({ length: 10 }, (_, index) => [
+  { Effect: 'Allow', Action: [`iot:List*`, 'iot:Describe*'], Resource: `arn:aws:iot:*:*:thing/area-${index}-*` },
+  {
+    Effect: 'Deny',
+    Action: 'iot:Delete*',
+    Resource: '*',
+    Condition: { StringNotLike: { 'aws:userid': `boss-${index}` } },
+  },
+  { Effect: 'Allow', Action: ['acm:*', 'sts:*'], Resource: '*' },
+  ...(index === 9
+    ? [{ Effect: 'Allow', Action: ['iot:DescribeCertificate', 'iot:RegisterCertificate*'], Resource: '*' }]
+    : []),
+]);
+
+/** The same requests to one server by callers with other rights. */
+export const iam = async (bench: Bench): Promise<void> => {
+  const server = await startFleetgate(bench.place);
+  try {
+    const port = server.apiPort;
+    const arns: string[] = [];
+    for (const [index, statements] of manyPolicies.entries()) {
+      arns.push(await makeManagedPolicy(port, `area-${index}`, statements));
+    }
+    const callers = {
+      'the root of the account': root,
+      'a user with AdministratorAccess': await makeUser(port, 'admin', ['arn:aws:iam::aws:policy/AdministratorAccess']),
+      'a user with ten policies': await makeUser(port, 'held', arns),
+    };
+    const peers = Object.entries(callers).map(([name, signer]) => ({ ...server, name, signer }));
+    for (const operation of operationsOf(bench)) {
+      const { scenario, requests } = operation;
+      if (scenario === 'API, CreateThing') continue;
+      await run(bench, peers, { scenario: `${scenario}, by whom`, requests }, { oneServer: true });
+    }
+  } finally {
+    await server.stop();
   }
 };

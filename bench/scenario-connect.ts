@@ -1,7 +1,7 @@
 /** TCP, mutual TLS, CONNECT, CONNACK, DISCONNECT: full and resumed, TLS 1.3 and 1.2, EC P-256 on both sides. */
 import { type Bench, measure, shareOf, targetOf } from './bench.ts';
 import type { ConnectJob } from './jobs.ts';
-import { type Peer, startEcho, startFleetgate, startMosquitto } from './peers.ts';
+import { type Peer, startEarlier, startEcho, startFleetgate, startMosquitto } from './peers.ts';
 
 const variants = [
   { scenario: 'connect, TLS 1.3', tls: 'TLSv1.3', resumed: false, count: 600 },
@@ -32,7 +32,12 @@ const run = async (bench: Bench, peer: Peer, variant: (typeof variants)[number],
 };
 
 export const connects = async (bench: Bench): Promise<void> => {
-  const started = [await startFleetgate(bench.place), await startMosquitto(bench.place), await startEcho(bench.place)];
+  const started = [
+    await startFleetgate(bench.place),
+    await startEarlier(bench.place),
+    await startMosquitto(bench.place),
+    await startEcho(bench.place),
+  ];
   const peers = started.filter((peer) => peer !== undefined);
   try {
     for (const peer of peers) await run(bench, peer, variants[0], -1); // warm

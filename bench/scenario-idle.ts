@@ -2,7 +2,7 @@
 import { type Bench, shareOf, targetOf } from './bench.ts';
 import { residentBytes } from './counters.ts';
 import type { OpenJob } from './jobs.ts';
-import { type Peer, startEcho, startFleetgate, startMosquitto } from './peers.ts';
+import { type Peer, startEarlier, startEcho, startFleetgate, startMosquitto } from './peers.ts';
 
 const connections = 1000;
 /** Memory is looked at when it has stopped growing, or after this. */
@@ -38,7 +38,7 @@ export const idle = async (bench: Bench): Promise<void> => {
   const scenario = `memory per idle connection, of ${connections}`;
   bench.say(scenario);
   for (let round = 0; round < Math.min(bench.rounds, 2); round++) {
-    for (const start of [startFleetgate, startMosquitto, startEcho]) {
+    for (const start of [startFleetgate, startEarlier, startMosquitto, startEcho]) {
       const peer = await start(bench.place);
       if (!peer) continue;
       try {

@@ -4,7 +4,7 @@
  */
 import { type Bench, measure, shareOf, targetOf } from './bench.ts';
 import type { OpenJob } from './jobs.ts';
-import { type Peer, startEcho, startFleetgate, startMosquitto } from './peers.ts';
+import { type Peer, startEarlier, startEcho, startFleetgate, startMosquitto } from './peers.ts';
 
 interface Variant {
   readonly scenario: string;
@@ -119,7 +119,12 @@ const runVariant = async (bench: Bench, variant: Variant, all: readonly Peer[]):
 };
 
 export const messages = async (bench: Bench): Promise<void> => {
-  const started = [await startFleetgate(bench.place), await startMosquitto(bench.place), await startEcho(bench.place)];
+  const started = [
+    await startFleetgate(bench.place),
+    await startEarlier(bench.place),
+    await startMosquitto(bench.place),
+    await startEcho(bench.place),
+  ];
   const peers = started.filter((peer) => peer !== undefined);
   try {
     for (const variant of variants) await runVariant(bench, variant, peers);
