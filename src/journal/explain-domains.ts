@@ -9,7 +9,8 @@ export type DomainReason = Extract<
   'DOMAIN_CONFIGURATION_DISABLED' | 'CLIENT_CERTIFICATE_CALLBACK_REFUSED' | 'TLS_VERSION_UNSUPPORTED'
 >;
 
-const detail = ({ detail: text }: StoredRecord): string => (text === undefined ? '' : `: ${text}`);
+/** Inside a sentence; what is said of a function may be a sentence itself. */
+const detail = ({ detail: text }: StoredRecord): string => (text === undefined ? '' : `: ${text.replace(/\.$/, '')}`);
 
 /** AWS's default, which speaks TLS 1.2 and 1.3. */
 const widePolicy = 'IoTSecurityPolicy_TLS13_1_2_2022_10';
