@@ -33,6 +33,17 @@ refused() {
 
 domainName=example.alexa-dev.tokyo
 
+# dnsServer OPTION...: knows what it is told, on the port that the server asks. It is started once to see whether the port is free, before anything is made.
+dnsServer() {
+  dnsmasq --port="$dnsPort" --listen-address=127.0.0.1 --bind-interfaces --local=/#/ --no-resolv --no-hosts --user="$(id -un)" "$@"
+}
+portIsTaken() {
+  echo "Port $dnsPort of 127.0.0.1 is taken: $1. Choose another (FLEETGATE_DNS_PORT), and start the server with it: npm start -- --dev --dns-server 127.0.0.1:PORT" >&2
+  exit 1
+}
+dnsServer --conf-file=/dev/null --pid-file="$work/dns.pid" 2> dns.log || portIsTaken "$(tail -n 1 dns.log)"
+kill "$(< dns.pid)"
+
 step 'a private CA'
 openssl genrsa 2048 > ca.key 2> openssl.log
 SUBJ="/C=JP/ST=Tokyo/L=Chiyoda-ku/O=Classmethod.Inc/OU=IoT/CN=CA"
@@ -71,11 +82,10 @@ cname=$domainName,$endpoint,60
 host-record=${recordValue%.},127.0.0.1
 host-record=$endpoint,127.0.0.1
 EOF
-dnsmasq --conf-file=dns.conf --port="$dnsPort" --listen-address=127.0.0.1 --bind-interfaces --local=/#/ --no-resolv --no-hosts \
-  --keep-in-foreground --pid-file --user="$(id -un)" --log-facility=- 2> dns.log &
-dnsServer=$!
+dnsServer --conf-file=dns.conf --keep-in-foreground --pid-file --log-facility=- 2> dns.log &
+dnsProcess=$!
 until dig -p "$dnsPort" @127.0.0.1 "$domainName" +time=1 +tries=1 | grep -A 2 'ANSWER SECTION'; do
-  kill -0 "$dnsServer" 2> kill.log || { echo "The DNS server has not started: $(< dns.log)" >&2; exit 1; }
+  kill -0 "$dnsProcess" 2> kill.log || portIsTaken "$(tail -n 1 dns.log)"
   sleep 0.1
 done
 

@@ -1,7 +1,9 @@
 /** A real DNS server: Debian's dnsmasq on a free port of loopback, which knows the records it is given and no others. */
 import { spawn } from 'node:child_process';
-import { createSocket } from 'node:dgram';
+import { randomInt } from 'node:crypto';
+import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
+import { createServer, Server } from 'node:net';
 import type { TestContext } from 'node:test';
 
 /** Name -> target, without the dots at their ends. */
@@ -22,14 +24,33 @@ const wireOf = (name: string): string =>
     'hex',
   );
 
-/** Of loopback, for UDP. */
+/** Beneath those that operating systems give to whoever asks for any, so that no connection of this machine takes one of them. */
+const portsFrom = 10_000;
+const portsTo = 32_000;
+const triesMax = 100;
+
+/** Of loopback, free for UDP and TCP, which a DNS server listens on both. */
 export const freePort = async (): Promise<number> => {
-  const socket = createSocket('udp4').bind(0, '127.0.0.1');
-  await once(socket, 'listening');
-  const { port } = socket.address();
-  socket.close();
-  await once(socket, 'close');
-  return port;
+  for (let left = triesMax; left > 0; left -= 1) {
+    const port = randomInt(portsFrom, portsTo);
+    if ((await isFree(createSocket('udp4'), port)) && (await isFree(createServer(), port))) return port;
+  }
+  throw new Error(`none of ${triesMax} ports of 127.0.0.1 is free`);
+};
+
+const isFree = async (socket: Socket | Server, port: number): Promise<boolean> => {
+  const listening = once(socket, 'listening');
+  if (socket instanceof Server) socket.listen(port, '127.0.0.1');
+  else socket.bind(port, '127.0.0.1');
+  const free = await listening.then(
+    () => true,
+    () => false,
+  );
+  await new Promise<void>((closed) => {
+    if (free) socket.close(() => closed());
+    else closed();
+  });
+  return free;
 };
 
 const startMsMax = 10_000;
