@@ -8,7 +8,6 @@ import type { Operations } from '../../aws/operations.ts';
 import type { Call, Handler } from '../../feature.ts';
 import { decideKeptTrust } from '../../iam/trust.ts';
 import { denialRecord, principalFacts } from './denial.ts';
-import { findRoleByArn, type Role } from './entity.ts';
 import { invalid } from './faults.ts';
 import { findManagedPolicies } from './managed-policy.ts';
 import type { Iam } from './open-iam.ts';
@@ -17,6 +16,7 @@ import { callerOf, type IamCaller } from './principal.ts';
 import { sessionPolicyArnsMax, sessionPolicyCharactersMax } from './quotas.ts';
 import { requestKeys } from './request-keys.ts';
 import { describeEntity } from './resource-facts.ts';
+import { findRoleByArn, type Role } from './role.ts';
 import { credentialsOf } from './session-token.ts';
 
 type Input = Operations['sts']['AssumeRole']['input'];

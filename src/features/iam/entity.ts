@@ -1,5 +1,5 @@
 /**
- * Users, groups and roles: what bears policies. Their names are looked up as they are written, and yet two names that differ in case only cannot both exist.
+ * Users, groups and roles: what bears policies. What only roles have is in role.ts. Their names are looked up as they are written, and yet two names that differ in case only cannot both exist.
  * Source: IAM API reference, CreateUser, CreateGroup, CreateRole; user guide, "IAM identifiers". Assumed: the look-up distinguishes case.
  */
 import type { Db } from '../../store/store.ts';
@@ -8,7 +8,8 @@ import type { IamPage } from './iam-page.ts';
 import { newIamId } from './ids.ts';
 import { entitiesMax } from './quotas.ts';
 
-interface IamEntitiesTable {
+/** Rows are read by this file and, what roles have beside others, by role.ts. */
+export interface IamEntitiesTable {
   account_id: string;
   entity_id: string;
   kind: string;
@@ -43,18 +44,7 @@ export interface Entity {
   readonly boundaryArn: string | undefined;
 }
 
-/** Who may take it on, and for how long. */
-export interface Role extends Entity {
-  readonly kind: 'role';
-  readonly description: string | undefined;
-  /** A policy document, byte for byte as it was submitted. */
-  readonly trustPolicy: string;
-  /** Whom it names, by ARN (trusted.ts); absent for a policy of which that is not known. */
-  readonly trustedIds?: Readonly<Record<string, string>> | undefined;
-  readonly maxSessionSeconds: number;
-}
-
-const toEntity = (row: IamEntitiesTable): Entity => ({
+export const toEntity = (row: IamEntitiesTable): Entity => ({
   // written by this file only, from values of this type
   kind: row.kind as EntityKind,
   name: row.name,
@@ -62,15 +52,6 @@ const toEntity = (row: IamEntitiesTable): Entity => ({
   path: row.path,
   createdAtMs: Number(row.created_at_ms),
   boundaryArn: row.boundary_arn ?? undefined,
-});
-
-const toRole = (row: IamEntitiesTable): Role => ({
-  ...toEntity(row),
-  kind: 'role',
-  description: row.description ?? undefined,
-  trustPolicy: row.trust_policy ?? '',
-  ...(row.trusted_ids !== null && { trustedIds: JSON.parse(row.trusted_ids) as Readonly<Record<string, string>> }),
-  maxSessionSeconds: Number(row.max_session_seconds),
 });
 
 /** e.g. `arn:aws:iam::000000000000:user/team/alice`. */
@@ -85,10 +66,16 @@ const rowsOf = (db: Db, accountId: string, kind: EntityKind) =>
 
 const keyOf = (name: string): string => name.toLowerCase();
 
-const findRow = (db: Db, accountId: string, kind: EntityKind, name: string): Promise<IamEntitiesTable | undefined> =>
+export const findEntityRow = (
+  db: Db,
+  accountId: string,
+  kind: EntityKind,
+  name: string,
+): Promise<IamEntitiesTable | undefined> =>
   rowsOf(db, accountId, kind).where('name_key', '=', keyOf(name)).where('name', '=', name).executeTakeFirst();
 
-const noSuchEntity = (kind: EntityKind, name: string) => noSuch(`The ${kind} with name ${name} cannot be found.`);
+export const noSuchEntity = (kind: EntityKind, name: string) =>
+  noSuch(`The ${kind} with name ${name} cannot be found.`);
 
 export const findEntity = async (
   db: Db,
@@ -96,7 +83,7 @@ export const findEntity = async (
   kind: EntityKind,
   name: string,
 ): Promise<Entity | undefined> => {
-  const row = await findRow(db, accountId, kind, name);
+  const row = await findEntityRow(db, accountId, kind, name);
   return row && toEntity(row);
 };
 
@@ -105,31 +92,6 @@ export const getEntity = async (db: Db, accountId: string, kind: EntityKind, nam
   const entity = await findEntity(db, accountId, kind, name);
   if (!entity) throw noSuchEntity(kind, name);
   return entity;
-};
-
-export const findRole = async (db: Db, accountId: string, name: string): Promise<Role | undefined> => {
-  const row = await findRow(db, accountId, 'role', name);
-  return row && toRole(row);
-};
-
-/** Faults: NoSuchEntityException. */
-export const getRoleRow = async (db: Db, accountId: string, name: string): Promise<Role> => {
-  const role = await findRole(db, accountId, name);
-  if (!role) throw noSuchEntity('role', name);
-  return role;
-};
-
-const roleArnPattern = /^arn:aws:iam::([0-9]{12}):role(\/(?:[\x21-\x7e]+\/)?)([\w+=,.@-]{1,64})$/;
-
-/** The role that an ARN names, whatever its account; undefined for none, and for the right name under another path. */
-export const findRoleByArn = async (
-  db: Db,
-  arn: string,
-): Promise<{ readonly accountId: string; readonly role: Role } | undefined> => {
-  const [, accountId, path, name] = (arn.length <= 2048 && roleArnPattern.exec(arn)) || [];
-  if (accountId === undefined || name === undefined) return undefined;
-  const role = await findRole(db, accountId, name);
-  return role && role.path === path ? { accountId, role } : undefined;
 };
 
 /** By its id, which is all that a session knows. */
@@ -158,7 +120,8 @@ export const findEntities = async (db: Db, accountId: string, ids: readonly stri
 /** What lists go by: names that differ in case only do not exist. */
 export const entityCursor = ({ name }: Pick<Entity, 'name'>): string => keyOf(name);
 
-const listRows = async (
+/** By name. */
+export const listEntityRows = async (
   db: Db,
   accountId: string,
   kind: EntityKind,
@@ -172,14 +135,8 @@ const listRows = async (
     .execute();
 
 /** By name. */
-export const listEntities = async (...given: Parameters<typeof listRows>): Promise<readonly Entity[]> =>
-  (await listRows(...given)).map(toEntity);
-
-export const listRoleRows = async (
-  db: Db,
-  accountId: string,
-  page: Parameters<typeof listRows>[3],
-): Promise<readonly Role[]> => (await listRows(db, accountId, 'role', page)).map(toRole);
+export const listEntities = async (...given: Parameters<typeof listEntityRows>): Promise<readonly Entity[]> =>
+  (await listEntityRows(...given)).map(toEntity);
 
 /** Those whose boundary is this policy, by kind and name. */
 export const listBounded = async (db: Db, accountId: string, policyArn: string): Promise<readonly Entity[]> => {
@@ -203,20 +160,25 @@ export interface NewEntity {
   readonly boundaryArn?: string | undefined;
 }
 
-export interface NewRole extends NewEntity {
-  readonly description?: string | undefined;
-  readonly trustPolicy: string;
-  readonly trustedIds?: Readonly<Record<string, string>> | undefined;
-  readonly maxSessionSeconds: number;
-}
+/** What only roles have. */
+export type RoleColumns = Pick<
+  IamEntitiesTable,
+  'description' | 'trust_policy' | 'trusted_ids' | 'max_session_seconds'
+>;
 
-const trustedColumn = (ids: Role['trustedIds']): string | null => (ids ? JSON.stringify(ids) : null);
+const noRoleColumns: RoleColumns = {
+  description: null,
+  trust_policy: null,
+  trusted_ids: null,
+  max_session_seconds: null,
+};
 
-const insert = async (
+/** Faults: EntityAlreadyExistsException, LimitExceededException. */
+export const insertEntityRow = async (
   db: Db,
   accountId: string,
   kind: EntityKind,
-  entity: NewEntity & Partial<NewRole>,
+  entity: NewEntity & { readonly columns: RoleColumns },
 ): Promise<IamEntitiesTable> => {
   const row: IamEntitiesTable = {
     account_id: accountId,
@@ -227,10 +189,7 @@ const insert = async (
     path: entity.path ?? '/',
     created_at_ms: entity.createdAtMs,
     boundary_arn: entity.boundaryArn ?? null,
-    description: entity.description ?? null,
-    trust_policy: entity.trustPolicy ?? null,
-    trusted_ids: trustedColumn(entity.trustedIds),
-    max_session_seconds: entity.maxSessionSeconds ?? null,
+    ...entity.columns,
   };
   const { numInsertedOrUpdatedRows } = await db
     .insertInto('iam_entities')
@@ -257,13 +216,9 @@ export const insertEntity = async (
   accountId: string,
   kind: 'user' | 'group',
   entity: NewEntity,
-): Promise<Entity> => toEntity(await insert(db, accountId, kind, entity));
+): Promise<Entity> => toEntity(await insertEntityRow(db, accountId, kind, { ...entity, columns: noRoleColumns }));
 
-/** Faults: EntityAlreadyExistsException, LimitExceededException. */
-export const insertRole = async (db: Db, accountId: string, role: NewRole): Promise<Role> =>
-  toRole(await insert(db, accountId, 'role', role));
-
-const update = (db: Db, accountId: string, id: string) =>
+export const updateEntity = (db: Db, accountId: string, id: string) =>
   db.updateTable('iam_entities').where('account_id', '=', accountId).where('entity_id', '=', id);
 
 /** Gives it another name, another path, or both. Faults: EntityAlreadyExistsException. */
@@ -280,7 +235,7 @@ export const renameEntity = async (
   if (taken && taken.entity_id !== entity.id) {
     throw alreadyExists(`${kindNames[entity.kind]} with name ${name} already exists.`);
   }
-  await update(db, accountId, entity.id)
+  await updateEntity(db, accountId, entity.id)
     .set({ name, name_key: keyOf(name), path })
     .execute();
 };
@@ -291,29 +246,8 @@ export const saveBoundary = async (
   id: string,
   boundaryArn: string | undefined,
 ): Promise<void> => {
-  await update(db, accountId, id)
+  await updateEntity(db, accountId, id)
     .set({ boundary_arn: boundaryArn ?? null })
-    .execute();
-};
-
-export const saveRole = async (
-  db: Db,
-  accountId: string,
-  {
-    id,
-    description,
-    trustPolicy,
-    trustedIds,
-    maxSessionSeconds,
-  }: Pick<Role, 'id' | 'description' | 'trustPolicy' | 'trustedIds' | 'maxSessionSeconds'>,
-): Promise<void> => {
-  await update(db, accountId, id)
-    .set({
-      description: description ?? null,
-      trust_policy: trustPolicy,
-      trusted_ids: trustedColumn(trustedIds),
-      max_session_seconds: maxSessionSeconds,
-    })
     .execute();
 };
 

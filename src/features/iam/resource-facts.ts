@@ -3,9 +3,10 @@ import { type AccountRegion, parseArn } from '../../aws/arn.ts';
 import type { Db } from '../../store/store.ts';
 import { findAccessKey } from './access-key.ts';
 import type { Keys, Named, Resource } from './actions/demand.ts';
-import { type Entity, entityArn, findEntity, findEntityById, findRoleByArn } from './entity.ts';
+import { type Entity, entityArn, findEntity, findEntityById } from './entity.ts';
 import { type IamTag, listIamTags } from './iam-tag.ts';
 import { findManagedPolicies } from './managed-policy.ts';
+import { findRoleByArn } from './role.ts';
 
 export interface ResourceFactsOptions {
   readonly db: Db;

@@ -1,17 +1,7 @@
 /** The operations on roles. Source: IAM API reference, CreateRole, UpdateRole, DeleteRole. */
 import type { Call, Handler } from '../../feature.ts';
 import { boundaryOf, givenBoundary } from './boundary.ts';
-import {
-  dateOf,
-  entityArn,
-  entityCursor,
-  getRoleRow,
-  insertRole,
-  listRoleRows,
-  type Role,
-  removeEntity,
-  saveRole,
-} from './entity.ts';
+import { dateOf, entityArn, entityCursor, removeEntity } from './entity.ts';
 import { assertBare } from './entity-deletion.ts';
 import { overQuota } from './faults.ts';
 import { cutIamPage, pageOf } from './iam-page.ts';
@@ -19,6 +9,7 @@ import { listIamTags, removeIamTags, saveIamTags } from './iam-tag.ts';
 import { writeIam } from './iam-write.ts';
 import { assertPolicyDocument, charactersOf, encodedDocument } from './policy-document.ts';
 import { trustPolicyCharactersMax } from './quotas.ts';
+import { getRoleRow, insertRole, listRoleRows, type Role, saveRole } from './role.ts';
 import { readTrustedIds } from './trusted.ts';
 
 /** Sessions of a role that says nothing else last an hour at most. Source: API reference, CreateRole. */

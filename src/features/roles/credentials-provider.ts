@@ -11,8 +11,9 @@ import type { JournalRecord, Reason, RecordAttempt } from '../../journal/record.
 import type { Authority, Peer } from '../../mqtt/authority.ts';
 import type { Db } from '../../store/store.ts';
 import type { Endpoints } from '../domains/endpoint.ts';
-import { entityArn, findRole, findRoleByArn, type Role } from '../iam/entity.ts';
+import { entityArn } from '../iam/entity.ts';
 import type { Iam } from '../iam/open-iam.ts';
+import { findRole, findRoleByArn, type Role } from '../iam/role.ts';
 import { findConnectionThings } from '../things/thing-principal.ts';
 import { assumeAction, createCertificateRights } from './certificate-rights.ts';
 import { findRoleAlias, listRoleAliasNames, type RoleAlias, roleAliasesMax } from './role-alias.ts';
