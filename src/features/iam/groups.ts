@@ -1,29 +1,18 @@
 /** The operations on groups and who is in them. Source: IAM API reference. */
 import type { Call, Handler } from '../../feature.ts';
-import {
-  dateOf,
-  type Entity,
-  entityArn,
-  entityCursor,
-  getEntity,
-  insertEntity,
-  listEntities,
-  removeEntity,
-  renameEntity,
-} from './entity.ts';
+import { type Entity, entityCursor, getEntity, insertEntity, listEntities, removeEntity } from './entity.ts';
 import { assertBare } from './entity-deletion.ts';
+import { entityItem, entityPage, rename } from './entity-operations.ts';
 import { deleteConflict, noSuch } from './faults.ts';
 import { addMember, groupsOf, membersOf, removeMember } from './group-member.ts';
-import { cutIamPage, pageOf } from './iam-page.ts';
+import type { IamPage } from './iam-page.ts';
 import { writeIam } from './iam-write.ts';
 import { userItem } from './users.ts';
 
 const groupItem = (accountId: string, group: Entity) => ({
-  Path: group.path,
+  ...entityItem(accountId, group),
   GroupName: group.name,
   GroupId: group.id,
-  Arn: entityArn(accountId, group),
-  CreateDate: dateOf(group.createdAtMs),
 });
 
 /** Faults: EntityAlreadyExistsException, LimitExceededException. */
@@ -37,22 +26,15 @@ export const createGroup: Handler<'CreateGroup', 'iam'> = async (input, call) =>
 /** The group and a page of its users. Faults: NoSuchEntityException. */
 export const getGroup: Handler<'GetGroup', 'iam'> = async (input, call) => {
   const { accountId } = call.account;
-  const page = pageOf(call, input);
   const group = await getEntity(call.db, accountId, 'group', input.GroupName ?? '');
-  const rows = await membersOf(call.db, accountId, group.id, page);
-  const { items, next } = cutIamPage(call, rows, page, entityCursor);
-  return { Group: groupItem(accountId, group), Users: items.map((user) => userItem(accountId, user)), ...next };
+  const read = (page: IamPage) => membersOf(call.db, accountId, group.id, page);
+  const { items: Users, next } = await entityPage(call, input, read, userItem);
+  return { Group: groupItem(accountId, group), Users, ...next };
 };
 
 /** Faults: NoSuchEntityException, EntityAlreadyExistsException. */
-export const updateGroup: Handler<'UpdateGroup', 'iam'> = async (input, call) => {
-  const { accountId } = call.account;
-  await writeIam(call, async (db) => {
-    const group = await getEntity(db, accountId, 'group', input.GroupName ?? '');
-    await renameEntity(db, accountId, group, { name: input.NewGroupName, path: input.NewPath });
-  });
-  return {};
-};
+export const updateGroup: Handler<'UpdateGroup', 'iam'> = ({ GroupName, NewGroupName, NewPath }, call) =>
+  rename(call, 'group', GroupName, { name: NewGroupName, path: NewPath });
 
 /** Faults: NoSuchEntityException; DeleteConflictException while it has users or policies. */
 export const deleteGroup: Handler<'DeleteGroup', 'iam'> = async (input, call) => {
@@ -70,22 +52,20 @@ export const deleteGroup: Handler<'DeleteGroup', 'iam'> = async (input, call) =>
 
 /** By name. */
 export const listGroups: Handler<'ListGroups', 'iam'> = async (input, call) => {
-  const { accountId } = call.account;
-  const page = pageOf(call, input);
-  const rows = await listEntities(call.db, accountId, 'group', { ...page, pathPrefix: input.PathPrefix });
-  const { items, next } = cutIamPage(call, rows, page, entityCursor);
-  return { Groups: items.map((group) => groupItem(accountId, group)), ...next };
+  const read = (page: IamPage) =>
+    listEntities(call.db, call.account.accountId, 'group', { ...page, pathPrefix: input.PathPrefix });
+  const { items: Groups, next } = await entityPage(call, input, read, groupItem);
+  return { Groups, ...next };
 };
 
 /** By name. Faults: NoSuchEntityException. */
 export const listGroupsForUser: Handler<'ListGroupsForUser', 'iam'> = async (input, call) => {
   const { accountId } = call.account;
-  const page = pageOf(call, input);
   const user = await getEntity(call.db, accountId, 'user', input.UserName ?? '');
-  const groups = await groupsOf(call.db, accountId, user.id);
-  const rows = groups.filter((group) => entityCursor(group) > page.after).slice(0, page.limit);
-  const { items, next } = cutIamPage(call, rows, page, entityCursor);
-  return { Groups: items.map((group) => groupItem(accountId, group)), ...next };
+  const read = async ({ after, limit }: IamPage) =>
+    (await groupsOf(call.db, accountId, user.id)).filter((group) => entityCursor(group) > after).slice(0, limit);
+  const { items: Groups, next } = await entityPage(call, input, read, groupItem);
+  return { Groups, ...next };
 };
 
 /** Group and user that an operation names. Faults: NoSuchEntityException. */

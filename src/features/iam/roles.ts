@@ -1,10 +1,11 @@
 /** The operations on roles. Source: IAM API reference, CreateRole, UpdateRole, DeleteRole. */
 import type { Call, Handler } from '../../feature.ts';
 import { boundaryOf, givenBoundary } from './boundary.ts';
-import { dateOf, entityArn, entityCursor, removeEntity } from './entity.ts';
+import { removeEntity } from './entity.ts';
 import { assertBare } from './entity-deletion.ts';
+import { entityItem, entityPage } from './entity-operations.ts';
 import { overQuota } from './faults.ts';
-import { cutIamPage, pageOf } from './iam-page.ts';
+import type { IamPage } from './iam-page.ts';
 import { listIamTags, removeIamTags, saveIamTags } from './iam-tag.ts';
 import { writeIam } from './iam-write.ts';
 import { assertPolicyDocument, charactersOf, encodedDocument } from './policy-document.ts';
@@ -17,11 +18,9 @@ const maxSessionSecondsDefault = 3600;
 
 /** A role as lists have it. */
 const roleItem = (accountId: string, role: Role) => ({
-  Path: role.path,
+  ...entityItem(accountId, role),
   RoleName: role.name,
   RoleId: role.id,
-  Arn: entityArn(accountId, role),
-  CreateDate: dateOf(role.createdAtMs),
   AssumeRolePolicyDocument: encodedDocument(role.trustPolicy),
   ...(role.description !== undefined && { Description: role.description }),
   MaxSessionDuration: role.maxSessionSeconds,
@@ -71,11 +70,10 @@ export const getRole: Handler<'GetRole', 'iam'> = async (input, call) => ({
 
 /** By name. */
 export const listRoles: Handler<'ListRoles', 'iam'> = async (input, call) => {
-  const { accountId } = call.account;
-  const page = pageOf(call, input);
-  const rows = await listRoleRows(call.db, accountId, { ...page, pathPrefix: input.PathPrefix });
-  const { items, next } = cutIamPage(call, rows, page, entityCursor);
-  return { Roles: items.map((role) => roleItem(accountId, role)), ...next };
+  const read = (page: IamPage) =>
+    listRoleRows(call.db, call.account.accountId, { ...page, pathPrefix: input.PathPrefix });
+  const { items: Roles, next } = await entityPage(call, input, read, roleItem);
+  return { Roles, ...next };
 };
 
 type Changes = Partial<Pick<Role, 'description' | 'trustPolicy' | 'maxSessionSeconds'>>;

@@ -3,31 +3,20 @@ import type { Handler } from '../../feature.ts';
 import { accountCreatedAtMs } from '../accounts/account.ts';
 import { listKeysOf } from './access-key.ts';
 import { boundaryOf, givenBoundary } from './boundary.ts';
-import {
-  dateOf,
-  type Entity,
-  entityArn,
-  entityCursor,
-  getEntity,
-  insertEntity,
-  listEntities,
-  removeEntity,
-  renameEntity,
-} from './entity.ts';
+import { dateOf, type Entity, getEntity, insertEntity, listEntities, removeEntity } from './entity.ts';
 import { assertBare } from './entity-deletion.ts';
+import { entityItem, entityPage, rename } from './entity-operations.ts';
 import { deleteConflict, notAUser } from './faults.ts';
 import { groupsOf } from './group-member.ts';
-import { cutIamPage, pageOf } from './iam-page.ts';
+import type { IamPage } from './iam-page.ts';
 import { listIamTags, removeIamTags, saveIamTags } from './iam-tag.ts';
 import { writeIam } from './iam-write.ts';
 
 /** A user as lists have it. */
 export const userItem = (accountId: string, user: Entity) => ({
-  Path: user.path,
+  ...entityItem(accountId, user),
   UserName: user.name,
   UserId: user.id,
-  Arn: entityArn(accountId, user),
-  CreateDate: dateOf(user.createdAtMs),
 });
 
 /** Faults: EntityAlreadyExistsException, LimitExceededException, NoSuchEntityException (the boundary), InvalidInputException (a tag, an ARN). */
@@ -64,14 +53,8 @@ export const getUser: Handler<'GetUser', 'iam'> = async (input, call) => {
 };
 
 /** Gives a user another name, another path, or both: keys, policies and groups go with it. Faults: NoSuchEntityException, EntityAlreadyExistsException. */
-export const updateUser: Handler<'UpdateUser', 'iam'> = async (input, call) => {
-  const { accountId } = call.account;
-  await writeIam(call, async (db) => {
-    const user = await getEntity(db, accountId, 'user', input.UserName ?? '');
-    await renameEntity(db, accountId, user, { name: input.NewUserName, path: input.NewPath });
-  });
-  return {};
-};
+export const updateUser: Handler<'UpdateUser', 'iam'> = ({ UserName, NewUserName, NewPath }, call) =>
+  rename(call, 'user', UserName, { name: NewUserName, path: NewPath });
 
 /** Faults: NoSuchEntityException; DeleteConflictException while it has keys, policies or groups. */
 export const deleteUser: Handler<'DeleteUser', 'iam'> = async (input, call) => {
@@ -93,9 +76,8 @@ export const deleteUser: Handler<'DeleteUser', 'iam'> = async (input, call) => {
 
 /** By name. */
 export const listUsers: Handler<'ListUsers', 'iam'> = async (input, call) => {
-  const { accountId } = call.account;
-  const page = pageOf(call, input);
-  const rows = await listEntities(call.db, accountId, 'user', { ...page, pathPrefix: input.PathPrefix });
-  const { items, next } = cutIamPage(call, rows, page, entityCursor);
-  return { Users: items.map((user) => userItem(accountId, user)), ...next };
+  const read = (page: IamPage) =>
+    listEntities(call.db, call.account.accountId, 'user', { ...page, pathPrefix: input.PathPrefix });
+  const { items: Users, next } = await entityPage(call, input, read, userItem);
+  return { Users, ...next };
 };
