@@ -455,7 +455,7 @@ const compose = async (
     }),
     credentials: async (accessKeyId: string, facts: CredentialFacts, sessionToken: string | undefined) =>
       credentials.find(accessKeyId, facts) ?? iam.findAnyKey(accessKeyId, facts, sessionToken),
-    refused(asked: AskedCall, fault: Fault) {
+    refused(asked: AskedCall & { readonly isMalformed: boolean }, fault: Fault) {
       const found = refusedCallRecord(asked, fault);
       if (found) record(found);
     },

@@ -42,6 +42,8 @@ const onceOnly = [
   'package',
   // what a machine trusts is not in the store, nor is what a command line knows
   ...['trust-store', 'aws-cli-versions'],
+  // what refuses is tested on both beside its code; these are about the words for it, with many commands
+  ...['refusals-calls', 'refusals-iam', 'doctor', 'doctor-domains'],
   // TLS and its words; what they read of the store stands in the tests of the slice, and the example brings its own server
   ...['custom-domain-example'],
   ...['custom-domain-tls', 'custom-domain-protocols', 'refusals-domain', 'refusals-domain-name'],

@@ -51,8 +51,8 @@ export interface Dispatching {
   readonly whoAsks?: WhoAsks;
   /** Default: whoever has signed may do everything in their account. */
   readonly authorize?: AuthorizeCall;
-  /** Told of a call that its constraints or its handler refused. Must not throw. */
-  readonly refused?: (asked: AskedCall, fault: Fault) => void;
+  /** Told of a call that its handler refused, or its input's constraints already (`isMalformed`). Must not throw. */
+  readonly refused?: (asked: AskedCall & { readonly isMalformed: boolean }, fault: Fault) => void;
   /** Told of a request that proved nobody, where `whoAsks` is the default. Must not throw. */
   readonly unproven?: (error: unknown, arrival: Arrival) => void;
   /** Awaited before the first handler of an account and region. A rejection refuses the request and is asked again by the next. */
@@ -201,19 +201,19 @@ export const createDispatch = (
     if (!handler) throw unavailable(operation.name);
     const input = read();
     const asked = { service: operation.service, operation: operation.name, ...{ input, account, caller, arrival } };
-    const noted = async <Result>(work: () => Result | Promise<Result>): Promise<Result> => {
+    const noted = async <Result>(isMalformed: boolean, work: () => Result | Promise<Result>): Promise<Result> => {
       try {
         return await work();
       } catch (error) {
-        if (error instanceof Fault) options.refused?.(asked, error);
+        if (error instanceof Fault) options.refused?.({ ...asked, isMalformed }, error);
         throw error;
       }
     };
-    await noted(() => validate(operation, input));
+    await noted(true, () => validate(operation, input));
     await options.authorize?.(asked);
     await ensureAccount(account);
     const call = makeCall(account, caller, arrival, `${operation.service} ${operation.name}`);
-    return noted(() => handler(input, call));
+    return noted(false, () => handler(input, call));
   };
 
   const serveExtra = async (extra: Extra, progress: Progress): Promise<Answer> => {

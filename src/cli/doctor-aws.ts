@@ -39,7 +39,7 @@ interface AwsCall {
   readonly succeeded: boolean;
   /** Scheme, host and port that it called. */
   readonly origin: string | undefined;
-  /** Of the scope that it signed for. */
+  /** That it works in. */
   readonly region: string | undefined;
   /** Whom the server took it for. */
   readonly arn: string | undefined;
@@ -50,14 +50,15 @@ const callAws = ({ server, io }: Examined): Promise<AwsCall> =>
   new Promise((done) => {
     const proxies = { HTTPS_PROXY: deadProxy, https_proxy: deadProxy, HTTP_PROXY: deadProxy, http_proxy: deadProxy };
     const { hostname } = new URL(server.url);
-    const env = { ...io.env, ...proxies, NO_PROXY: hostname, no_proxy: hostname, AWS_PAGER: '', AWS_MAX_ATTEMPTS: '1' };
+    const settings = { AWS_PAGER: '', AWS_MAX_ATTEMPTS: '1' };
+    const env = { ...io.env, ...proxies, NO_PROXY: hostname, no_proxy: hostname, ...settings };
     // what the shell function of `fleetgate env` adds, where it is in force
     const endpoint = io.env['FLEETGATE_ENV'] ? ['--endpoint-url', io.env['AWS_ENDPOINT_URL'] ?? ''] : [];
     const args = [...endpoint, 'sts', 'get-caller-identity', '--output', 'json', '--debug'];
     execFile('aws', args, { env, timeout: awsMsMax, maxBuffer: 16 * 1024 * 1024 }, (error, stdout, stderr) => {
       const url = /Making request for [^\n]*?'url': '([^']+)'/.exec(stderr)?.[1];
       const origin = url !== undefined && URL.canParse(url) ? new URL(url).origin : undefined;
-      const region = /\/([a-z0-9-]+)\/sts\/aws4_request/.exec(stderr)?.[1];
+      const region = /Making request for [^\n]*?'client_region': '([a-z0-9-]+)'/.exec(stderr)?.[1];
       const arn = /"Arn": "([^"]+)"/.exec(stdout)?.[1];
       done({ missing: error?.code === 'ENOENT', succeeded: error === null, origin, region, arn });
     });

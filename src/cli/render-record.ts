@@ -47,7 +47,22 @@ const factLabels: Readonly<Record<string, string>> = {
   validationCertificateArn: 'Proof of the name',
   deletionDays: 'Days until deletion',
   deletableAt: 'To be deleted from',
+  fault: 'Fault',
+  principalArn: 'Principal',
+  userName: 'User',
+  roleName: 'Role',
+  sessionName: 'Session',
+  roleArn: 'Role ARN',
+  policyType: 'Kind of policy',
+  heldBy: 'Held by',
+  boundaryArn: 'Boundary',
+  accessKeyId: 'Access key',
+  keyAccountId: 'Account of the key',
+  keyProblem: 'What is wrong',
 };
+
+/** What the cure has used, and nobody reads. */
+const hiddenFacts: ReadonlySet<string> = new Set(['decidingDocument', 'correctedInput', 'malformed', 'trustingRole']);
 
 /** Label and value of everything known; empty values are left out. */
 const factsOf = (record: Fields): readonly (readonly [label: string, value: string])[] => {
@@ -91,7 +106,7 @@ const factsOf = (record: Fields): readonly (readonly [label: string, value: stri
     ],
   ];
   const more = Object.entries(fieldsOf(record['facts']))
-    .filter(([name]) => name !== 'decidingDocument' && name !== 'correctedInput')
+    .filter(([name]) => !hiddenFacts.has(name))
     .map(([name, value]) => [factLabels[name] ?? name, textOf(value)] as const);
   return [...facts, ...more, ['Record', textOf(record['id'])] as const].filter(([, value]) => value !== '');
 };

@@ -1,8 +1,10 @@
 /** What is kept and said of refused calls; that the cures work is told in test/stories/refusals-calls.test.ts. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { handledOperations } from '../../test/handled.ts';
 import { Fault, type FaultName } from '../aws/fault.ts';
 import { explain } from './explain.ts';
+import { callCures } from './explain-calls.ts';
 import { refusedCallRecord } from './refused-call.ts';
 import { storedRecord } from './stored-record.ts';
 
@@ -12,9 +14,23 @@ const alice = {
   iam: { kind: 'user', userName: 'alice', userId: 'AIDA' },
 } as const;
 
-const recordOf = (action: string, fault: FaultName, input: Readonly<Record<string, unknown>>, message = 'No.') => {
+const recordOf = (
+  action: string,
+  fault: FaultName,
+  input: Readonly<Record<string, unknown>>,
+  message = 'No.',
+  isMalformed = false,
+) => {
   const [service = '', operation = ''] = action.split(':');
-  const call = { service, operation, input, account, caller: alice, arrival: { source: { ip: '192.0.2.1', port: 7 } } };
+  const call = {
+    service,
+    operation,
+    input,
+    account,
+    caller: alice,
+    arrival: { source: { ip: '192.0.2.1', port: 7 } },
+    isMalformed,
+  };
   return refusedCallRecord(call, new Fault(fault, message));
 };
 const told = (...call: Parameters<typeof recordOf>) => {
@@ -102,4 +118,48 @@ test('an answer that nothing is there is no refusal, and what was told already i
     told('iam:CreateLoginProfile', 'NotImplementedException', {}).cure,
     /^This version of Fleetgate does not/,
   );
+});
+
+test('what broke a constraint of its input is not asked again', () => {
+  const input = { domainConfigurationName: 'a b', applicationProtocol: 'HTTPS' };
+  const message = "1 validation error detected: Value 'a b' at 'domainConfigurationName' failed";
+  const { sentence, cure, commands } = told(
+    'iot:CreateDomainConfiguration',
+    'InvalidRequestException',
+    input,
+    message,
+    true,
+  );
+  assert.equal(sentence, `The call iot:CreateDomainConfiguration was refused: ${message}.`);
+  assert.deepEqual([cure, commands], ['Correct the call as the message says.', []]);
+});
+
+const recorded = handledOperations().filter(({ service, operation }) =>
+  service === 'iot' ? /DomainConfiguration|RoleAlias/.test(operation) : service !== 'iot-data',
+);
+
+test('every handled operation on domains, certificates, IAM and roles is told when it is refused, in one sentence with a cure', () => {
+  const faults: readonly FaultName[] = [
+    ...([
+      'InvalidRequestException',
+      'ValidationException',
+      'InvalidParameterException',
+      'InvalidInputException',
+    ] as const),
+    ...(['LimitExceededException', 'EntityAlreadyExistsException', 'DeleteConflictException'] as const),
+    ...(['ResourceInUseException', 'ResourceAlreadyExistsException', 'NotImplementedException'] as const),
+  ];
+  for (const { service, operation } of recorded) {
+    for (const fault of faults) {
+      const { sentence, cure, commands } = told(`${service}:${operation}`, fault, { UserName: 'a', PolicyArn: 'b' });
+      assert.equal(sentence, `The call ${service}:${operation} was refused: No.`);
+      assert.ok(cure.endsWith(commands.length > 0 ? ':' : '.'), cure);
+    }
+  }
+  assert.ok(recorded.length > 80, String(recorded.length));
+});
+
+test('every cure is of an operation that is handled', () => {
+  const known = new Set(recorded.flatMap(({ service, operation }) => [`${service}:${operation}`, `${service}:*`]));
+  for (const key of Object.keys(callCures)) assert.ok(known.has(key.split(' ')[0] ?? ''), key);
 });

@@ -3,7 +3,7 @@
  * several mistakes, the sentence says which it was, in the words that the caller got.
  *
  * Facts that it reads, by their names in `JournalRecord.facts`: `fault`; members of the input by the names that the API has for them; `correctedInput`: the input as this
- * server would take it.
+ * server would take it; `malformed`: it broke a constraint of its input, which no cure for rules helps against.
  */
 import type { Explanation } from './cure-lines.ts';
 import { command, quote, script } from './shell.ts';
@@ -304,7 +304,8 @@ export const explainCall = (record: StoredRecord): Explanation => {
   const { action = '', detail, altered = [] } = record;
   const why = detail === undefined ? of(record, 'fault') : detail.replace(/\.$/, '');
   const sentence = `The call ${action} was refused${why && `: ${why}`}.`;
-  const cure = altered.some((field) => field.startsWith('facts.')) ? undefined : cureOf(record);
+  const isMalformed = of(record, 'malformed') !== '';
+  const cure = isMalformed || altered.some((field) => field.startsWith('facts.')) ? undefined : cureOf(record);
   const commands = cure ? script(...cure.lines) : [];
   return cure && commands.length > 0
     ? { sentence, cure: cure.advice, commands }

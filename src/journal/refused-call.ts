@@ -12,6 +12,8 @@ export interface RefusedCall {
   readonly account: AccountRegion;
   readonly caller: { readonly arn: string; readonly iam?: IamPrincipal };
   readonly arrival: { readonly source?: { readonly ip: string; readonly port: number } };
+  /** By the constraints of its input, before any rule of the operation was looked at. */
+  readonly isMalformed: boolean;
 }
 
 /** Members of inputs that name something: what a cure may need. */
@@ -46,7 +48,7 @@ const keyFacts = ({
 /** Undefined for what is none of the journal's business, or stands in it already. */
 export const refusedCallRecord = (call: RefusedCall, fault: Fault): JournalRecord | undefined => {
   if (!isKept(call) || isAnswer(call, fault) || isTold(call, fault)) return undefined;
-  const { service, operation, input, account, caller, arrival } = call;
+  const { service, operation, input, account, caller, arrival, isMalformed } = call;
   const { arn, iam } = caller;
   const action = `${service}:${operation}`;
   const key = keyFacts(input);
@@ -57,7 +59,8 @@ export const refusedCallRecord = (call: RefusedCall, fault: Fault): JournalRecor
     const value = input[member];
     if (typeof value === 'string') facts[member] = value;
   }
-  const corrected = correctedInput(action, input);
+  if (isMalformed) facts['malformed'] = 'true';
+  const corrected = isMalformed ? undefined : correctedInput(action, input);
   if (corrected !== undefined) facts['correctedInput'] = corrected;
   return {
     ...{ account, eventType: 'ApiCall', status: 'Failure', protocol: 'HTTP', reason: 'CALL_REFUSED', action },

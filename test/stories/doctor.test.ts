@@ -117,7 +117,7 @@ test('an endpoint without an address here: the cure prints the line that gives i
 });
 
 test('keys and sessions of users: what is wrong with them is said, and what is printed makes the shell well', async (t) => {
-  const { node, iam, user, stsAs, shell } = await bootIam(t);
+  const { node, folder, iam, user, stsAs, shell } = await bootIam(t);
   const root = iam();
   const alice = await user('alice', allowing('*'));
   const { accessKeyId: AccessKeyId, secretAccessKey } = alice;
@@ -139,9 +139,10 @@ test('keys and sessions of users: what is wrong with them is said, and what is p
   };
   await sick('export AWS_SECRET_ACCESS_KEY=mistyped', /Compare AWS_SECRET_ACCESS_KEY with the secret/);
   await sick('export AWS_SESSION_TOKEN=stale', /Only temporary keys, which begin with ASIA, have a session token/);
+  const config = await put(folder, 'config', '[default]\nregion = eu-west-1\n');
   await sick(
-    'export AWS_DEFAULT_REGION=eu-west-1',
-    /^The program aws works in the region eu-west-1, and fleetgate in us-/,
+    `unset AWS_REGION AWS_DEFAULT_REGION\nexport AWS_CONFIG_FILE='${config}'`,
+    /^The program aws works in the region eu-west-1, and fleetgate in us-east-1: /,
   );
   const { Credentials } = await stsAs(alice).send(new GetSessionTokenCommand({ DurationSeconds: 900 }));
   const temporary = `export AWS_ACCESS_KEY_ID='${Credentials?.AccessKeyId}' AWS_SECRET_ACCESS_KEY='${Credentials?.SecretAccessKey}' AWS_SESSION_TOKEN='${Credentials?.SessionToken}'`;
