@@ -43,6 +43,17 @@ export interface Arrival {
   readonly clientId?: string;
 }
 
+/** A call whose input satisfies its constraints, or a page of the node's own, whose service is `fleetgate`: what is asked whether it may be. */
+export interface AskedCall {
+  readonly service: ServiceName | 'fleetgate';
+  /** e.g. `AttachPolicy`. */
+  readonly operation: string;
+  readonly input: Readonly<Record<string, unknown>>;
+  readonly account: AccountRegion;
+  readonly caller: Caller;
+  readonly arrival: Arrival;
+}
+
 /** Something that still holds on to a resource. */
 export interface Holder {
   readonly kind: 'thing' | 'policy' | 'domain-configuration';

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Fault } from '../aws/fault.ts';
-import type { Handlers } from '../feature.ts';
-import type { AskedCall } from './dispatch.ts';
+import type { AskedCall, Handlers } from '../feature.ts';
 import { bootApi, sendRaw, sendSigned, testHandlers } from './test-api.ts';
 
 const denied = (): never => {

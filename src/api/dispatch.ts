@@ -8,7 +8,7 @@ import type { AccountRegion } from '../aws/arn.ts';
 import { Fault } from '../aws/fault.ts';
 import type { ServiceName } from '../aws/operations.ts';
 import { normalizePath } from '../aws/sigv4.ts';
-import type { Arrival, Call, Caller, Handlers } from '../feature.ts';
+import type { Arrival, AskedCall, Call, Caller, Handlers } from '../feature.ts';
 import { type Authenticated, authenticate, type CredentialFacts, type FindIdentity } from './authenticate.ts';
 import type { Extra } from './extras.ts';
 import { checkFetchSite, checkHost, checkOrigin, type HostNames, regionOfHost, withName } from './host.ts';
@@ -23,6 +23,7 @@ import { isSigned } from './signature.ts';
 import { validate } from './validate.ts';
 import { checkEncoding, globalRegions, queryServiceOf, rpcService, signingNames } from './wires.ts';
 
+export type { AskedCall } from '../feature.ts';
 export type { Extra, ExtraAnswer, ExtraRequest } from './extras.ts';
 
 /** What the log is told of one answer. Never a query string, a body, a key. `error` is there when the fault hides something from the caller. */
@@ -61,17 +62,6 @@ export interface Dispatching {
 
 /** Who sends a request, with its body. Host and Origin have been looked at. Faults: those of `authenticate`, ForbiddenException. */
 export type WhoAsks = (request: Incoming, service: ServiceName, arrival: Arrival) => Promise<Authenticated>;
-
-/** A call whose input satisfies its constraints, or a page of the node's own, whose service is `fleetgate`. */
-export interface AskedCall {
-  readonly service: ServiceName | 'fleetgate';
-  /** e.g. `AttachPolicy`. */
-  readonly operation: string;
-  readonly input: Readonly<Record<string, unknown>>;
-  readonly account: AccountRegion;
-  readonly caller: Caller;
-  readonly arrival: Arrival;
-}
 
 /** Resolves when the caller may do this. Faults: AccessDeniedException. */
 export type AuthorizeCall = (asked: AskedCall) => Promise<void>;

@@ -3,11 +3,11 @@ import { type TestContext, test } from 'node:test';
 import { testAccount } from '../../../test/call.ts';
 import { openIamBed } from '../../../test/iam-bed.ts';
 import { Fault } from '../../aws/fault.ts';
-import type { Caller } from '../../feature.ts';
+import type { AskedCall, Caller } from '../../feature.ts';
 import { explain } from '../../journal/explain.ts';
 import type { JournalRecord } from '../../journal/record.ts';
 import { storedRecord } from '../../journal/stored-record.ts';
-import { type AskedCall, createCallAuthorization } from './authorize-call.ts';
+import { createCallAuthorization } from './authorize-call.ts';
 import { createDescribeResource } from './resource-facts.ts';
 
 const { accountId } = testAccount;

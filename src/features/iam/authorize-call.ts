@@ -2,10 +2,9 @@
  * May this caller do that? Asked of every call of the API before its handler, and of the node's own signed pages, which are `fleetgate:ReadJournal` and the like.
  * An account's root may do everything. What is refused is in the journal of the account. Source: IAM user guide, "Policy evaluation logic".
  */
-import { type AccountRegion, parseArn } from '../../aws/arn.ts';
+import { parseArn } from '../../aws/arn.ts';
 import { Fault } from '../../aws/fault.ts';
-import type { ServiceName } from '../../aws/operations.ts';
-import type { Arrival, Caller } from '../../feature.ts';
+import type { AskedCall } from '../../feature.ts';
 import type { RecordAttempt } from '../../journal/record.ts';
 import type { Question } from './actions/demand.ts';
 import { actionOf, questionsOf } from './actions/table.ts';
@@ -15,16 +14,6 @@ import type { IamCaller } from './principal.ts';
 import { requestKeys } from './request-keys.ts';
 import type { DescribeResource } from './resource-facts.ts';
 import type { WeighedDenial } from './weigh-denial.ts';
-
-/** A call whose input satisfies its constraints. */
-export interface AskedCall {
-  readonly service: ServiceName | 'fleetgate';
-  readonly operation: string;
-  readonly input: Readonly<Record<string, unknown>>;
-  readonly account: AccountRegion;
-  readonly caller: Caller;
-  readonly arrival: Arrival;
-}
 
 export interface CallAuthorization {
   readonly iam: Pick<Iam, 'rightsOf'>;
