@@ -5,7 +5,7 @@ import type { Operations, ServiceName } from './aws/operations.ts';
 import type { ChangeKind } from './bus/changes.ts';
 import type { LogEntry } from './journal/log-event.ts';
 import type { EventType, JournalRecord } from './journal/record.ts';
-import type { AskedKeys, Authority, IotAction } from './mqtt/authority.ts';
+import type { AskedKeys, Authority, IotAction, Peer } from './mqtt/authority.ts';
 import type { Control } from './mqtt/control.ts';
 import type { ClientRequest, RequestTopic } from './mqtt/requests.ts';
 import type { Migration } from './store/migrate.ts';
@@ -133,3 +133,28 @@ export interface Feature {
   /** Forgets what of this slice is attached to `arn`, which is being deleted. */
   readonly release?: (db: Db, account: AccountRegion, arn: string) => Promise<void>;
 }
+
+/** What a device asks the credentials provider for, with the rights of its certificate as they are now. */
+export interface CredentialsQuestion {
+  readonly peer: Peer;
+  readonly authority: Pick<Authority, 'account' | 'principalId' | 'facts'>;
+  /** As it was asked for: not necessarily the name of anything. */
+  readonly roleAlias: string;
+  /** What the header says. */
+  readonly thingName: string | undefined;
+}
+
+/** By the names of the answer. */
+export interface DeviceCredentials {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken: string;
+  /** ISO 8601, e.g. `2026-01-01T00:00:00Z`. */
+  readonly expiration: string;
+}
+
+/**
+ * Whatever it refuses is in the journal by then.
+ * Faults: AccessDeniedException, ResourceNotFoundException, InvalidRequestException, ServiceUnavailableException.
+ */
+export type GiveCredentials = (question: CredentialsQuestion) => Promise<DeviceCredentials>;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bootData, device, otherDevice, send, signed, withCertificate } from '../../test/data-bed.ts';
 import { Fault } from '../aws/fault.ts';
-import type { CredentialsQuestion } from './credentials-request.ts';
+import type { CredentialsQuestion } from '../feature.ts';
 
 const path = '/role-aliases/reader/credentials';
 const credentials = {

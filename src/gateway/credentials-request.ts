@@ -9,29 +9,9 @@ import { checkFetchSite, checkHost, checkOrigin, type HostNames, withName } from
 import type { Incoming } from '../api/incoming.ts';
 import { refusal } from '../api/refusal.ts';
 import { Fault } from '../aws/fault.ts';
-import type { Authority, Peer } from '../mqtt/authority.ts';
+import type { GiveCredentials } from '../feature.ts';
+import type { Authority } from '../mqtt/authority.ts';
 import type { DataConnection, Principals } from './principal.ts';
-
-/** What a device asks for, with the rights of its certificate as they are now. */
-export interface CredentialsQuestion {
-  readonly peer: Peer;
-  readonly authority: Authority;
-  /** As it was asked for: not necessarily the name of anything. */
-  readonly roleAlias: string;
-  /** What the header says. */
-  readonly thingName: string | undefined;
-}
-
-/** By the names of the answer; `expiration` as ISO 8601. */
-export interface DeviceCredentials {
-  readonly accessKeyId: string;
-  readonly secretAccessKey: string;
-  readonly sessionToken: string;
-  readonly expiration: string;
-}
-
-/** Whatever it refuses is in the journal by then. Faults: AccessDeniedException, ResourceNotFoundException, InvalidRequestException. */
-export type GiveCredentials = (question: CredentialsQuestion) => Promise<DeviceCredentials>;
 
 export interface CredentialsRequests {
   readonly principals: Pick<Principals, 'ofCertificate'>;

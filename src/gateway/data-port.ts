@@ -14,11 +14,12 @@ import { type ApiLimits, apiLimits, createHttpServer, type HttpError, writeRaw }
 import { ClientGone, type Incoming, incoming } from '../api/incoming.ts';
 import { refusal } from '../api/refusal.ts';
 import { Fault } from '../aws/fault.ts';
+import type { GiveCredentials } from '../feature.ts';
 import type { RecordAttempt } from '../journal/record.ts';
 import type { Limits } from '../limits.ts';
 import type { Peer } from '../mqtt/authority.ts';
 import type { Carrier } from '../mqtt/carrier.ts';
-import { answerCredentials, askedRoleAlias, type GiveCredentials } from './credentials-request.ts';
+import { answerCredentials, askedRoleAlias } from './credentials-request.ts';
 import { createPrincipals, type DataConnection, type PrincipalOptions } from './principal.ts';
 import type { Protocol } from './protocol.ts';
 import { createWebSockets, websocketPath } from './websocket.ts';

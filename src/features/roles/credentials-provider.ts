@@ -7,8 +7,9 @@
  */
 import { type AccountRegion, iotArn } from '../../aws/arn.ts';
 import { Fault, type FaultName } from '../../aws/fault.ts';
+import type { GiveCredentials } from '../../feature.ts';
 import type { JournalRecord, Reason, RecordAttempt } from '../../journal/record.ts';
-import type { Authority, Peer } from '../../mqtt/authority.ts';
+import type { Peer } from '../../mqtt/authority.ts';
 import type { Db } from '../../store/store.ts';
 import type { Endpoints } from '../domains/endpoint.ts';
 import { entityArn } from '../iam/entity.ts';
@@ -18,24 +19,6 @@ import { findConnectionThings } from '../things/thing-principal.ts';
 import { assumeAction, createCertificateRights } from './certificate-rights.ts';
 import { findRoleAlias, listRoleAliasNames, type RoleAlias, roleAliasesMax } from './role-alias.ts';
 import { trustsDevices } from './role-trust.ts';
-
-/** What a device asks for, with the rights of its certificate as they are now. */
-export interface CredentialsQuestion {
-  readonly peer: Peer;
-  readonly authority: Pick<Authority, 'account' | 'principalId' | 'facts'>;
-  /** As it was asked for: not necessarily the name of anything. */
-  readonly roleAlias: string;
-  /** What the header says. */
-  readonly thingName: string | undefined;
-}
-
-export interface DeviceCredentials {
-  readonly accessKeyId: string;
-  readonly secretAccessKey: string;
-  readonly sessionToken: string;
-  /** e.g. `2026-01-01T00:00:00Z`. */
-  readonly expiration: string;
-}
 
 export interface CredentialsProviderOptions {
   readonly db: Db;
@@ -74,7 +57,7 @@ interface Asking {
 const isoSeconds = (date: Date): string => date.toISOString().replace(/\.\d{3}Z$/, 'Z');
 
 /** Faults: AccessDeniedException, ResourceNotFoundException, InvalidRequestException, ServiceUnavailableException. */
-export const createCredentialsProvider = (options: CredentialsProviderOptions) => {
+export const createCredentialsProvider = (options: CredentialsProviderOptions): GiveCredentials => {
   const { db, now, endpoints, record } = options;
   const weighPolicies = createCertificateRights({ db, now });
 
@@ -188,7 +171,7 @@ export const createCredentialsProvider = (options: CredentialsProviderOptions) =
     return role;
   };
 
-  return async ({ peer, authority, roleAlias, thingName }: CredentialsQuestion): Promise<DeviceCredentials> => {
+  return async ({ peer, authority, roleAlias, thingName }) => {
     const { account, principalId: certificateId } = authority;
     const common: Omit<JournalRecord, 'status'> = {
       ...{ account, certificateId, sourceIp: peer.remoteAddress, sourcePort: peer.remotePort },
