@@ -8,7 +8,7 @@ import { allMigrations } from '../src/features/migrations.ts';
 import { type EventLogs, noLogs } from '../src/journal/log-event.ts';
 import type { JournalRecord, Reason } from '../src/journal/record.ts';
 import { awsLimits, type Limits } from '../src/limits.ts';
-import type { Admission, Admit, Authority, IotAction, Peer } from '../src/mqtt/authority.ts';
+import type { Admission, Admit, AskedKeys, Authority, IotAction, Peer } from '../src/mqtt/authority.ts';
 import { type BrokerOptions, createBroker } from '../src/mqtt/broker.ts';
 import { migrate } from '../src/store/migrate.ts';
 import { memoryStore } from './memory-store.ts';
@@ -41,6 +41,8 @@ export class Rights {
   facts: Readonly<Record<string, string>> | undefined;
   /** How often a decision was asked for. */
   asked = 0;
+  /** What questions said beside action and resource, of those that said anything. */
+  readonly askedKeys: AskedKeys[] = [];
   #allowed: readonly Allowed[];
   #lost: ((reason: Reason) => void)[] = [];
 
@@ -92,7 +94,10 @@ export class Rights {
         return rights.revision;
       },
       stale: () => rights.reading,
-      allows,
+      allows(action, resource, keys) {
+        if (keys) rights.askedKeys.push(keys);
+        return allows(action, resource);
+      },
       weigh: (action, resource): Weighing => ({
         decision: allows(action, resource) ? 'ALLOWED' : 'IMPLICIT_DENY',
         statements: [],
