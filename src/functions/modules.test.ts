@@ -186,8 +186,8 @@ test('a folder whose name has blanks, commas, quotes and percent signs works; an
 
 /** What a function does, and how the invocation ends. */
 const endings: readonly [what: string, body: string, kind: FailureKind, message: RegExp][] = [
-  ['throws', "throw new RangeError('serial 42')", 'error', /^The function f ended with an error \(RangeError\)\.$/],
-  ['throws no error', "throw 'serial 42'", 'error', /^The function f ended with an error\.$/],
+  ['throws', "throw new RangeError('serial 42')", 'error', /^The function f\d+ ended with an error \(RangeError\)\.$/],
+  ['throws no error', "throw 'serial 42'", 'error', /^The function f\d+ ended with an error\.$/],
   ['crashes', 'process.abort()', 'error', /ended by SIGABRT before/],
   ['kills itself', 'process.reallyExit(9)', 'error', /exit code 9 before/],
   ['exits', 'process.exit(0)', 'error', /exit code 0 before/],
@@ -261,18 +261,22 @@ const loops: readonly [what: string, body: string][] = [
   ['loops in a regular expression', "/^(a+)+$/.test('a'.repeat(60) + 'b')"],
 ];
 
-describe('whatever a function does, the invocation ends in a failure that says so', { concurrency: 4 }, () => {
-  for (const [what, body, kind, message] of endings) {
-    test(`it ${what}`, async (t) => {
-      const { invoker } = await bed(t, {
-        f: `export default async () => { ${body} };`,
-        fine: 'export default () => 1',
-      });
-      await assert.rejects(ask(invoker, 'f'), fails(kind, message));
-      assert.equal(await ask(invoker, 'fine'), 1);
-    });
-  }
+test('whatever a function does, the invocation ends in a failure that says so, and leaves its place to the next', {
+  concurrency: 4,
+}, async (t) => {
+  const functions = endings.map(([, body], at) => [`f${at}`, `export default async () => { ${body} };`]);
+  const moduleBounds = { runningMax: 4, runningPerAccountMax: 4, waitingMax: 8, waitingPerAccountMax: 8 };
+  const all = { ...Object.fromEntries(functions), fine: 'export default () => 1' };
+  const { invoker } = await bed(t, all, { moduleBounds });
+  const ended = endings.map(([what, , kind, message], at) =>
+    t.test(`it ${what}`, () => assert.rejects(ask(invoker, `f${at}`), fails(kind, message))),
+  );
+  await Promise.all(ended);
+  const fine = Array.from({ length: 8 }, () => ask(invoker, 'fine'));
+  assert.deepEqual(await Promise.all(fine), [1, 1, 1, 1, 1, 1, 1, 1]);
+});
 
+describe('a module that cannot be run, or does not end, is a failure that says so', { concurrency: 4 }, () => {
   const modules: readonly [what: string, text: string, message: RegExp][] = [
     ['has a syntax error', 'export default (', /ended with an error \(SyntaxError\)/],
     ['exports nothing', '', /exports no function, neither as default nor as handler/],
@@ -399,20 +403,30 @@ describe('a function is denied everything but its own file, standard output and 
     assert.equal(connections, 0);
   });
 
-  for (const [what, body, met] of denied) {
-    test(`it may not ${what}`, async (t) => {
-      const { own, invoker } = await bed(t, {
-        beside: 'export default 1;',
-        f: `import fs from 'node:fs'; import { once } from 'node:events';
-          export default async (event) => { try { ${body}; return 'done'; } catch (error) { return error.code ?? error.message; } };`,
-      });
-      await symlink('/etc/passwd', join(own, 'link'));
-      // A TCP server's address is an AddressInfo.
-      const { port } = aim.address() as AddressInfo;
-      const paths = { folder: own, own: join(own, 'f.mjs'), beside: join(own, 'beside.mjs'), link: join(own, 'link') };
-      assert.match(String(await ask(invoker, 'f', { ...paths, port })), met);
+  test('each attempt is denied', async (t) => {
+    const attempts = denied.map(([, body]) => `async (event) => { ${body}; }`);
+    // one process for all: what got through would be seen in its own answer, or end them all
+    const { own, invoker } = await bed(t, {
+      beside: 'export default 1;',
+      f: `import fs from 'node:fs'; import { once } from 'node:events';
+        export default async (event) => {
+          const met = [];
+          for (const attempt of [${attempts.join(',\n')}])
+            met.push(await attempt(event).then(() => 'done', (error) => String(error.code ?? error.message)));
+          return met;
+        };`,
     });
-  }
+    await symlink('/etc/passwd', join(own, 'link'));
+    // A TCP server's address is an AddressInfo.
+    const { port } = aim.address() as AddressInfo;
+    const paths = { folder: own, own: join(own, 'f.mjs'), beside: join(own, 'beside.mjs'), link: join(own, 'link') };
+    // the function above answers with a list
+    const met = (await ask(invoker, 'f', { ...paths, port })) as readonly string[];
+    assert.equal(met.length, denied.length);
+    for (const [at, [what, , message]] of denied.entries()) {
+      await t.test(`it may not ${what}`, () => assert.match(String(met[at]), message));
+    }
+  });
 
   test('it finds no environment, and nothing of ours in its arguments', async (t) => {
     process.env['FLEETGATE_TEST_SECRET'] = 'hush';
