@@ -1,6 +1,6 @@
 /**
  * The AWS CLI for stories whose point is not the CLI: Debian's, loaded once for a whole run of `npm test`, so that a call costs a tenth. Without such a run
- * the scripts of a story meet the CLI that stands on PATH. That every CLI on the machine works is tested with each in full (src/api/tools.test.ts).
+ * the scripts of a story meet the CLI that stands on PATH. That every CLI on the machine works is tested with each as it stands on disk (test/stories/aws-cli-versions.test.ts).
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -14,6 +14,8 @@ import { awsModels } from '../src/cli/env.ts';
 export const awsVariable = 'FLEETGATE_TEST_AWS';
 
 const folderOfCli = fileURLToPath(new URL('aws-cli', import.meta.url));
+/** What hands a call to it. */
+export const loadedAws = join(folderOfCli, 'aws');
 /** No settings of the user who runs the tests. */
 const noSettings = { AWS_CONFIG_FILE: '/dev/null', AWS_SHARED_CREDENTIALS_FILE: '/dev/null' };
 

@@ -4,6 +4,7 @@ import { execFile } from 'node:child_process';
 import { existsSync, realpathSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { before, test } from 'node:test';
+import { awsVariable, loadedAws } from '../../test/aws-cli.ts';
 import { bootApi, type TestApi } from './test-api.ts';
 
 const debianCli = '/usr/bin/aws';
@@ -19,6 +20,10 @@ interface Ran {
   readonly stderr: string;
 }
 
+/** Debian's is loaded once for a whole run of the tests (test/aws-cli.ts), and started as it stands on disk in test/stories/aws-cli-versions.test.ts. */
+const startOf = (command: string): string =>
+  command === debianCli && process.env[awsVariable] !== undefined ? loadedAws : command;
+
 const run = (command: string, args: readonly string[], environment: Readonly<Record<string, string>>): Promise<Ran> =>
   new Promise((resolve) => {
     const own = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(AWS_|.*_proxy$)/i.test(name)));
@@ -31,7 +36,7 @@ const run = (command: string, args: readonly string[], environment: Readonly<Rec
 const awsOf =
   (command: string, api: TestApi) =>
   (line: string, secret = 'test'): Promise<Ran> =>
-    run(command, ['--endpoint-url', api.url, '--output', 'json', ...line.split(' ')], {
+    run(startOf(command), ['--endpoint-url', api.url, '--output', 'json', ...line.split(' ')], {
       AWS_ACCESS_KEY_ID: '123456789012',
       AWS_SECRET_ACCESS_KEY: secret,
       AWS_DEFAULT_REGION: 'eu-west-1',
