@@ -26,7 +26,6 @@ import {
 import { bootNode, fleetgateCommand } from '../harness.ts';
 import { createMaker, type Made } from '../maker.ts';
 import { bareEnvironment } from '../server-process.ts';
-import { testEngine } from '../stores.ts';
 
 const allowAll = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iot:*","Resource":"*"}]}';
 const createPolicy = (iot: IoTClient, policyName: string) =>
@@ -64,8 +63,7 @@ const runImport = async (apiUrl: string, args: readonly string[], killAt?: RegEx
   return { code, signal, stdout, stderr };
 };
 
-/** The command meets the API alone: fewer say the same where the store is another. */
-const linesCount = testEngine === 'sqlite' ? 10_000 : 4_000;
+const linesCount = 10_000;
 /** Where a run says that it resumes, as a part of all lines. */
 const resumedAt = (stdout: string): number =>
   Number(/^Going on after ([\d,]+) lines/m.exec(stdout)?.[1]?.replaceAll(',', '')) / linesCount;

@@ -9,6 +9,7 @@ import { inFlightCount, ProvisioningCrashes } from '../crash/provisioning.ts';
 import { makeFolder } from '../folder.ts';
 import { loadProvisioning } from '../provisioning-load.ts';
 import { spawnServer } from '../server-process.ts';
+import { testEngine } from '../stores.ts';
 
 test('kill -9 during 500 claim provisionings: no device by half, every acknowledged one whole, no token serves twice', {
   timeout: 120_000,
@@ -29,16 +30,19 @@ test('kill -9 during 500 claim provisionings: no device by half, every acknowled
   assert.ok(crashes.totals.lost > 0, 'RegisterThing was under way');
 });
 
-test('200 devices by claim, half with a CSR, half with keys of the service: none is refused', {
-  timeout: 120_000,
-}, async (t) => {
-  const dataFolder = join(await makeFolder(t), 'data');
-  const load = await loadProvisioning({
-    dataFolder,
-    devices: 200,
-    spawn: (options) => spawnServer(t, dataFolder, options),
+// most of the time goes into keys, which are the same on both engines
+if (testEngine === 'sqlite') {
+  test('200 devices by claim, half with a CSR, half with keys of the service: none is refused', {
+    timeout: 120_000,
+  }, async (t) => {
+    const dataFolder = join(await makeFolder(t), 'data');
+    const load = await loadProvisioning({
+      dataFolder,
+      devices: 200,
+      spawn: (options) => spawnServer(t, dataFolder, options),
+    });
+    for (const line of load.report) t.diagnostic(line);
+    assert.deepEqual(load.refused, []);
+    assert.equal(load.provisioned, 200);
   });
-  for (const line of load.report) t.diagnostic(line);
-  assert.deepEqual(load.refused, []);
-  assert.equal(load.provisioned, 200);
-});
+}
