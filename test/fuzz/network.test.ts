@@ -7,8 +7,8 @@ import { test } from 'node:test';
 import { attacks } from './hostile/attacker.ts';
 import { type Report, reportLine, type Siege, startSiege } from './hostile/siege.ts';
 
-const connections = 150;
-const attackMs = 400;
+const connections = 100;
+const attackMs = 200;
 /** Both listeners give a slow client ten seconds, and look once a second. */
 const slowMs = 12_500;
 
