@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Limits, limitSets } from './limits.ts';
 
-/** Everything an operator may set, read once into a frozen object. Any room may import types from here; only `node.ts` and `main.ts` read values. */
+/** Everything an operator may set, read once into a frozen object. Any room may import types from here; only `node.ts`, `node/` and `main.ts` read values. */
 
 /** Of this program; package.json says the same. */
 export const version = '0.1.0';

@@ -23,7 +23,6 @@ import { isSigned } from './signature.ts';
 import { validate } from './validate.ts';
 import { checkEncoding, globalRegions, queryServiceOf, rpcService, signingNames } from './wires.ts';
 
-export type { AskedCall } from '../feature.ts';
 export type { Extra, ExtraAnswer, ExtraRequest } from './extras.ts';
 
 /** What the log is told of one answer. Never a query string, a body, a key. `error` is there when the fault hides something from the caller. */
