@@ -22,7 +22,7 @@ export AWS_ACCESS_KEY_ID=111111111111 AWS_DEFAULT_REGION=ap-northeast-1 AWS_REGI
 
 work=$(mktemp -d)
 cd "$work"
-trap 'jobs -p | xargs -r kill 2>/dev/null || true; cd /; rm -rf "$work"' EXIT
+trap 'jobs -p | xargs -r kill 2>/dev/null || true; wait; cd /; rm -rf "$work"' EXIT
 step() { printf '\n== %s\n' "$1"; }
 trap 'printf "\nStopped here. What the steps before made is still there; to begin anew, stop the server and delete its data folder.\n" >&2' ERR
 # refused FAULT COMMAND...: what AWS refuses, with the fault that it has.
@@ -33,15 +33,13 @@ refused() {
 
 domainName=example.alexa-dev.tokyo
 
-# dnsServer OPTION...: knows what it is told, on the port that the server asks. It is started once to see whether the port is free, before anything is made.
-dnsServer() {
-  dnsmasq --port="$dnsPort" --listen-address=127.0.0.1 --bind-interfaces --local=/#/ --no-resolv --no-hosts --user="$(id -un)" "$@"
-}
+# It knows what it is told, on the port that the server asks. It is started once to see whether the port is free, before anything is made.
+dnsServer=(dnsmasq --port="$dnsPort" --listen-address=127.0.0.1 --bind-interfaces --local=/#/ --no-resolv --no-hosts --user="$(id -un)")
 portIsTaken() {
   echo "Port $dnsPort of 127.0.0.1 is taken: $1. Choose another (FLEETGATE_DNS_PORT), and start the server with it: npm start -- --dev --dns-server 127.0.0.1:PORT" >&2
   exit 1
 }
-dnsServer --conf-file=/dev/null --pid-file="$work/dns.pid" 2> dns.log || portIsTaken "$(tail -n 1 dns.log)"
+"${dnsServer[@]}" --conf-file=/dev/null --pid-file="$work/dns.pid" 2> dns.log || portIsTaken "$(tail -n 1 dns.log)"
 kill "$(< dns.pid)"
 
 step 'a private CA'
@@ -82,7 +80,7 @@ cname=$domainName,$endpoint,60
 host-record=${recordValue%.},127.0.0.1
 host-record=$endpoint,127.0.0.1
 EOF
-dnsServer --conf-file=dns.conf --keep-in-foreground --pid-file --log-facility=- 2> dns.log &
+"${dnsServer[@]}" --conf-file=dns.conf --keep-in-foreground --pid-file --log-facility=- 2> dns.log &
 dnsProcess=$!
 until dig -p "$dnsPort" @127.0.0.1 "$domainName" +time=1 +tries=1 | grep -A 2 'ANSWER SECTION'; do
   kill -0 "$dnsProcess" 2> kill.log || portIsTaken "$(tail -n 1 dns.log)"

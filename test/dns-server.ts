@@ -33,10 +33,14 @@ const triesMax = 100;
 export const freePort = async (): Promise<number> => {
   for (let left = triesMax; left > 0; left -= 1) {
     const port = randomInt(portsFrom, portsTo);
-    if ((await isFree(createSocket('udp4'), port)) && (await isFree(createServer(), port))) return port;
+    if (await isPortFree(port)) return port;
   }
   throw new Error(`none of ${triesMax} ports of 127.0.0.1 is free`);
 };
+
+/** Nobody listens there, on 127.0.0.1, by UDP or TCP. */
+export const isPortFree = async (port: number): Promise<boolean> =>
+  (await isFree(createSocket('udp4'), port)) && (await isFree(createServer(), port));
 
 const isFree = async (socket: Socket | Server, port: number): Promise<boolean> => {
   const listening = once(socket, 'listening');
