@@ -144,6 +144,21 @@ test('a flood from one source keeps its share of the ring and pushes out no othe
   assert.equal(records.at(-1)?.clientId, 'victim');
 });
 
+test('refused calls of the API push out no refused device of the same address, and are not pushed out by any', async (t) => {
+  const { journal, reopen } = await open(t);
+  const call = (action: string): JournalRecord => ({ ...refused(), eventType: 'ApiCall', protocol: 'HTTP', action });
+  journal.record(refused({ clientId: 'device' }));
+  for (let i = 0; i < 60; i++) journal.record(call(`iam:Call${i}`));
+  await journal.flush();
+  for (let i = 0; i < 60; i++) journal.record(refused({ clientId: `device-${i}` }));
+  await journal.flush();
+  for (let i = 60; i < 120; i++) journal.record(call(`iam:Call${i}`));
+  const again = await reopen();
+  const records = await again.read({ rings: own, limit: 100 });
+  const ofCalls = records.filter(({ eventType }) => eventType === 'ApiCall');
+  assert.deepEqual([ofCalls.length, records.length], [ringFailuresPerSourceMax, 2 * ringFailuresPerSourceMax]);
+});
+
 test('successes have a smaller share and never push out a failure', async (t) => {
   const { journal, reopen } = await open(t);
   journal.record(refused({ clientId: 'failed' }));

@@ -51,6 +51,12 @@ const sameness = (record: JournalRecord, source: string): string =>
     )
     .digest('base64url');
 
+/** Calls of the API count apart from devices at the same address: a script that is refused must not push out why a device was. */
+const countedAgainst = ({ eventType, sourceIp }: JournalRecord): string => {
+  const source = sourceOf(sourceIp);
+  return eventType === 'ApiCall' ? `api ${source}` : source;
+};
+
 export interface Tail {
   add(record: JournalRecord, stamp: Stamp): void;
   /** Every record in memory, oldest change first. */
@@ -95,7 +101,7 @@ export const createTail = (): Tail => {
 
   return {
     add(record, stamp) {
-      const source = sourceOf(record.sourceIp);
+      const source = countedAgainst(record);
       const key = sameness(record, source);
       const known = byKey.get(key);
       if (known && stamp.atMs - known.record.lastAtMs <= repeatWindowMs) {
