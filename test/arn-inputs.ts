@@ -22,7 +22,7 @@ export interface ArnPlace {
 }
 
 /** Paths of the strings in a shape, with `[]` behind lists. Shapes that hold themselves are gone into once. */
-const stringsIn = (shape: Shape, path: string, inside: readonly string[] = []): readonly string[] => {
+export const stringsIn = (shape: Shape, path: string, inside: readonly string[] = []): readonly string[] => {
   switch (shape.kind) {
     case 'structure':
       if (inside.includes(shape.name)) return [];
@@ -61,7 +61,7 @@ const kinds: readonly (readonly [place: RegExp, arns: (owner: Names) => readonly
 ];
 
 /** A value at the end of a path, in whatever that leads through. */
-const nested = (path: readonly string[], value: unknown): unknown => {
+export const nested = (path: readonly string[], value: unknown): unknown => {
   const [first, ...rest] = path;
   if (first === undefined) return value;
   const isList = first.endsWith('[]');

@@ -20,7 +20,7 @@ import { refusal } from './refusal.ts';
 import { type Answer, readInput, readQuery, writeOutput } from './rest-json.ts';
 import { findOperation } from './routes.ts';
 import { isSigned } from './signature.ts';
-import { validate } from './validate.ts';
+import { MalformedInput, validate } from './validate.ts';
 import { checkEncoding, globalRegions, queryServiceOf, rpcService, signingNames } from './wires.ts';
 
 export type { Extra, ExtraAnswer, ExtraRequest } from './extras.ts';
@@ -51,12 +51,17 @@ export interface Dispatching {
   readonly whoAsks?: WhoAsks;
   /** Default: whoever has signed may do everything in their account. */
   readonly authorize?: AuthorizeCall;
-  /** Told of a call that its handler refused, or its input's constraints already (`isMalformed`). Must not throw. */
-  readonly refused?: (asked: AskedCall & { readonly isMalformed: boolean }, fault: Fault) => void;
+  /** Told of a call that its handler refused, or the constraints of its input already. Must not throw. */
+  readonly refused?: (asked: RefusedCall, fault: Fault) => void;
   /** Told of a request that proved nobody, where `whoAsks` is the default. Must not throw. */
   readonly unproven?: (error: unknown, arrival: Arrival) => void;
   /** Awaited before the first handler of an account and region. A rejection refuses the request and is asked again by the next. */
   readonly ensureAccount: (account: AccountRegion) => Promise<void>;
+}
+
+/** `malformed`: which constraints of its input it broke, without any value. */
+export interface RefusedCall extends AskedCall {
+  readonly malformed?: string;
 }
 
 /** Who sends a request, with its body. Host and Origin have been looked at. Faults: those of `authenticate`, ForbiddenException. */
@@ -190,19 +195,20 @@ export const createDispatch = (
     if (!handler) throw unavailable(operation.name);
     const input = read();
     const asked = { service: operation.service, operation: operation.name, ...{ input, account, caller, arrival } };
-    const noted = async <Result>(isMalformed: boolean, work: () => Result | Promise<Result>): Promise<Result> => {
+    const noted = async <Result>(work: () => Result | Promise<Result>): Promise<Result> => {
       try {
         return await work();
       } catch (error) {
-        if (error instanceof Fault) options.refused?.({ ...asked, isMalformed }, error);
+        const malformed = error instanceof MalformedInput && { malformed: error.broken };
+        if (error instanceof Fault) options.refused?.({ ...asked, ...malformed }, error);
         throw error;
       }
     };
-    await noted(true, () => validate(operation, input));
+    await noted(() => validate(operation, input));
     await options.authorize?.(asked);
     await ensureAccount(account);
     const call = makeCall(account, caller, arrival, `${operation.service} ${operation.name}`);
-    return noted(false, () => handler(input, call));
+    return noted(() => handler(input, call));
   };
 
   const serveExtra = async (extra: Extra, progress: Progress): Promise<Answer> => {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { operations } from './operations.ts';
 import { matchesPattern } from './patterns.ts';
-import { validate } from './validate.ts';
+import { MalformedInput, validate } from './validate.ts';
 
 const operationOf = (name: string) => {
   const operation = operations.find((candidate) => candidate.name === name);
@@ -203,6 +203,19 @@ for (const file of ['iot', 'iot-data', 'sts', 'iam', 'acm']) {
 test('every pattern of the models compiles', () => {
   assert(patterns.size > 40);
   for (const pattern of patterns) assert.doesNotThrow(() => matchesPattern(pattern, ''), pattern);
+});
+
+test('what a journal may keep of a malformed input repeats no value', () => {
+  const input = { templateName: 'secret one', description: 'x', tags: [{ Key: 'secret two'.repeat(20) }, null] };
+  assert.throws(
+    () => validate(operationOf('CreateProvisioningTemplate'), input),
+    (error) => {
+      assert(error instanceof MalformedInput);
+      assert.match(error.message, /Value 'secret one' at 'templateName' failed/);
+      assert.match(error.broken, /^5 validation errors detected: Value at 'templateName' failed .*; Value at 'tags/);
+      return !error.broken.includes('secret');
+    },
+  );
 });
 
 test('no pattern of the models takes long on a hostile value of the longest length that reaches it', () => {

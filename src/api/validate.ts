@@ -5,7 +5,7 @@
  * Source: spec identity 1 ("bad parameter message"). Assumed, after other AWS services: the wording for members of lists and maps, and that the value of a
  * sensitive member is left out.
  */
-import { Fault } from '../aws/fault.ts';
+import { Fault, type FaultName } from '../aws/fault.ts';
 import type { ServiceName } from '../aws/operations.ts';
 import acm from './constraints/acm.json' with { type: 'json' };
 import iam from './constraints/iam.json' with { type: 'json' };
@@ -110,23 +110,31 @@ const stringShape: Shape = { kind: 'string' };
 const withoutNul = 'Member must not contain the character U+0000';
 const hasNul = (value: unknown): boolean => typeof value === 'string' && value.includes('\u0000');
 
+interface Violation {
+  /** As the caller is told. */
+  readonly text: string;
+  /** The same without the value. */
+  readonly valueless: string;
+}
+
 /** Collects the violations of one input. */
 class Violations {
-  readonly texts: string[] = [];
+  readonly found: Violation[] = [];
   readonly #structures: ConstraintTable['structures'];
   constructor(structures: ConstraintTable['structures']) {
     this.#structures = structures;
   }
 
   get full(): boolean {
-    return this.texts.length >= violationsMax;
+    return this.found.length >= violationsMax;
   }
 
   #add(path: string, value: unknown, sensitive: boolean, sentence: string): void {
     if (this.full) return;
     const text = value === null || value === undefined ? 'null' : `'${show(value).slice(0, echoedCharactersMax)}'`;
     const subject = sensitive ? 'Value' : `Value ${text}`;
-    this.texts.push(`${subject} at '${path}' failed to satisfy constraint: ${sentence}`);
+    const failed = ` at '${path}' failed to satisfy constraint: ${sentence}`;
+    this.found.push({ text: subject + failed, valueless: `Value${failed}` });
   }
 
   structure(shape: Structure, value: object, path: string): void {
@@ -203,21 +211,31 @@ const breaks = (shape: Shape, constraint: Constraint, value: unknown): boolean =
     : false;
 };
 
+/** An input that breaks constraints of its operation. `broken` says which without any value, any of which may be a secret in the wrong place. */
+export class MalformedInput extends Fault {
+  readonly broken: string;
+  constructor(name: FaultName, violations: readonly Violation[]) {
+    const noun = violations.length === 1 ? 'error' : 'errors';
+    const told = (texts: readonly string[]): string =>
+      `${texts.length} validation ${noun} detected: ${texts.join('; ')}`;
+    super(name, told(violations.map(({ text }) => text)));
+    this.broken = told(violations.map(({ valueless }) => valueless));
+  }
+}
+
 /**
  * Refuses an input that breaks a constraint of its operation.
- * Faults: InvalidRequestException, or ValidationException on the operations whose model has that instead (packages, commands).
+ * Faults: MalformedInput of the name InvalidRequestException, or ValidationException on the operations whose model has that instead (packages, commands).
  */
 export const validate = (operation: Operation, input: object): void => {
   if (!operation.input) return;
   const violations = new Violations(tables[operation.service].structures);
   violations.structure(operation.input, input, '');
-  const count = violations.texts.length;
-  if (count === 0) return;
+  if (violations.found.length === 0) return;
   const faults = faultsOf(operation);
   const name =
     faults.includes('ValidationException') && !faults.includes('InvalidRequestException')
       ? 'ValidationException'
       : 'InvalidRequestException';
-  const noun = count === 1 ? 'error' : 'errors';
-  throw new Fault(name, `${count} validation ${noun} detected: ${violations.texts.join('; ')}`);
+  throw new MalformedInput(name, violations.found);
 };

@@ -41,17 +41,17 @@ const ofDomain = (given: Input): Input => {
 
 const requestableKeys = ['RSA_2048', 'EC_prime256v1', 'EC_secp384r1'];
 
-/** Operation -> what it may be asked instead. */
+/** Operation and fault -> what it may be asked instead. */
 const corrections: Readonly<Record<string, (input: Input) => Input>> = {
-  'iot:CreateDomainConfiguration': (given) => {
+  'iot:CreateDomainConfiguration InvalidRequestException': (given) => {
     const input = ofDomain(given);
     // certificates are for a name of the customer's own
     return input['domainName'] === undefined
       ? without(input, 'serverCertificateArns', 'validationCertificateArn')
       : input;
   },
-  'iot:UpdateDomainConfiguration': ofDomain,
-  'acm:RequestCertificate'(given) {
+  'iot:UpdateDomainConfiguration InvalidRequestException': ofDomain,
+  'acm:RequestCertificate InvalidParameterException'(given) {
     const input = without(given, 'CertificateAuthorityArn', 'ManagedBy', 'DomainValidationOptions');
     const isRequestable =
       input['KeyAlgorithm'] === undefined || requestableKeys.includes(textOf(input['KeyAlgorithm']));
@@ -63,12 +63,13 @@ const corrections: Readonly<Record<string, (input: Input) => Input>> = {
     };
   },
   // an external id is nobody's business but of those two
-  'sts:AssumeRole': (input) => (input['ExternalId'] === undefined ? without(input, 'DurationSeconds') : input),
+  'sts:AssumeRole InvalidRequestException': (input) =>
+    input['ExternalId'] === undefined ? without(input, 'DurationSeconds') : input,
 };
 
-/** As JSON; undefined where nothing of it can be told to be wrong. */
-export const correctedInput = (action: string, input: Input): string | undefined => {
-  const correct = corrections[action];
+/** `refusal`: operation and fault. As JSON; undefined where nothing of it can be told to be wrong. */
+export const correctedInput = (refusal: string, input: Input): string | undefined => {
+  const correct = corrections[refusal];
   if (!correct) return undefined;
   const [before, after] = [JSON.stringify(input), JSON.stringify(correct(input))];
   return before === after ? undefined : after;

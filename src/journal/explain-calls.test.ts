@@ -19,7 +19,7 @@ const recordOf = (
   fault: FaultName,
   input: Readonly<Record<string, unknown>>,
   message = 'No.',
-  isMalformed = false,
+  malformed?: string,
 ) => {
   const [service = '', operation = ''] = action.split(':');
   const call = {
@@ -29,7 +29,7 @@ const recordOf = (
     account,
     caller: alice,
     arrival: { source: { ip: '192.0.2.1', port: 7 } },
-    isMalformed,
+    ...(malformed !== undefined && { malformed }),
   };
   return refusedCallRecord(call, new Fault(fault, message));
 };
@@ -108,6 +108,19 @@ test('no secret is kept: keys of imports, and what was sent in the place of an a
   assert.ok(imported && swapped && !JSON.stringify([imported, swapped]).includes(secret));
 });
 
+test('of an input that breaks a constraint no value is kept, and of others what a cure asks again alone', () => {
+  const secret = 'MHcCAQEEIBKey';
+  const input = { CertificateArn: secret, UserName: secret, RoleArn: secret };
+  const message = `1 validation error detected: Value '${secret}' at 'certificateArn' failed`;
+  const broken = "1 validation error detected: Value at 'certificateArn' failed";
+  const kept = recordOf('acm:DeleteCertificate', 'InvalidArnException', input, message, broken);
+  assert.equal(kept?.detail, broken);
+  assert.ok(!JSON.stringify(kept).includes(secret));
+  const assume = { RoleArn: 'r', DurationSeconds: 900, TokenCode: secret, ProvidedContexts: [secret], Policy: secret };
+  const chained = recordOf('sts:AssumeRole', 'NotImplementedException', assume);
+  assert.ok(chained && !JSON.stringify(chained).includes(secret));
+});
+
 test('an answer that nothing is there is no refusal, and what was told already is not told again', () => {
   assert.equal(recordOf('iam:GetUser', 'NoSuchEntityException', { UserName: 'x' }), undefined);
   assert.equal(recordOf('acm:DescribeCertificate', 'ResourceNotFoundException', {}), undefined);
@@ -122,15 +135,15 @@ test('an answer that nothing is there is no refusal, and what was told already i
 
 test('what broke a constraint of its input is not asked again', () => {
   const input = { domainConfigurationName: 'a b', applicationProtocol: 'HTTPS' };
-  const message = "1 validation error detected: Value 'a b' at 'domainConfigurationName' failed";
+  const broken = "1 validation error detected: Value at 'domainConfigurationName' failed";
   const { sentence, cure, commands } = told(
     'iot:CreateDomainConfiguration',
     'InvalidRequestException',
     input,
-    message,
-    true,
+    "1 validation error detected: Value 'a b' at 'domainConfigurationName' failed",
+    broken,
   );
-  assert.equal(sentence, `The call iot:CreateDomainConfiguration was refused: ${message}.`);
+  assert.equal(sentence, `The call iot:CreateDomainConfiguration was refused: ${broken}.`);
   assert.deepEqual([cure, commands], ['Correct the call as the message says.', []]);
 });
 

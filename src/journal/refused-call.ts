@@ -12,8 +12,8 @@ export interface RefusedCall {
   readonly account: AccountRegion;
   readonly caller: { readonly arn: string; readonly iam?: IamPrincipal };
   readonly arrival: { readonly source?: { readonly ip: string; readonly port: number } };
-  /** By the constraints of its input, before any rule of the operation was looked at. */
-  readonly isMalformed: boolean;
+  /** Which constraints of its input it broke, before any rule of the operation was looked at; without any value. */
+  readonly malformed?: string;
 }
 
 /** Members of inputs that name something: what a cure may need. */
@@ -45,26 +45,31 @@ const keyFacts = ({
   return { isKey, facts: isKey && given !== undefined ? { AccessKeyId: given } : {} };
 };
 
+/** What a cure may need of an input that broke no constraint: in others anything may stand anywhere, also a secret. */
+const inputFacts = (action: string, { name }: Fault, input: RefusedCall['input']): Readonly<Record<string, string>> => {
+  const names = naming.flatMap((member) => {
+    const value = input[member];
+    return typeof value === 'string' ? [[member, value]] : [];
+  });
+  const corrected = correctedInput(`${action} ${name}`, input);
+  return { ...Object.fromEntries(names), ...(corrected !== undefined && { correctedInput: corrected }) };
+};
+
 /** Undefined for what is none of the journal's business, or stands in it already. */
 export const refusedCallRecord = (call: RefusedCall, fault: Fault): JournalRecord | undefined => {
   if (!isKept(call) || isAnswer(call, fault) || isTold(call, fault)) return undefined;
-  const { service, operation, input, account, caller, arrival, isMalformed } = call;
+  const { service, operation, input, account, caller, arrival, malformed } = call;
   const { arn, iam } = caller;
   const action = `${service}:${operation}`;
   const key = keyFacts(input);
   const facts: Record<string, string> = { fault: fault.name, principalArn: arn };
   if (iam?.kind === 'user') facts['userName'] = iam.userName;
   if (iam?.kind === 'role') Object.assign(facts, { roleName: iam.roleName, sessionName: iam.sessionName });
-  for (const member of naming) {
-    const value = input[member];
-    if (typeof value === 'string') facts[member] = value;
-  }
-  if (isMalformed) facts['malformed'] = 'true';
-  const corrected = isMalformed ? undefined : correctedInput(action, input);
-  if (corrected !== undefined) facts['correctedInput'] = corrected;
+  Object.assign(facts, malformed === undefined ? inputFacts(action, fault, input) : { malformed: 'true' });
+  const detail = malformed ?? (key.isKey ? fault.message : undefined);
   return {
     ...{ account, eventType: 'ApiCall', status: 'Failure', protocol: 'HTTP', reason: 'CALL_REFUSED', action },
-    ...(key.isKey && { detail: fault.message }),
+    ...(detail !== undefined && { detail }),
     ...(arrival.source && { sourceIp: arrival.source.ip, sourcePort: arrival.source.port }),
     facts: { ...facts, ...key.facts },
   };

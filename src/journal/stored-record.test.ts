@@ -31,6 +31,9 @@ test('control characters, terminal escapes and reading directions are spelled ou
   assert.equal(plainText('two\nlines'), 'two\\u000alines');
   assert.equal(plainText('\u{e0041}'), '\\u{e0041}');
   assert.equal(plainText('ünï-キー-🔑'), 'ünï-キー-🔑');
+  const pem = '-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----\n';
+  assert.equal(plainText(`of ${pem}and ${pem}`), 'of (PEM)\\u000aand (PEM)\\u000a');
+  assert.equal(plainText(`of ${pem}`, 40), 'of (PEM)...', 'also without its end');
 });
 
 test('whatever comes in, what is kept can be printed and is bounded', () => {

@@ -47,10 +47,13 @@ const escapeOne = (character: string): string => {
   return code > 0xffff ? `\\u{${code.toString(16)}}` : escapeUnit(code);
 };
 
-/** `text` without anything that moves a cursor, changes a colour or turns the reading direction: such characters appear as `\u001b`. */
+/** A key, or a certificate, that somebody has put where a name belongs; also without its end. */
+const everyPem = /-----BEGIN.*?(?:-----END[^-]*-----|$)/gs;
+
+/** `text` without anything that moves a cursor, changes a colour or turns the reading direction: such characters appear as `\u001b`; and without PEM. */
 export const plainText = (text: string, charactersMax = foreignCharactersMax): string => {
   const cut = text.length > charactersMax ? text.slice(0, charactersMax).replace(/[\ud800-\udbff]$/, '') : text;
-  const escaped = cut.replace(everyUnprintable, escapeOne);
+  const escaped = cut.replace(everyPem, '(PEM)').replace(everyUnprintable, escapeOne);
   return cut.length < text.length ? `${escaped}...` : escaped;
 };
 
@@ -70,11 +73,12 @@ export const printableJson = (value: unknown): string =>
 /** Facts that are JSON, kept whole or not at all. */
 const documentFacts: ReadonlySet<string> = new Set(['decidingDocument', 'correctedInput']);
 
-/** A policy document, or the input of a call, on one line; empty when it is no JSON or too long. */
+/** A policy document, or the input of a call, on one line; empty when it is no JSON, too long, or holds PEM. */
 const plainDocument = (text: string): string => {
   if (text.length > documentCharactersMax) return '';
   try {
-    return printableJson(JSON.parse(text));
+    const json = printableJson(JSON.parse(text));
+    return json.includes('-----BEGIN') ? '' : json;
   } catch {
     return '';
   }

@@ -1,9 +1,9 @@
 /** What the listeners of the API and of HTTPS have in common: handlers, who may call them, and what is told of each call. */
-import type { ApiLogEntry } from '../api/dispatch.ts';
+import type { ApiLogEntry, RefusedCall } from '../api/dispatch.ts';
 import type { AccountRegion } from '../aws/arn.ts';
 import type { Fault } from '../aws/fault.ts';
 import { type CallServices, makeCall } from '../call.ts';
-import type { Arrival, AskedCall, Caller, Handlers } from '../feature.ts';
+import type { Arrival, Caller, Handlers } from '../feature.ts';
 import type { CredentialFacts } from '../features/accounts/credentials.ts';
 import { domainConfigurationArn, getOwnConfiguration } from '../features/domains/domain-configuration.ts';
 import { createCallAuthorization } from '../features/iam/authorize-call.ts';
@@ -51,7 +51,7 @@ export const openServing = (
     }),
     credentials: async (accessKeyId: string, facts: CredentialFacts, sessionToken: string | undefined) =>
       credentials.find(accessKeyId, facts) ?? iam.findAnyKey(accessKeyId, facts, sessionToken),
-    refused(asked: AskedCall & { readonly isMalformed: boolean }, fault: Fault) {
+    refused(asked: RefusedCall, fault: Fault) {
       const found = refusedCallRecord(asked, fault);
       if (found) record(found);
     },
