@@ -61,6 +61,10 @@ test('who has a policy that is gone or cannot be read assumes nothing, whoever t
   assert(role?.kind === 'role');
   const builder = { accessKeyId: '', arn: sessionArn, userId: '' };
   const narrowed = { ...builder, iam: { ...role, sessionPolicies: { arns: [Policy?.Arn ?? ''] } } };
+  const unreadable = {
+    ...builder,
+    iam: { ...role, sessionPolicies: { arns: [], document: 'as an older version took it' } },
+  };
   await run('DeletePolicy', { PolicyArn: Policy?.Arn });
   await store.write((db) =>
     db
@@ -83,5 +87,7 @@ test('who has a policy that is gone or cannot be read assumes nothing, whoever t
       callAs(testAccount, caller),
     );
   await assume({ ...builder, iam: role });
-  for (const caller of [alice, narrowed]) await assert.rejects(assume(caller), { name: 'AccessDeniedException' });
+  for (const caller of [alice, narrowed, unreadable]) {
+    await assert.rejects(assume(caller), { name: 'AccessDeniedException' });
+  }
 });

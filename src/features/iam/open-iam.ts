@@ -13,7 +13,7 @@ import { findSealedKey, lastUsedEveryMs, openSecret, saveKeyUses } from './acces
 import { entityArn } from './entity.ts';
 import { type IamCaller, identityOf, principalKeys } from './principal.ts';
 import { createRevisions } from './revisions.ts';
-import { compileSessionPolicy, type EntityRights, readManaged, readRights } from './rights.ts';
+import { type EntityRights, readRights, readSessionPolicies } from './rights.ts';
 import { createSessionTokens, type NewSession, type OpenedSession, type SessionCredentials } from './session-token.ts';
 import { type DecidingPolicies, type HeldPolicy, type WeighedDenial, weighDenial } from './weigh-denial.ts';
 
@@ -183,19 +183,9 @@ export const openIam = (options: IamOptions): Iam => {
     return { accountId, secretAccessKey, sessionToken, session, ...identity, ...over };
   };
 
-  /** Undefined: one of them is gone or cannot be read, and the session may do nothing. */
-  const sessionPolicies = async (
-    accountId: string,
-    { document, arns }: SessionPolicies,
-  ): Promise<readonly HeldPolicy[] | undefined> => {
-    const { value } = await recall(sessions, [accountId, JSON.stringify([document, arns])], async () => {
-      const managed = await readManaged(db, accountId, arns);
-      const policies = arns.map((arn) => managed.get(arn));
-      if (document !== undefined) policies.push(compileSessionPolicy(document));
-      const found = policies.filter((policy) => policy !== undefined);
-      return found.length < policies.length || found.length === 0 ? undefined : found;
-    });
-    return value;
+  const sessionPolicies = async (accountId: string, given: SessionPolicies) => {
+    const id = JSON.stringify([given.document, given.arns]);
+    return (await recall(sessions, [accountId, id], () => readSessionPolicies(db, accountId, given))).value;
   };
 
   const rightsOf = async (caller: IamCaller): Promise<IamRights> => {

@@ -2,6 +2,7 @@
  * The policies that bear on one user or role, gathered from the store and compiled: its own, those of its groups, the attached ones, and its boundary.
  * Source: IAM user guide, "Policy evaluation logic".
  */
+import type { SessionPolicies } from '../../aws/iam-principal.ts';
 import { parseIamPolicy } from '../../iam/document.ts';
 import { MalformedIamPolicy } from '../../iam/malformed.ts';
 import type { Db } from '../../store/store.ts';
@@ -60,9 +61,25 @@ export const readManaged = async (
   );
 };
 
-/** A session policy as it was given. */
-export const compileSessionPolicy = (document: string): HeldPolicy =>
-  compile(document, { policyName: 'session policy', arn: '', version: '', shownName: 'session policy' });
+const ofSession = { policyName: 'session policy', arn: '', version: '', shownName: 'session policy' };
+
+/** What a session was begun with. Undefined: one of the policies is gone or cannot be read, and the session may do nothing. */
+export const readSessionPolicies = async (
+  db: Db,
+  accountId: string,
+  { document, arns }: SessionPolicies,
+): Promise<readonly HeldPolicy[] | undefined> => {
+  try {
+    const managed = await readManaged(db, accountId, arns);
+    const policies = arns.map((arn) => managed.get(arn));
+    if (document !== undefined) policies.push(compile(document, ofSession));
+    const found = policies.filter((policy) => policy !== undefined);
+    return found.length < policies.length || found.length === 0 ? undefined : found;
+  } catch (error) {
+    if (error instanceof MalformedIamPolicy) return undefined;
+    throw error;
+  }
+};
 
 const holderOf = ({ kind, name }: Entity): string => (kind === 'group' ? `group ${name}` : kind);
 
