@@ -81,10 +81,13 @@ interface Shown {
   readonly isStapled: boolean;
 }
 
+/** Tells the server that this is no attempt to get in, which the journal would keep (`lookAlpn` of the gateway). */
+export const looking = { ALPNProtocols: ['fleetgate-look'], timeout: answerMsMax };
+
 const look = (host: string, port: number, servername: string): Promise<Shown | undefined> =>
   new Promise((done) => {
     // whether it can be trusted is the matter of its clients
-    const options = { host, port, servername, rejectUnauthorized: false, requestOCSP: true, timeout: answerMsMax };
+    const options = { host, port, servername, rejectUnauthorized: false, requestOCSP: true, ...looking };
     let isStapled = false;
     const socket = connect(options);
     const end = (shown?: Shown): void => {

@@ -9,7 +9,7 @@ import { connect } from 'node:tls';
 import { readFlags } from '../config.ts';
 import { checkAws, type Problem, useEnvironment } from './doctor-aws.ts';
 import { checkCertificates } from './doctor-certificates.ts';
-import { checkDomains } from './doctor-domains.ts';
+import { checkDomains, looking } from './doctor-domains.ts';
 import { type Command, CommandProblem, type Io } from './io.ts';
 import { Refused } from './refused.ts';
 import { answerMsMax, ask, findServer, get, type Server, serverFlags } from './server.ts';
@@ -115,10 +115,10 @@ const checkName = async ({ mqttHost }: Examined): Promise<string | Problem> => {
   }
 };
 
-/** A TLS handshake as a device makes it; resolves with what went wrong. */
+/** A TLS handshake as a device begins it; resolves with what went wrong. */
 const handshake = ({ mqttHost, rootPem }: Examined, port: number): Promise<string | undefined> =>
   new Promise((done) => {
-    const socket = connect({ host: mqttHost, servername: mqttHost, port, ca: rootPem, timeout: answerMsMax });
+    const socket = connect({ host: mqttHost, servername: mqttHost, port, ca: rootPem, ...looking });
     const end = (problem?: string): void => {
       socket.destroy();
       done(problem);

@@ -25,7 +25,7 @@ import {
   peerCertificate,
   TlsPeer,
 } from './peer.ts';
-import type { Protocol } from './protocol.ts';
+import { lookAlpn, type Protocol } from './protocol.ts';
 import { watchForRejection } from './rejection.ts';
 import { negotiatedVersion, type ServerKind, serverKind } from './server-kind.ts';
 
@@ -63,6 +63,9 @@ const when = <T>(ask: () => T | Promise<T>, next: (value: T) => void, failed: (e
 
 /** An IPv4 address that a dual-stack listener shows as IPv6. */
 export const plainAddress = (address: string): string => (address.startsWith('::ffff:') ? address.slice(7) : address);
+
+/** How a connection ends that only looks. */
+const lookEnds: ReadonlySet<Reason> = new Set<Reason>(['SERVER_CERTIFICATE_REJECTED', 'CLIENT_CERTIFICATE_MISSING']);
 
 export class Incoming {
   readonly #gate: Gate;
@@ -342,6 +345,7 @@ export class Incoming {
   }
 
   #record(reason: Reason, more: Partial<JournalRecord> = {}, leaf?: X509Certificate): void {
+    if (lookEnds.has(reason) && this.#tls.alpn?.includes(lookAlpn)) return;
     this.#gate.options.record({
       eventType: 'Connection.AuthNError',
       status: 'Failure',

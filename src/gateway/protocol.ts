@@ -28,6 +28,12 @@ export const mqttsProtocol: ProtocolChoice = (offered) => (offered.includes('x-a
 
 const https: Protocol = { name: 'https', alpn: undefined, clientCertificate: 'requested' };
 
+/**
+ * Ours: offered by who looks at what is shown to clients, and does not mean to get in (`fleetgate doctor`). It is never answered. That such a
+ * connection brought no certificate, and ended once it had seen ours, is no refusal.
+ */
+export const lookAlpn = 'fleetgate-look';
+
 /** What the names mean on the ports of HTTPS. */
 const byName: ReadonlyMap<string, Protocol | Unavailable> = new Map<string, Protocol | Unavailable>([
   ['x-amzn-mqtt-ca', mqttByAlpn],

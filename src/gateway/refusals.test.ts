@@ -70,6 +70,28 @@ for (const [who, dial] of distrust) {
   }
 }
 
+for (const version of versions) {
+  test(`${version}: who offers the ALPN name of those who only look is no refusal, with or without trust, and whatever else is wrong is one`, async (t) => {
+    const bed = await bootGateway(t);
+    const look = async (ca: string, servername = 'localhost'): Promise<void> => {
+      const socket = connect({
+        ...{ host: '127.0.0.1', port: bed.port, servername, minVersion: version, maxVersion: version, ca },
+        ALPNProtocols: ['fleetgate-look'],
+      });
+      await once(socket, 'secureConnect').catch(() => undefined); // an error, of whom it does not trust
+      socket.destroy();
+    };
+    await look(ec.certificatePem);
+    await look(stranger.certificatePem);
+    await until(() => bed.gateway.connections() === 0);
+    await look(ec.certificatePem, 'nobody.example.com');
+    assert.equal((await bed.records.next()).reason, 'SNI_MISUSED');
+    await openssl(bed.port, version, '-CAfile', ec.certificateFile);
+    assert.equal((await bed.records.next()).reason, 'CLIENT_CERTIFICATE_MISSING');
+    assert.equal(bed.records.size, 0);
+  });
+}
+
 test('mosquitto_pub under a name that our certificate does not carry: SERVER_CERTIFICATE_REJECTED', async (t) => {
   const { port, records } = await bootGateway(t, {
     serverCertificates: () => ({ chainPem: deviceEc.certificatePem, privateKeyPem: deviceEc.keyPem }),

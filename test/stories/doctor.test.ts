@@ -37,6 +37,8 @@ test('in a shell that `fleetgate env` has set up, everything is in order', async
     assert.match(stdout, new RegExp(`^  ok  ${name}`, 'm'));
   }
   assert.match(stdout, /^Everything is in order/m);
+  const explained = await shell('fleetgate explain last');
+  assert.match(explained.stdout, /^Nothing was refused/, 'whom doctor looks at is not told that it was refused');
 });
 
 test('no server', async (t) => {
