@@ -27,18 +27,34 @@ const askAcm = async ({ server, io }: Surroundings, operation: string, input: ob
     ),
   );
 
-/** The records that are not found in DNS, as an answer of ACM tells them. */
-const missingRecords = (options: unknown): string =>
-  listOf(options)
+/** The records that are not found in DNS, as an answer of ACM tells them; a name and its wildcard have one. */
+const missingRecords = (options: unknown): string => {
+  const records = listOf(options)
     .map(fieldsOf)
     .filter((option) => option['ValidationStatus'] !== 'SUCCESS')
     .map((option) => fieldsOf(option['ResourceRecord']))
-    .map((record) => `${textOf(record['Name'])} CNAME ${textOf(record['Value'])}`)
-    .slice(0, 3)
-    .join(', ');
+    .map((record) => `${textOf(record['Name'])} CNAME ${textOf(record['Value'])}`);
+  return [...new Set(records)].slice(0, 3).join(', ');
+};
 
 const showRecords = (arn: string): string =>
   `aws acm describe-certificate --certificate-arn ${shellWord(arn)} --query 'Certificate.DomainValidationOptions[].ResourceRecord.[Name,Type,Value]' --output text   # into the zone of the name`;
+
+/** As it was requested: its other names and its kind of key, too. */
+const requestAgain = (arn: string, name: string, certificate: Readonly<Record<string, unknown>>): string => {
+  const others = listOf(certificate['SubjectAlternativeNames'])
+    .map(textOf)
+    .filter((other) => other !== name);
+  const key = textOf(certificate['KeyAlgorithm'])?.replace('-', '_') ?? '';
+  return [
+    `aws acm delete-certificate --certificate-arn ${shellWord(arn)} &&`,
+    `aws acm request-certificate --domain-name ${shellWord(name)} --validation-method DNS`,
+    ...(others.length > 0
+      ? [`--subject-alternative-names ${others.map((other) => shellWord(other ?? '')).join(' ')}`]
+      : []),
+    ...(key.startsWith('EC_') ? [`--key-algorithm ${shellWord(key)}`] : []),
+  ].join(' ');
+};
 
 const troubleOf = (certificate: Readonly<Record<string, unknown>>): Trouble | undefined => {
   const [arn, name, status] = ['CertificateArn', 'DomainName', 'Status'].map((member) => textOf(certificate[member]));
@@ -46,12 +62,12 @@ const troubleOf = (certificate: Readonly<Record<string, unknown>>): Trouble | un
   const named = `The certificate that was requested for ${name}`;
   if (status === 'PENDING_VALIDATION') {
     const records = missingRecords(certificate['DomainValidationOptions']);
-    return { sentence: `${named} is not issued: DNS does not have ${records}.`, cure: showRecords(arn) };
+    return { sentence: `${named} is not issued: DNS does not have ${records}`, cure: showRecords(arn) };
   }
   if (status === 'VALIDATION_TIMED_OUT' || status === 'FAILED') {
     return {
       sentence: `${named} was never issued: its names were not proven within 72 hours. Request it again, and put the record into DNS:`,
-      cure: `aws acm delete-certificate --certificate-arn ${shellWord(arn)} && aws acm request-certificate --domain-name ${shellWord(name)} --validation-method DNS`,
+      cure: requestAgain(arn, name, certificate),
     };
   }
   const renewal = fieldsOf(certificate['RenewalSummary']);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { RequestCertificateCommand } from '@aws-sdk/client-acm';
+import { DescribeCertificateCommand, ListCertificatesCommand, RequestCertificateCommand } from '@aws-sdk/client-acm';
 import { startDnsServer } from '../dns-server.ts';
 import { bootDomains, type ServerFiles } from '../domain-scene.ts';
 import { bootNode, put } from '../harness.ts';
@@ -34,7 +34,7 @@ const begin = async (t: TestContext) => {
 };
 
 test('names without an address, certificates that do not fit and those that end soon are named and cured', async (t) => {
-  const { doctor, keep, cure, managedDomain, customDomain, importServer, server, sdk, folder } = await begin(t);
+  const { doctor, keep, cure, managedDomain, customDomain, importServer, server, sdk, folder, shell } = await begin(t);
   await put(folder, 'hosts', '');
   assert.deepEqual(await doctor(), ['the account has made none of its own']);
 
@@ -57,6 +57,8 @@ test('names without an address, certificates that do not fit and those that end 
   await keep(await server('renewed', name));
   await cure(ending[1] ?? '');
   assert.deepEqual(await doctor(), [`served: ${managed}, ${name}`]);
+  const { stdout } = await shell('fleetgate explain last');
+  assert.match(stdout, /^Nothing was refused/, 'what doctor looks at is no attempt to get in');
 
   await importServer(await server('stranger', 'other.example.test'), serverArn);
   const invalid = await doctor();
@@ -111,8 +113,14 @@ test('certificates that wait for their proof, or never got it, are named and cur
     assert.equal(code, 0, stderr);
     return stdout;
   };
+  const arns = async (): Promise<readonly string[]> => {
+    const command = new ListCertificatesCommand({ Includes: { keyTypes: ['EC_prime256v1'] } });
+    const { CertificateSummaryList = [] } = await acm().send(command);
+    return CertificateSummaryList.map((it) => it.CertificateArn ?? '');
+  };
   assert.deepEqual(await doctor(), ['ACM has none of this account']);
-  await acm().send(new RequestCertificateCommand({ DomainName: 'iot.example.org', ValidationMethod: 'DNS' }));
+  const names = { DomainName: 'iot.example.org', SubjectAlternativeNames: ['*.iot.example.org'] };
+  await acm().send(new RequestCertificateCommand({ ...names, ValidationMethod: 'DNS', KeyAlgorithm: 'EC_prime256v1' }));
   await node.clock.advance(73 * 3_600_000);
   const [never = '', again] = await doctor();
   assert.match(never, /^The certificate that was requested for iot\.example\.org was never issued: /);
@@ -120,11 +128,20 @@ test('certificates that wait for their proof, or never got it, are named and cur
   const [waiting = '', show] = await doctor();
   assert.match(
     waiting,
-    /requested for iot\.example\.org is not issued: DNS does not have _[0-9a-f]{32}\.iot\.example\.org\. CNAME _/,
+    /requested for iot\.example\.org is not issued: DNS does not have _[0-9a-f]{32}\.iot\.example\.org\. CNAME _\S+\.$/,
+    'a name and its wildcard have one record',
   );
   await serve(await cured(show));
   await node.clock.advance(10_000);
   assert.deepEqual(await doctor(), ['1 in ACM, issued and renewed']);
+  const [CertificateArn = ''] = await arns();
+  const { Certificate } = await acm().send(new DescribeCertificateCommand({ CertificateArn }));
+  assert.deepEqual(Certificate?.SubjectAlternativeNames, ['iot.example.org', '*.iot.example.org']);
+  assert.match(
+    String(Certificate?.KeyAlgorithm),
+    /EC.prime256v1/,
+    'the one that was requested again is like the first',
+  );
 
   await dns.serve({});
   await node.clock.advance(340 * 86_400_000);
