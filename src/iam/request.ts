@@ -22,8 +22,11 @@ export interface AskedRequest {
 
 type Value = IamContext[string];
 
-/** Ways to read one request; what has more of them is not read at all. */
-export const readingsMax = 64;
+/**
+ * Ways to read one request, each of which costs a decision; what has more of them is not read at all. Three names that have two values make eight: nobody means more, and an
+ * account with thousands of statements could hold up a node with them.
+ */
+export const readingsMax = 8;
 
 /**
  * A request in every way that it can be read: one, unless its context has names that differ in case only, as tags may. Then each of their values is one reading, in
