@@ -3,10 +3,13 @@ import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { get } from 'node:https';
+import { type AddressInfo, createServer } from 'node:net';
 import { platform } from 'node:os';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { connect } from 'node:tls';
+import { makeFolder } from '../test/folder.ts';
+import { putPki } from '../test/own-pki.ts';
 import { signRequest } from './aws/sigv4.ts';
 import { type FleetNode, start } from './index.ts';
 import { awsLimits } from './limits.ts';
@@ -23,6 +26,43 @@ test('a default account that cannot come into being is refused in one sentence',
 test('a folder of functions that is none is refused in one sentence', async () => {
   const functions = '/no such folder';
   await assert.rejects(start({ functions }), { name: 'StartProblem', message: /^--functions must name a folder/ });
+});
+
+const listenOn = async (host: string, port = 0) => {
+  const server = createServer().listen(port, host);
+  await once(server, 'listening');
+  // a server that listens on TCP has an address of that form
+  return { port: (server.address() as AddressInfo).port, close: () => once(server.close(), 'close') };
+};
+
+test('a start that fails at any of its doors closes what it had opened: the next one takes the same ports and the same folder', {
+  skip: platform() !== 'linux',
+}, async (t) => {
+  const dataFolder = await makeFolder(t);
+  await putPki(dataFolder);
+  // nobody else listens on this address, so that its ports stay free between two starts
+  const host = '127.0.0.3';
+  const free = await Promise.all(Array.from({ length: 3 }, () => listenOn(host)));
+  for (const { close } of free) await close();
+  const [mqttPort = 0, httpsPort = 0, apiPort = 0] = free.map(({ port }) => port);
+  const options = { host, dataFolder, mqttPort, httpsPorts: [httpsPort], apiPort };
+  const taken = await listenOn('127.0.0.1');
+  t.after(taken.close);
+  const doors: [port: number, flag: string][] = [
+    [mqttPort, '--mqtt-port'],
+    [httpsPort, '--https-port'],
+    [apiPort, '--api-port'],
+  ];
+  for (const [port, flag] of doors) {
+    const other = await listenOn(host, port);
+    const message = new RegExp(`^The port ${port} of .* is in use: .*${flag} `);
+    await assert.rejects(start(options, { keyPoolMax: 0 }), { name: 'StartProblem', message });
+    await other.close();
+  }
+  await assert.rejects(start({ ...options, metricsPort: taken.port }, { keyPoolMax: 0 }), /--metrics-port/);
+  const node = await start(options, { keyPoolMax: 0 });
+  assert.equal((await fetch(`${node.apiUrl}/_fleetgate/health`)).status, 200);
+  await node.close(0);
 });
 
 /** Whether a client that trusts our root takes the server's certificate for the address it connects to. */
