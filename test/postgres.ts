@@ -1,10 +1,10 @@
 /**
- * A PostgreSQL of the tests' own, from the machine's packages: on a socket in a folder of its own, syncing to disk as one in service does. One is
+ * A PostgreSQL of the tests' own, from the machine's packages: on a socket in a folder of its own, syncing as one in service does. One is
  * shared by the tests of a process, or of a whole run when `test/run.ts` has started it. It ends with whoever started it, however that ends.
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, globSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, globSync, openSync, readFileSync, rmSync, statfsSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -57,9 +57,12 @@ const at = (folder: string) => ({
   },
 });
 
-/** Starts a server. `settings` are PostgreSQL's own. */
-export const startPostgres = async (settings: Readonly<Record<string, string>> = {}): Promise<TestPostgres> => {
-  const folder = await mkdtemp(join(tmpdir(), 'fleetgate-pg-'));
+/** Starts a server in a new folder within `place`. `settings` are PostgreSQL's own. */
+export const startPostgres = async (
+  settings: Readonly<Record<string, string>> = {},
+  place = tmpdir(),
+): Promise<TestPostgres> => {
+  const folder = await mkdtemp(join(place, 'fleetgate-pg-'));
   if (process.getuid?.() === 0) execFileSync('chown', ['postgres:', folder]);
   const data = join(folder, 'data');
   const initdb = [
@@ -85,7 +88,7 @@ export const startPostgres = async (settings: Readonly<Record<string, string>> =
   };
   const flags = Object.entries(options).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   const log = join(folder, 'log');
-  const place = at(folder);
+  const found = at(folder);
   let child: ChildProcess | undefined;
 
   const launch = async (): Promise<boolean> => {
@@ -101,7 +104,7 @@ export const startPostgres = async (settings: Readonly<Record<string, string>> =
     while (performance.now() < until) {
       if (started.exitCode !== null || started.signalCode !== null) return false;
       try {
-        await place.sql('select 1');
+        await found.sql('select 1');
         return true;
       } catch {
         await new Promise((resolve) => setTimeout(resolve, 10)); // the next question, until it answers
@@ -127,7 +130,7 @@ export const startPostgres = async (settings: Readonly<Record<string, string>> =
   process.once('exit', atExit);
   if (!(await launch())) throw new Error(`PostgreSQL does not start:\n${readFileSync(log, 'utf8')}`);
   return {
-    ...place,
+    ...found,
     kill: () => end('SIGKILL'),
     async restart() {
       const until = performance.now() + startMsMax;
@@ -142,11 +145,23 @@ export const startPostgres = async (settings: Readonly<Record<string, string>> =
   };
 };
 
+/** What a whole run writes, with room to spare. */
+const sharedBytesMax = 4 * 1024 ** 3;
+/**
+ * The server that the tests of a run share. Each of some hundred databases has three hundred files, which a disk takes ten times as long to make as memory
+ * does: so it is in memory where there is room. Who kills a server starts one of his own.
+ */
+export const startSharedPostgres = (): Promise<TestPostgres> => {
+  const memory = '/dev/shm';
+  const hasRoom = existsSync(memory) && statfsSync(memory).bavail * statfsSync(memory).bsize > sharedBytesMax;
+  return startPostgres({ max_wal_size: '256MB' }, hasRoom ? memory : tmpdir());
+};
+
 let shared: Promise<Pick<TestPostgres, 'url' | 'sql'>> | undefined;
 /** The server that all tests of this process share. */
 export const sharedPostgres = (): Promise<Pick<TestPostgres, 'url' | 'sql'>> => {
   const folder = process.env[postgresVariable];
-  shared ??= folder ? Promise.resolve(at(folder)) : startPostgres();
+  shared ??= folder ? Promise.resolve(at(folder)) : startSharedPostgres();
   return shared;
 };
 
