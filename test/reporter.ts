@@ -26,7 +26,11 @@ export async function* oneAfterAnother(passes: readonly (() => AsyncIterable<Tes
   yield { type: 'test:summary', data: { counts, duration_ms: durationMs, file: undefined, success } };
 }
 
-export default async function* report(source: AsyncIterable<TestEvent>): AsyncGenerator<string> {
+/** `nameOf`: how a file that was run is called. */
+export default async function* report(
+  source: AsyncIterable<TestEvent>,
+  nameOf: (file: string) => string = (file) => relative('.', file),
+): AsyncGenerator<string> {
   for await (const event of source) {
     if (event.type === 'test:fail') {
       const { name, file = '', line = 0, details } = event.data;
@@ -43,8 +47,7 @@ export default async function* report(source: AsyncIterable<TestEvent>): AsyncGe
       const skipped = counts.skipped + counts.todo;
       const failed = tests - passed - skipped; // cancelled ones too
       const seconds = `${(durationMs / 1000).toFixed(1)} s`;
-      if (file !== undefined)
-        yield `${failed > 0 ? '✖' : '✔'} ${relative('.', file)}: ${passed + failed} in ${seconds}\n`;
+      if (file !== undefined) yield `${failed > 0 ? '✖' : '✔'} ${nameOf(file)}: ${passed + failed} in ${seconds}\n`;
       else yield `\nall in ${seconds}\n${passed} passed, ${failed} failed, ${skipped} skipped\n`;
     }
   }

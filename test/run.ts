@@ -7,8 +7,10 @@ import { run } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { awsVariable, startAwsCli } from './aws-cli.ts';
 import { makePki, pkiVariable } from './own-pki.ts';
-import { postgresVariable, startPostgres } from './postgres.ts';
+import { postgresVariable, startSharedPostgres } from './postgres.ts';
 import report, { oneAfterAnother } from './reporter.ts';
+import { roomsIn } from './rooms.ts';
+import { secondPass } from './second-pass.ts';
 import { ensurePrograms } from './setup.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -32,32 +34,11 @@ if (chosen.length === 0) {
   process.exit(1);
 }
 
-/** What says nothing more on the other engine, though it stands where the second pass looks. */
-const onceOnly = [
-  // what they are about is SQLite's files: damage, locks and disks, and the data folder that the first version wrote
-  ...['broken-store', 'first-version'],
-  // both engines are in their tests by name: a backup goes from each to each, and the one that is killed is PostgreSQL
-  ...['backup', 'postgres-crash'],
-  // what is packed is the same on both; it starts on both in one test
-  'package',
-  // what a machine trusts is not in the store, nor is what a command line knows
-  ...['trust-store', 'aws-cli-versions'],
-  // what refuses is tested on both beside its code; these are about the words for it, with many commands
-  ...['refusals-calls', 'refusals-iam', 'doctor', 'doctor-domains'],
-  // TLS and its words; what they read of the store stands in the tests of the slice, and the example brings its own server
-  ...['custom-domain-example'],
-  ...['custom-domain-tls', 'custom-domain-protocols', 'refusals-domain', 'refusals-domain-name'],
-];
-const overBoth = globSync(['src/features/**/*.test.ts', 'src/journal/*.test.ts', 'test/stories/*.test.ts'], {
-  cwd: root,
-});
-const again = chosen.filter((file) => overBoth.includes(file) && !onceOnly.some((name) => file.includes(`/${name}.`)));
-
 /** One pass over files, engine by engine; a test that hangs fails, instead of the run. */
 const pass = (selected: readonly string[], store: string) => {
   console.log(`-- ${selected.length} files, stores on ${store}`);
   return run({
-    files: selected.map((file) => join(root, file)),
+    files: rooms.open(selected),
     concurrency: Math.max(2, availableParallelism() - 1), // this process mostly waits
     timeout: 180_000,
     env: {
@@ -74,8 +55,11 @@ const pass = (selected: readonly string[], store: string) => {
 console.log('\n== tests');
 /** What Node has compiled: hundreds of processes start, most of them with the same modules. */
 const compiled = mkdtempSync(join(tmpdir(), 'fleetgate-compiled-'));
-const [postgres, aws, pki] = await Promise.all([startPostgres(), startAwsCli(), makePki()]);
+const rooms = roomsIn(root);
+const [postgres, aws, pki] = await Promise.all([startSharedPostgres(), startAwsCli(), makePki()]);
+const again = secondPass(chosen, root);
 const passes = [() => pass(chosen, 'sqlite'), ...(again.length > 0 ? [() => pass(again, 'postgres')] : [])];
-for await (const text of report(oneAfterAnother(passes))) process.stdout.write(text);
+for await (const text of report(oneAfterAnother(passes), rooms.nameOf)) process.stdout.write(text);
 await Promise.all([postgres.stop(), aws.stop()]);
 rmSync(compiled, { recursive: true });
+rooms.close();

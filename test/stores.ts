@@ -64,7 +64,7 @@ export const stores: readonly (readonly [engine: 'sqlite' | 'postgres', open: Op
   ['postgres', openPostgres],
 ];
 
-/** Tests that are not written over `stores` run once per engine: `test/run.ts` runs their files again with FLEETGATE_TEST_STORE=postgres. */
+/** Tests that are not written over `stores` run once per engine: `test/run.ts` runs those that `test/second-pass.ts` names again with FLEETGATE_TEST_STORE=postgres. */
 export const testEngine = process.env['FLEETGATE_TEST_STORE'] === 'postgres' ? 'postgres' : 'sqlite';
 export const openTestStore: OpenTestStore = testEngine === 'postgres' ? openPostgres : openSqlite;
 
