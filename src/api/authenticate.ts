@@ -6,60 +6,12 @@
  */
 import { timingSafeEqual } from 'node:crypto';
 import type { AccountRegion } from '../aws/arn.ts';
-import { Fault, type FaultName } from '../aws/fault.ts';
-import type { IamPrincipal, IamSession } from '../aws/iam-principal.ts';
-import {
-  amzDateOf,
-  canonicalRequest,
-  type HeaderList,
-  queryPairs,
-  sha256Hex,
-  signatureOf,
-  stringToSign,
-} from '../aws/sigv4.ts';
+import { Fault } from '../aws/fault.ts';
+import { amzDateOf, canonicalRequest, type HeaderList, queryPairs, sha256Hex, signatureOf } from '../aws/sigv4.ts';
 import type { Caller } from '../feature.ts';
+import type { CredentialFacts, FindIdentity, Identity } from './identity.ts';
 import { type Claim, expiresSecondsMax, headerValues, readClaim } from './signature.ts';
-
-/** What an access key stands for. */
-export interface Identity {
-  readonly accountId: string;
-  readonly secretAccessKey: string;
-  /** e.g. `arn:aws:iam::000000000000:root`. */
-  readonly arn: string;
-  readonly userId: string;
-  /** Temporary keys only: the token that must come with every request. */
-  readonly sessionToken?: string;
-  readonly iam?: IamPrincipal;
-  /** Temporary keys only. */
-  readonly session?: IamSession;
-  /** Of the role whose session it is. */
-  readonly roleArn?: string;
-  /** The key counts no more, although it is known whose it was: whoever proves it with a signature is told nothing else than a stranger, but the journal is. */
-  readonly over?: KeyOver;
-}
-
-/** Deactivated; the end of its session; its user or role is gone. */
-export type KeyOver = 'INACTIVE' | 'EXPIRED' | 'GONE';
-
-/** What a key's owner may depend on: development keys count on loopback only. */
-export interface CredentialFacts {
-  /** Both ends of the TCP connection are loopback addresses. */
-  readonly loopback: boolean;
-  /** A header of a proxy is there: the loopback peer speaks for somebody else. */
-  readonly forwarded: boolean;
-  /** Lower-case name -> values joined by commas. */
-  readonly headers: ReadonlyMap<string, string>;
-}
-
-/**
- * The identity behind an access key id, and the session token that came with it; undefined when there is none, or not for this request.
- * Faults: ExpiredTokenException.
- */
-export type FindIdentity = (
-  accessKeyId: string,
-  facts: CredentialFacts,
-  sessionToken: string | undefined,
-) => Identity | undefined | Promise<Identity | undefined>;
+import { invalid, mismatch, overFault, strangeKey, unrecognized } from './signature-fault.ts';
 
 export interface SignedRequest {
   readonly method: string;
@@ -86,40 +38,6 @@ export interface Expectation {
   readonly expiresSecondsMax?: number;
 }
 
-/** What is wrong with a signature that can be read, in the distinction of AWS's logs (spec gateway 8: SECURITY_TOKEN_...). */
-export type SignatureProblem = 'EXPIRED' | 'INVALID' | 'SIGNATURE_MISMATCH';
-
-/** What is known of a key whose signature does not hold: names, for the journal. */
-export interface KeyFacts {
-  /** `UNKNOWN`, `TOKEN_MISSING`, `TOKEN_INVALID`, `SECRET`: another secret was signed with; or why the key is over. */
-  readonly keyProblem: KeyOver | 'UNKNOWN' | 'TOKEN_MISSING' | 'TOKEN_INVALID' | 'SECRET';
-  /** Absent where what was sent in its place has not the form of one: it might be a secret. */
-  readonly accessKeyId?: string;
-  /** Whose key it is. */
-  readonly identity?: Identity;
-  /** Absent unless the request has proven it, by a signature that was right but for the end of its key. */
-  readonly account?: AccountRegion;
-}
-
-interface SignatureFaultFacts {
-  readonly problem: SignatureProblem;
-  readonly detail: string;
-  readonly key?: KeyFacts;
-}
-
-/** A signature that does not hold. `detail` says why in words that repeat nothing of the request, so that a journal may keep it. */
-export class SignatureFault extends Fault {
-  readonly problem: SignatureProblem;
-  readonly detail: string;
-  readonly key: KeyFacts | undefined;
-  constructor(name: FaultName, message: string, { problem, detail, key }: SignatureFaultFacts) {
-    super(name, message);
-    this.problem = problem;
-    this.detail = detail;
-    this.key = key;
-  }
-}
-
 export interface Authenticated {
   readonly account: AccountRegion;
   readonly caller: Caller;
@@ -131,41 +49,6 @@ const skewMs = 300_000;
 
 /** `us-east-1`, `us-gov-west-1`, `eusc-de-east-1`: any region that has the shape of one. */
 export const regionPattern = /^[a-z]{2,4}-(?:[a-z]{2,10}-){1,2}[0-9]{1,2}$/;
-
-const invalid = (message: string, detail: string, problem: SignatureProblem = 'INVALID'): Fault =>
-  new SignatureFault('InvalidSignatureException', message, { problem, detail });
-const notKnown = 'the access key, or its session token, is not known here';
-const unrecognized = (key: KeyFacts, detail = notKnown): Fault =>
-  new SignatureFault('UnrecognizedClientException', 'The security token included in the request is invalid.', {
-    ...{ problem: 'INVALID', detail, key },
-  });
-
-/** An access key that is in use, and no secret that was sent in its place. Source: IAM user guide, "IAM identifiers"; design 3 (development keys). */
-const accessKeyShape = /^(?:A[KS]IA[A-Z0-9]{12,28}|(?:ASIA)?[0-9]{12}|test)$/;
-const shownKey = ({ accessKeyId }: Claim): Pick<KeyFacts, 'accessKeyId'> =>
-  accessKeyShape.test(accessKeyId) ? { accessKeyId } : {};
-
-/** Why a key is not known. */
-const strangeKey = (claim: Claim): KeyFacts => {
-  const ofToken = /^ASIA/.test(claim.accessKeyId) ? ('TOKEN_MISSING' as const) : ('UNKNOWN' as const);
-  return { ...shownKey(claim), keyProblem: claim.sessionToken === undefined ? ofToken : 'TOKEN_INVALID' };
-};
-
-const overDetails: Readonly<Record<KeyOver, string>> = {
-  INACTIVE: 'the access key is Inactive',
-  EXPIRED: 'the session token has expired',
-  GONE: 'the user or role of the session is gone',
-};
-
-/** Of a key that is over; `account` where it was proven all the same. */
-const overFault = (keyProblem: KeyOver, claim: Claim, known: Pick<KeyFacts, 'identity' | 'account'>): Fault => {
-  const key: KeyFacts = { ...shownKey(claim), ...known, keyProblem };
-  const detail = overDetails[keyProblem];
-  if (keyProblem !== 'EXPIRED') return unrecognized(key, detail);
-  return new SignatureFault('ExpiredTokenException', 'The security token included in the request is expired', {
-    ...{ problem: 'EXPIRED', detail, key },
-  });
-};
 
 const checkScope = (claim: Claim, { services, hostRegion }: Expectation): void => {
   const { date, region, service } = claim.scope;
@@ -242,18 +125,6 @@ const checkTime = (claim: Claim, expiresSecondsMax: number, nowMs: number): void
     );
   }
 };
-
-const mismatch = (canonical: string, toSign: string, key: KeyFacts): Fault =>
-  new SignatureFault(
-    'InvalidSignatureException',
-    'The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. ' +
-      `Consult the service documentation for details.\n\nThe Canonical String for this request should have been\n'${canonical}'\n\n` +
-      `The String-to-Sign should have been\n'${toSign}'\n`,
-    {
-      ...{ problem: 'SIGNATURE_MISMATCH', key },
-      detail: 'the signature is another one than that of the request as it came',
-    },
-  );
 
 /** What stands for the hash of a body that is not hashed, or hashed piece by piece. Source: S3 API reference, "Authenticating requests". */
 const payloadMarker = /^(?:UNSIGNED-PAYLOAD|STREAMING-[A-Z0-9-]+)$/;
@@ -334,8 +205,7 @@ export const authenticate = async (request: SignedRequest, expected: Expectation
       );
       const signature = signatureOf(identity.secretAccessKey, claim.scope, claim.amzDate, canonical);
       if (sameText(signature, claim.signature)) return;
-      const key: KeyFacts = { ...shownKey(claim), keyProblem: 'SECRET', identity };
-      refused ??= mismatch(canonical, stringToSign(claim.amzDate, claim.scope, canonical), key);
+      refused ??= mismatch(canonical, claim, identity);
     }
     if (refused) throw over ? overFault(over, claim, { identity }) : refused;
   };

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { presignUrl, type UnsignedRequest } from '../aws/sigv4.ts';
-import { authenticate, type Expectation, SignatureFault } from './authenticate.ts';
+import { authenticate, type Expectation } from './authenticate.ts';
+import { SignatureFault } from './signature-fault.ts';
 import { testCredentials } from './test-api.ts';
 
 const temporary = { accessKeyId: 'ASIATEMPORARY', secretAccessKey: 'temporary', sessionToken: 'the-token' };

@@ -5,8 +5,8 @@ import { iotArn } from '../aws/arn.ts';
 import { Fault } from '../aws/fault.ts';
 import { signRequest, type UnsignedRequest } from '../aws/sigv4.ts';
 import type { Arrival, Call, Caller, Handlers } from '../feature.ts';
-import type { FindIdentity } from './authenticate.ts';
 import type { ApiLogEntry } from './dispatch.ts';
+import type { FindIdentity } from './identity.ts';
 import { type Api, type ApiOptions, startApi } from './server.ts';
 
 const root = (accountId: string, secretAccessKey: string) => ({

@@ -4,11 +4,13 @@
  * plane answers, and a record with the cause to the journal, which repeats nothing of the query.
  */
 import type { Socket } from 'node:net';
-import { authenticate, type FindIdentity, SignatureFault } from '../api/authenticate.ts';
+import { authenticate } from '../api/authenticate.ts';
 import { factsOf } from '../api/dispatch.ts';
 import { hostOf } from '../api/host.ts';
+import type { FindIdentity } from '../api/identity.ts';
 import type { Incoming } from '../api/incoming.ts';
 import { isSigned } from '../api/signature.ts';
+import { SignatureFault } from '../api/signature-fault.ts';
 import { signingNames } from '../api/wires.ts';
 import { iotArn } from '../aws/arn.ts';
 import { Fault } from '../aws/fault.ts';

@@ -1,10 +1,10 @@
 /** A signature that does not hold, as the journal keeps it. Facts: journal/explain-keys.ts. */
-import { type KeyFacts, SignatureFault } from '../api/authenticate.ts';
+import { type KeyFacts, SignatureFault } from '../api/signature-fault.ts';
 import { Fault } from '../aws/fault.ts';
 import type { JournalRecord } from '../journal/record.ts';
 
-const keyFacts = ({ keyProblem, accessKeyId, identity }: KeyFacts): Readonly<Record<string, string>> => {
-  const { iam, arn, accountId, roleArn } = identity ?? {};
+const keyFacts = ({ keyProblem, accessKeyId, owner }: KeyFacts): Readonly<Record<string, string>> => {
+  const { iam, arn, accountId, roleArn } = owner ?? {};
   return {
     keyProblem,
     ...(accessKeyId !== undefined && { accessKeyId }),
