@@ -29,6 +29,7 @@ const onceOnly: ReadonlySet<string> = new Set([
     'refusals-jitp',
     'refusals-mqtt',
     'refusals-policy',
+    'refusals-secrets',
   ],
   ...['refusals-domain', 'refusals-domain-name', 'refusals-tls', 'domain-calls'],
   // pages and examples as they are typed; the calls that they make are in the stories of their slices

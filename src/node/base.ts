@@ -55,14 +55,16 @@ export const openBase = async (config: Config, { durable = true, ...pool }: Node
   const bus = localBus();
   opened.add(bus.close);
   const { serverCert: certFile, serverKey: keyFile } = config;
-  const [ownCa, markerKey, secretsKey, credentials] = await Promise.all([
-    openOwnCa(join(folder, 'pki'), {
-      domain,
-      defaultRegion: region,
-      names,
-      ...(certFile !== undefined && keyFile !== undefined && { operator: { certFile, keyFile } }),
-      onProblem: trouble('a server certificate was not renewed, or not written to its file'),
-    }),
+  // by itself: what is opened must be closed, whatever else fails meanwhile
+  const ownCa = await openOwnCa(join(folder, 'pki'), {
+    domain,
+    defaultRegion: region,
+    names,
+    ...(certFile !== undefined && keyFile !== undefined && { operator: { certFile, keyFile } }),
+    onProblem: trouble('a server certificate was not renewed, or not written to its file'),
+  });
+  opened.add(ownCa.close);
+  const [markerKey, secretsKey, credentials] = await Promise.all([
     readOrMakeKey(join(folder, 'marker.key')),
     readOrMakeSecretsKey(folder, () => holdsSealed(store.db)),
     openCredentials({ dataFolder: folder, host, accountId, ...(config.rootKey && { rootKey: config.rootKey }) }).catch(
@@ -70,7 +72,6 @@ export const openBase = async (config: Config, { durable = true, ...pool }: Node
     ),
     migrate(journalStore, journalMigrations),
   ]);
-  opened.add(ownCa.close);
   const rootFile = join(folder, 'root-ca.pem');
   await keepRootCertificate(rootFile, ownCa.rootPem);
   const keyPool = createKeyPool(pool);
