@@ -8,6 +8,7 @@ import {
   chainEntriesMax,
   documentCharactersMax,
   foreignCharactersMax,
+  inputCharactersMax,
   plainText,
   printableJson,
   storedRecord,
@@ -83,12 +84,17 @@ test('a leaf is kept only as the PEM of one certificate', () => {
   assert.equal(leaf(pem.replace('QUJD', 'A'.repeat(20_000))), undefined);
 });
 
-test('a policy document is kept on one line, or not at all', () => {
-  const document = (text: string) =>
-    storedRecord({ ...refused, facts: { decidingDocument: text } }, stamp).facts?.['decidingDocument'];
+test('a policy document, and the input of a call, is kept on one line, or not at all', () => {
+  const kept = (name: string) => (text: string) =>
+    storedRecord({ ...refused, facts: { [name]: text } }, stamp).facts?.[name];
+  const [document, input] = [kept('decidingDocument'), kept('correctedInput')];
   assert.equal(document('{\n  "Sid": "a\\u202eb"\n}'), '{"Sid":"a\\u202eb"}');
   assert.equal(document('{'), '');
   assert.equal(document(`"${'x'.repeat(documentCharactersMax)}"`), '');
+  assert.equal(input(`"${'x'.repeat(inputCharactersMax)}"`), '');
+  const escaped = `"${'\u200b'.repeat(inputCharactersMax / 4)}"`;
+  assert.equal(input(escaped), '', 'as it would be kept, six characters for one');
+  assert.equal(input('{"a":"-----BEGIN PRIVATE KEY-----"}'), '');
 });
 
 test('of many statements the deciding one and the near ones are kept, in order', () => {

@@ -39,6 +39,8 @@ export const stepsMax = 40;
 export const leafPemCharactersMax = 16_384;
 /** Characters of the fact `decidingDocument`; a longer one is not kept. A policy document has at most 2048 that are not blank (spec policy.md 1). */
 export const documentCharactersMax = 16_384;
+/** The same of the fact `correctedInput`: whoever may call can fill it. Ten ARNs and fifty tags as people write them fit. */
+export const inputCharactersMax = 8192;
 
 const everyUnprintable = new RegExp(unprintable.source, 'gu');
 const escapeUnit = (code: number): string => `\\u${code.toString(16).padStart(4, '0')}`;
@@ -70,15 +72,18 @@ export const printableJson = (value: unknown): string =>
     Array.from({ length: character.length }, (_, unit) => escapeUnit(character.charCodeAt(unit))).join(''),
   );
 
-/** Facts that are JSON, kept whole or not at all. */
-const documentFacts: ReadonlySet<string> = new Set(['decidingDocument', 'correctedInput']);
+/** Facts that are JSON, kept whole or not at all: their bounds, as they came and as they are kept. */
+const documentFacts: ReadonlyMap<string, number> = new Map([
+  ['decidingDocument', documentCharactersMax],
+  ['correctedInput', inputCharactersMax],
+]);
 
 /** A policy document, or the input of a call, on one line; empty when it is no JSON, too long, or holds PEM. */
-const plainDocument = (text: string): string => {
-  if (text.length > documentCharactersMax) return '';
+const plainDocument = (text: string, charactersMax: number): string => {
+  if (text.length > charactersMax) return '';
   try {
     const json = printableJson(JSON.parse(text));
-    return json.includes('-----BEGIN') ? '' : json;
+    return json.length > charactersMax || json.includes('-----BEGIN') ? '' : json;
   } catch {
     return '';
   }
@@ -207,10 +212,14 @@ export const storedRecord = (record: JournalRecord, stamp: Stamp): StoredRecord 
     facts:
       facts &&
       Object.fromEntries(
-        facts.map(([name, value]) => [
-          plainText(name),
-          documentFacts.has(name) ? plainDocument(value) : (plain(`facts.${name}`, value, factCharactersMax) ?? ''),
-        ]),
+        facts.map(([name, value]) => {
+          const charactersMax = documentFacts.get(name);
+          const kept =
+            charactersMax === undefined
+              ? plain(`facts.${name}`, value, factCharactersMax)
+              : plainDocument(value, charactersMax);
+          return [plainText(name), kept ?? ''];
+        }),
       ),
     statementsOmitted: omitted > 0 ? omitted : undefined,
   };
