@@ -34,14 +34,23 @@ const shownKey = (record: StoredRecord): string => {
   return accessKeyId && ` ${accessKeyId}`;
 };
 
-const inactive = (record: StoredRecord): Explanation => ({
-  sentence: `The access key${shownKey(record)}${ofWhom(record)} is Inactive.`,
-  cure: 'If it may still be used, activate it:',
-  commands: whole(
-    record,
-    command`aws iam update-access-key --user-name=${fact(record, 'userName')} --access-key-id=${fact(record, 'accessKeyId')} --status Active`,
-  ),
-});
+/** Commands act in the account of whoever reads; a key that was not proven may be another's. */
+const isOfReader = (record: StoredRecord, { account }: Surroundings): boolean =>
+  fact(record, 'keyAccountId') === account.accountId;
+
+const inactive = (record: StoredRecord, surroundings: Surroundings): Explanation => {
+  const commands = isOfReader(record, surroundings)
+    ? whole(
+        record,
+        command`aws iam update-access-key --user-name=${fact(record, 'userName')} --access-key-id=${fact(record, 'accessKeyId')} --status Active`,
+      )
+    : [];
+  return {
+    sentence: `The access key${shownKey(record)}${ofWhom(record)} is Inactive.`,
+    cure: `If it may still be used, activate it${commands.length > 0 ? ':' : `, in the account ${fact(record, 'keyAccountId')}.`}`,
+    commands,
+  };
+};
 
 const unknown = (record: StoredRecord, surroundings: Surroundings): Explanation => ({
   sentence: `No access key${shownKey(record)} is known to this server: it was deleted, it is another server's (or AWS's own), or it is a development key from another machine.`,
@@ -60,11 +69,12 @@ const wrongToken = (record: StoredRecord): Explanation => {
   };
 };
 
-const otherSecret = (record: StoredRecord, { account }: Surroundings): Explanation => {
+const otherSecret = (record: StoredRecord, surroundings: Surroundings): Explanation => {
   const userName = fact(record, 'userName');
-  const isReaders = fact(record, 'keyAccountId') === account.accountId;
   const commands =
-    userName && isReaders ? whole(record, command`aws iam create-access-key --user-name=${userName}`) : [];
+    userName && isOfReader(record, surroundings)
+      ? whole(record, command`aws iam create-access-key --user-name=${userName}`)
+      : [];
   return {
     sentence: `The signature (SigV4) does not belong to the request under the secret of the access key${shownKey(record)}${ofWhom(record)}.`,
     cure: `Compare the secret access key, and see that host, path and query are sent as they were signed; only a session token may be added to a signed URL.${
@@ -105,7 +115,7 @@ const expiredSession = (record: StoredRecord): Explanation => {
 const explainKey = (record: StoredRecord, surroundings: Surroundings): Explanation | undefined => {
   switch (fact(record, 'keyProblem')) {
     case 'INACTIVE':
-      return inactive(record);
+      return inactive(record, surroundings);
     case 'UNKNOWN':
       return unknown(record, surroundings);
     case 'TOKEN_MISSING':
