@@ -393,7 +393,7 @@ test('the commands of docs/bulk.md do what it says', async (t) => {
   const [, serve = '', script = '', reports = ''] = text
     .split(/^```\n/m)
     .filter((_, index) => index % 2 === 1 || index === 0);
-  assert.equal(serve, 'npm start -- --buckets buckets\n');
+  assert.equal(serve, 'mkdir -p buckets && npm start -- --buckets buckets\n', 'a folder that is missing is refused');
   const [env, ...commands] = script.split('\n');
   assert.equal(env, 'eval "$(bin/fleetgate.js env)"');
   const { iot, shell } = await bootNode(t, { buckets });
