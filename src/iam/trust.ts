@@ -11,7 +11,7 @@ export interface TrustRequest {
   readonly accountId?: string;
   /** Of the user, or of the role whose session it is. */
   readonly principalId?: string | undefined;
-  /** Ids of whom the policy names, by ARN. One that has another id is not meant; without an entry the ARN alone counts. */
+  /** Ids of whom the policy names, by ARN: who has the id is meant, whatever the name is now. Without an entry the ARN alone counts. */
   readonly trustedIds?: Readonly<Record<string, string>> | undefined;
   /** e.g. `credentials.iot.amazonaws.com`. */
   readonly service?: string;
@@ -74,7 +74,9 @@ const namingOf = (
   if (service !== undefined) return services.includes(service) ? 'principal' : everybody ? 'everybody' : undefined;
   if (principalArn !== undefined) {
     const meant = aws.filter((name) => trustedIds[name] === undefined || trustedIds[name] === principalId);
-    if (meant.includes(principalArn)) return 'principal';
+    const isSelf = (name: string): boolean =>
+      name === principalArn || (trustedIds[name] !== undefined && userForm.test(name));
+    if (meant.some(isSelf)) return 'principal';
     if (meant.some((name) => isRoleOf(name, principalArn))) return 'role';
   }
   if (everybody) return 'everybody';
@@ -83,6 +85,8 @@ const namingOf = (
   return isAccount ? 'account' : undefined;
 };
 
+/** Users may get another name and path, and keep their id; roles do not. */
+const userForm = /^arn:aws:iam::[0-9]{12}:user\//;
 const sessionForm = /^arn:aws:sts::([0-9]{12}):assumed-role\/([^/]+)\/[^/]+$/;
 
 /** A session is its role too, which is named with its path. */

@@ -49,6 +49,28 @@ test('a user that is made again under the name of one that was trusted is not tr
   assert.equal(await assume(second), 'assumed');
 });
 
+test('a user that gets another name or path stays whom a trust policy means, where it allows and where it denies', async (t) => {
+  const { user, trust, assume, run } = await open(t);
+  const alice = await user('alice', allowing('iot:*'));
+  await trust(arn('user/alice'));
+  await run('UpdateUser', { UserName: 'alice', NewUserName: 'alicia', NewPath: '/team/' });
+  assert(alice.iam?.kind === 'user');
+  const alicia = { ...alice, arn: arn('user/team/alicia'), iam: { ...alice.iam, userName: 'alicia' } };
+  assert.equal(await assume(alicia), 'assumed');
+  await assert.rejects(assume(await user('alice', allowing('sts:*'))), denied, 'who has the name now is another one');
+  const statements = [
+    { Effect: 'Allow', Principal: { AWS: accountId }, Action: 'sts:AssumeRole' },
+    { Effect: 'Deny', Principal: { AWS: arn('user/bob') }, Action: 'sts:AssumeRole' },
+  ];
+  const bob = await user('bob', allowing('sts:*'));
+  const PolicyDocument = JSON.stringify({ Version: '2012-10-17', Statement: statements });
+  await run('UpdateAssumeRolePolicy', { RoleName: 'target', PolicyDocument });
+  await run('UpdateUser', { UserName: 'bob', NewUserName: 'robert' });
+  assert(bob.iam?.kind === 'user');
+  const robert = { ...bob, arn: arn('user/robert'), iam: { ...bob.iam, userName: 'robert' } };
+  await assert.rejects(assume(robert), denied);
+});
+
 test('so it is with a role, whether it is named itself or by a session', async (t) => {
   for (const name of [arn('role/ci'), `arn:aws:sts::${accountId}:assumed-role/ci/ci`]) {
     await t.test(name, async (sub) => {
