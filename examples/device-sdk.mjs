@@ -1,4 +1,5 @@
 /** What the two examples on the AWS IoT device SDK for JavaScript v2 share: the options that its published samples have, and the connection that they make of them. */
+import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { iot, mqtt } from 'aws-iot-device-sdk-v2';
 
@@ -8,8 +9,27 @@ export const optionsOf = (...names) =>
 
 export const connectionOptions = ['endpoint', 'port', 'cert', 'key', 'ca_file', 'client_id'];
 
+const fail = (why) => {
+  console.error(why);
+  process.exit(1);
+};
+
+/** A promise, and who settles it. `Promise.withResolvers` does the same from Node 22 on. */
+export const deferred = () => {
+  let settle;
+  const promise = new Promise((resolve, reject) => {
+    settle = { resolve, reject };
+  });
+  return { promise, ...settle };
+};
+
 /** Mutual TLS over MQTT 3.1.1. Without `--ca_file` the system's trust store decides, and the file that SSL_CERT_FILE names. */
 export const connectionOf = ({ endpoint, port = '8883', cert, key, ca_file, client_id = `test-${process.pid}` }) => {
+  if (endpoint === undefined) fail('--endpoint is missing');
+  for (const [name, file] of Object.entries({ cert, key, ca_file })) {
+    if (file === undefined && name !== 'ca_file') fail(`--${name} is missing`);
+    if (file !== undefined && !existsSync(file)) fail(`There is no file ${file} (--${name})`); // the SDK would not say which
+  }
   const builder = iot.AwsIotMqttConnectionConfigBuilder.new_mtls_builder_from_path(cert, key);
   if (ca_file !== undefined) builder.with_certificate_authority_from_path(undefined, ca_file);
   const config = builder
@@ -23,10 +43,6 @@ export const connectionOf = ({ endpoint, port = '8883', cert, key, ca_file, clie
 
 /** Connects, does the work, disconnects, and ends the process: with 1 when anything of it failed or has not come to its end within 30 seconds. */
 export const runDevice = async (connection, work) => {
-  const fail = (why) => {
-    console.error(why);
-    process.exit(1);
-  };
   setTimeout(fail, 30_000, 'no answer within 30 seconds'); // promises of the SDK alone do not keep Node running
   try {
     console.log('Connecting...');

@@ -4,7 +4,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { iotidentity, mqtt } from 'aws-iot-device-sdk-v2';
-import { connectionOf, connectionOptions, optionsOf, runDevice } from './device-sdk.mjs';
+import { connectionOf, connectionOptions, deferred, optionsOf, runDevice } from './device-sdk.mjs';
 
 const options = optionsOf(...connectionOptions, 'template_name', 'template_parameters');
 const connection = connectionOf(options);
@@ -13,7 +13,7 @@ const { AtLeastOnce } = mqtt.QoS;
 
 /** Subscribes to both replies, then asks; resolves with what was accepted, rejects with what the service said against it. */
 const ask = async (name, about, request) => {
-  const { promise, resolve, reject } = Promise.withResolvers();
+  const { promise, resolve, reject } = deferred();
   console.log(`Subscribing to ${name} Accepted and Rejected topics..`);
   await identity[`subscribeTo${name}Accepted`](about, AtLeastOnce, (error, response) =>
     error ? reject(error) : resolve(response),

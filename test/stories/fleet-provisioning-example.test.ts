@@ -223,3 +223,15 @@ test('each step done wrong is refused, and the right one after it succeeds', asy
   await device.closed();
   await assert.rejects(connect('1', mine), /not let in/, 'INACTIVE');
 });
+
+test('the devices of the example say which file they lack', async () => {
+  const device = `${process.execPath} ${fileURLToPath(new URL('../../examples/pub-sub.mjs', import.meta.url))}`;
+  for (const [flags, said] of [
+    ['--endpoint localhost --cert none.crt --key none.key', 'There is no file none.crt (--cert)'],
+    ['--endpoint localhost --cert /dev/null', '--key is missing'],
+    ['', '--endpoint is missing'],
+  ]) {
+    const { code, stdout, stderr } = await bash(`${device} ${flags}`);
+    assert.deepEqual([code, stdout, stderr.trim()], [1, '', said]);
+  }
+});
