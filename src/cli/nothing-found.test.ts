@@ -39,7 +39,7 @@ test('nothing found anywhere: where was asked, and what else to look at', async 
   const { text, asked } = await said(t, 'last', { account, otherRegions: ['us-east-1'] });
   assert.match(
     text,
-    /^Nothing was refused in account 000000000000, region ap-northeast-1\.\n.*--account and --region\.\n.*`fleetgate doctor`.*\n$/,
+    /^Nothing was refused in account 000000000000, region ap-northeast-1\.\n.*--account and --region\.\n.*`fleetgate doctor`.*\nCalls of the API .*\n$/,
   );
   assert.deepEqual(asked, [`us-east-1 ${pathAndQuery}`]);
   const { text: ofDevice } = await said(t, 'dev1', { account, otherRegions: [] });
@@ -63,6 +63,7 @@ test('a command to paste asks the same server and account, and a region that the
   assert.match(text, /\n\n {2}fleetgate explain dev1 --account 111111111111 --region us-east-1\n$/);
   const { text: refused } = await said(t, 'dev1', { account, otherRegions }, { forbidden: otherRegions });
   assert.match(refused, /^The journal has no record of that .* region ap-northeast-1\.\nA refusal is kept under /);
+  assert.match(refused, /\nCalls of the API are kept when .*; the answer to any other says itself what was wrong\.\n$/);
 });
 
 test('what a strange server answers reaches no shell, moves no cursor and makes no flood', async (t) => {

@@ -13,7 +13,8 @@ export const regionsAskedMax = 40;
 
 const advice =
   'A refusal is kept under the account and region whose host name the device connected to: ask there with --account and --region.\n' +
-  'If it did not get as far as the server, `fleetgate doctor` looks for what is in the way.\n';
+  'If it did not get as far as the server, `fleetgate doctor` looks for what is in the way.\n' +
+  'Calls of the API are kept when they were not allowed, or are about domains, ACM, IAM, STS and role aliases; the answer to any other says itself what was wrong.\n';
 
 export interface Question {
   readonly subject: string;
