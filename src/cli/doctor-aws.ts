@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { CommandProblem, type Io } from './io.ts';
 import { ask, defaultUrl, type Server } from './server.ts';
-import { shellWord } from './terminal.ts';
+import { printable, shellWord } from './terminal.ts';
 
 /** What keeps things from working, and the one thing to do about it. */
 export interface Problem {
@@ -17,6 +17,7 @@ interface Examined {
 
 /** The AWS CLI takes about a second to start; a stuck one ends after this. */
 const awsMsMax = 30_000;
+const saidCharactersMax = 300;
 /** Where a call to AWS itself is sent, so that it never leaves this machine: nothing listens on the discard port. */
 const deadProxy = 'http://127.0.0.1:9';
 
@@ -37,12 +38,14 @@ const whoIs = async ({ server, io }: Examined): Promise<string | undefined> => {
 interface AwsCall {
   readonly missing: boolean;
   readonly succeeded: boolean;
-  /** Scheme, host and port that it called. */
+  /** Scheme, host and port that it called; without credentials it calls nobody. */
   readonly origin: string | undefined;
   /** That it works in. */
   readonly region: string | undefined;
   /** Whom the server took it for. */
   readonly arn: string | undefined;
+  /** Its last line: why it called nobody. */
+  readonly said: string;
 }
 
 /** Runs the AWS CLI as this shell would, with `--debug`, which names the address it calls. A call to any other host than the server's fails at once. */
@@ -57,17 +60,19 @@ const callAws = ({ server, io }: Examined): Promise<AwsCall> =>
     const args = [...endpoint, 'sts', 'get-caller-identity', '--output', 'json', '--debug'];
     execFile('aws', args, { env, timeout: awsMsMax, maxBuffer: 16 * 1024 * 1024 }, (error, stdout, stderr) => {
       const url = /Making request for [^\n]*?'url': '([^']+)'/.exec(stderr)?.[1];
-      const origin = url !== undefined && URL.canParse(url) ? new URL(url).origin : undefined;
+      const isSent = stderr.includes('Sending http request');
+      const origin = isSent && url !== undefined && URL.canParse(url) ? new URL(url).origin : undefined;
       const region = /Making request for [^\n]*?'client_region': '([a-z0-9-]+)'/.exec(stderr)?.[1];
       const arn = /"Arn": "([^"]+)"/.exec(stdout)?.[1];
-      done({ missing: error?.code === 'ENOENT', succeeded: error === null, origin, region, arn });
+      const said = printable((stderr.trimEnd().split('\n').at(-1) ?? '').slice(0, saidCharactersMax));
+      done({ missing: error?.code === 'ENOENT', succeeded: error === null, origin, region, arn, said });
     });
   });
 
 /** A line to show when all is well, or the problem. */
 export const checkAws = async (examined: Examined): Promise<string | Problem> => {
   const { server } = examined;
-  const { missing, succeeded, origin, region, arn } = await callAws(examined);
+  const { missing, succeeded, origin, region, arn, said } = await callAws(examined);
   if (missing) return { sentence: 'There is no AWS CLI here.', cure: 'apt-get install awscli' };
   const here = origin === new URL(server.url).origin;
   if (here && succeeded) {
@@ -86,8 +91,8 @@ export const checkAws = async (examined: Examined): Promise<string | Problem> =>
     }
     return `a call arrived at ${origin}, as ${arn ?? 'somebody'} in ${region ?? 'some region'}`;
   }
-  const sentence = here
-    ? `The program aws calls ${origin}, and is refused there.`
-    : `The program aws calls ${origin ?? 'nobody'}, not ${server.url}.`;
-  return { sentence, cure: useEnvironment(server) };
+  const cure = useEnvironment(server);
+  if (origin === undefined) return { sentence: `The program aws calls nobody: ${said}`, cure };
+  if (here) return { sentence: `The program aws calls ${origin}, and is refused there.`, cure };
+  return { sentence: `The program aws calls ${origin}, not ${server.url}.`, cure };
 };

@@ -94,6 +94,19 @@ test('an AWS CLI that calls AWS itself is told apart, and the call does not leav
   assert.equal(cure, `eval "$(fleetgate env --api-url ${node.apiUrl})"`);
 });
 
+test('an AWS CLI without a key calls nobody, and doctor repeats why', async (t) => {
+  const { node, folder, shell } = await bootNode(t);
+  const { code, stdout } = await shell('unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY; fleetgate doctor');
+  assert.equal(code, 1);
+  const { sentence, cure } = verdict(stdout);
+  assert.match(sentence, /^The program aws calls nobody: Unable to locate credentials\./);
+  const after = await bash(`fleetgate() { ${fleetgateCommand} "$@"; }; ${cure}; fleetgate doctor`, {
+    cwd: folder,
+    env: { FLEETGATE_API_URL: node.apiUrl },
+  });
+  assert.equal(after.code, 0, after.stdout);
+});
+
 test('a root certificate of another server: the cure fetches the right one', async (t) => {
   const { node, folder, shell } = await bootNode(t);
   await mkdir(join(folder, 'fleetgate-data'));
