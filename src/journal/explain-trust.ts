@@ -57,8 +57,8 @@ export const explainTrust = (asked: string, record: StoredRecord): Explanation =
   }
   if (facts['trustingRole'] === 'elsewhere') {
     return {
-      sentence: `${asked}: the role is of the account ${accountId ?? 'that its ARN names'}, where it does not exist, or does not trust this one.`,
-      cure: `Whoever keeps that account may add this to the role's trust policy (aws iam update-assume-role-policy): ${printableJson(statement)}`,
+      sentence: `${asked}: the role is of the account ${accountId ?? 'that its ARN names'}, where it does not exist, does not trust this one, or does so on a condition that is not met, such as an external id (--external-id).`,
+      cure: `Whoever keeps that account knows the condition, if there is one, and may add this to the role's trust policy (aws iam update-assume-role-policy): ${printableJson(statement)}`,
       commands: [],
     };
   }

@@ -208,7 +208,8 @@ test('who may not assume a role is told why by the journal alone: trust, a Deny 
   const elsewhere = 'arn:aws:iam::111111111111:role/theirs';
   const trusts = trusting(arn('user/alice'));
   await cured(alice, (keys) => assume(keys, '', { RoleArn: elsewhere }), {
-    names: /: the role is of the account 111111111111, where it does not exist, or does not trust this one\.$/,
+    names:
+      /: the role is of the account 111111111111, where it does not exist, does not trust this one, or does so on a condition that is not met, such as an external id \(--external-id\)\.$/,
     says: /may add this to the role's trust policy .*"AWS":"arn:aws:iam::000000000000:user\/alice"/,
     commands: false,
     async done(keys) {
