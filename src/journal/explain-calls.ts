@@ -127,9 +127,10 @@ const copyOf = (record: StoredRecord): readonly Line[] => {
 
 const listings = { advice: 'Compare with what is there:' };
 const namesAreThere = 'Use what is there, or choose another name (names that differ in case only are one):';
+/** In a folder of its own: in that of whoever was refused there is a server.key, most likely. */
 const ownImport: readonly Line[] = [
-  'test ! -e server.key && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 365 -keyout server.key -out server.crt -subj /CN=server.example.test -addext subjectAltName=DNS:server.example.test -addext extendedKeyUsage=serverAuth',
-  'aws acm import-certificate --certificate fileb://server.crt --private-key fileb://server.key',
+  'made=$(mktemp -d) && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 365 -keyout "$made/server.key" -out "$made/server.crt" -subj /CN=server.example.test -addext subjectAltName=DNS:server.example.test -addext extendedKeyUsage=serverAuth',
+  'aws acm import-certificate --certificate "fileb://${made:?}/server.crt" --private-key "fileb://$made/server.key"',
 ];
 
 /** Operation and fault -> what helps. */
@@ -172,7 +173,7 @@ export const callCures = {
   'acm:RequestCertificate InvalidParameterException': corrected('This asks for what this server has:'),
   'acm:ImportCertificate ValidationException': () => ({
     advice:
-      'ACM takes one certificate in PEM, its key in clear (openssl pkey takes a passphrase away), and above it the chain without the certificate itself; under an ARN that is there, nothing that has another kind of key or other usages. This makes and imports one that it takes, signed by itself (it writes server.key and server.crt into the current folder):',
+      'ACM takes one certificate in PEM, of version 3 (openssl x509 -req makes one when it is given -extfile), its key in clear (openssl pkey takes a passphrase away), and above it the chain without the certificate itself; under an ARN that is there, nothing that has another kind of key or other usages. This makes and imports one that it takes, signed by itself (its files are in a new folder, $made):',
     lines: ownImport,
   }),
   'acm:DeleteCertificate ResourceInUseException': (record) => ({
