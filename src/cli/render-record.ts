@@ -25,7 +25,7 @@ const joined = (...parts: readonly unknown[]): string =>
     .filter((part) => part !== '')
     .join(' ');
 
-/** Labels of the facts that a cure may need; others stand under their own name. */
+/** Labels of the facts that a cure may need, where they are not the words of their names. */
 const factLabels: Readonly<Record<string, string>> = {
   certificateArn: 'Certificate ARN',
   certificateStatus: 'Status',
@@ -59,6 +59,15 @@ const factLabels: Readonly<Record<string, string>> = {
   accessKeyId: 'Access key',
   keyAccountId: 'Account of the key',
   keyProblem: 'What is wrong',
+};
+
+/** The words of a name: `roleAlias` is shown as "Role alias", so that no label begins as a command would. */
+const labelOf = (name: string): string => {
+  const words = name
+    .replaceAll(/(?<=[a-z0-9])(?=[A-Z])/g, ' ')
+    .toLowerCase()
+    .replaceAll(/\barn\b/g, 'ARN');
+  return factLabels[name] ?? words.charAt(0).toUpperCase() + words.slice(1);
 };
 
 /** What the cure has used, and nobody reads. */
@@ -107,7 +116,7 @@ const factsOf = (record: Fields): readonly (readonly [label: string, value: stri
   ];
   const more = Object.entries(fieldsOf(record['facts']))
     .filter(([name]) => !hiddenFacts.has(name))
-    .map(([name, value]) => [factLabels[name] ?? name, textOf(value)] as const);
+    .map(([name, value]) => [labelOf(name), textOf(value)] as const);
   return [...facts, ...more, ['Record', textOf(record['id'])] as const].filter(([, value]) => value !== '');
 };
 
