@@ -13,7 +13,7 @@ import { STSClient } from '@aws-sdk/client-sts';
 import type { FleetNode, StartOptions } from '../src/index.ts';
 import { start } from '../src/index.ts';
 import { pathWithAws } from './aws-cli.ts';
-import { putPki } from './own-pki.ts';
+import { giveKeyPair, putPki } from './own-pki.ts';
 import { storeOption } from './stores.ts';
 
 export const fleetgateCommand = fileURLToPath(new URL('../bin/fleetgate.js', import.meta.url));
@@ -74,7 +74,7 @@ export const bootNode = async (t: TestContext, options: StartOptions = {}): Prom
   const dataFolder = options.dataFolder ?? join(folder, 'data');
   const store = options.store === undefined ? await storeOption(dataFolder) : {};
   await putPki(dataFolder);
-  const node = await start({ ...options, dataFolder, ...store }, { keyPoolMax: 0 });
+  const node = await start({ ...options, dataFolder, ...store }, { keyPoolMax: 0, generate: giveKeyPair });
   t.after(async () => {
     await node.close(100);
     await rm(folder, { recursive: true, force: true });

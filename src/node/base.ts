@@ -10,7 +10,7 @@ import { allMigrations } from '../features/migrations.ts';
 import { holdsSealed } from '../features/sealed-secrets.ts';
 import { openLog } from '../journal/log.ts';
 import { journalMigrations } from '../journal/ring.ts';
-import { createKeyPool } from '../pki/key-pool.ts';
+import { createKeyPool, type KeyPoolOptions } from '../pki/key-pool.ts';
 import { openOwnCa } from '../pki/own-ca.ts';
 import { createSecretBox, secretsKeyFile } from '../pki/secret-box.ts';
 import { StartProblem } from '../start-problem.ts';
@@ -18,12 +18,10 @@ import { migrate } from '../store/migrate.ts';
 import { openStores, storeFiles } from '../store/open.ts';
 import type { Opened } from './closing.ts';
 
-/** What no setting leads to. */
-export interface NodeOptions {
-  /** Tests: false = the store is not synced to the disk, so that a loss of power loses what was acknowledged. */
+/** What no setting leads to: tests choose it, and how RSA key pairs are made. */
+export interface NodeOptions extends Pick<KeyPoolOptions, 'generate' | 'keyPoolMax'> {
+  /** False = the store is not synced to the disk, so that a loss of power loses what was acknowledged. */
   readonly durable?: boolean;
-  /** Tests: RSA key pairs made ahead of need (pki/key-pool.ts); 0 = each when it is asked for. */
-  readonly keyPoolMax?: number;
 }
 
 /** Hands on what already is a sentence for the operator. */

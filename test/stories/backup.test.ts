@@ -33,7 +33,7 @@ const configFor = (where: { readonly dataFolder: string; readonly store?: string
 
 /** A node with one device that may do everything, and its client. */
 const bootAt = async (t: TestContext, where: { readonly dataFolder: string; readonly store?: string }) => {
-  const node = await start(where);
+  const node = await start(where, { keyPoolMax: 0 });
   const iot = new IoTClient({
     endpoint: node.apiUrl,
     region: 'us-east-1',

@@ -130,7 +130,7 @@ test('a disk that becomes full: writes are refused, reads and devices go on, and
   let node: FleetNode | undefined;
   const disk = await mountDisk(t, 2048, async () => node?.close(100));
   if (!disk) return t.skip(mayNotMount);
-  node = await start({ dataFolder: join(disk, 'data') });
+  node = await start({ dataFolder: join(disk, 'data') }, { keyPoolMax: 0 });
   const [iot, stranger] = [clientOf(node), clientOf(node, '333333333333')];
   const identity = await makeIdentity(await makeFolder(t), 'device');
   await welcome(iot, node, identity);
@@ -175,12 +175,12 @@ test('a file that is damaged while the server runs: reads and writes are refused
   const folder = await makeFolder(t, async () => node?.close(100));
   const dataFolder = join(folder, 'data');
   const identity = await makeIdentity(folder, 'device');
-  node = await start({ dataFolder });
+  node = await start({ dataFolder }, { keyPoolMax: 0 });
   await welcome(clientOf(node), node, identity);
   await clientOf(node).send(new CreateThingCommand({ thingName: 'before' }));
   await node.close(); // the write-ahead log is folded into the file
 
-  node = await start({ dataFolder });
+  node = await start({ dataFolder }, { keyPoolMax: 0 });
   const iot = clientOf(node);
   const device = await connectDevice(node, identity, { clientId: 'device', version: 5 });
   await device.client.subscribeAsync('still/+');
@@ -268,7 +268,7 @@ test('a second server on the same folder is refused in one sentence, and the fir
   let node: FleetNode | undefined;
   const folder = await makeFolder(t, async () => node?.close(100));
   const dataFolder = join(folder, 'data');
-  node = await start({ dataFolder });
+  node = await start({ dataFolder }, { keyPoolMax: 0 });
   assert.match(await refusedStart(t, dataFolder), /data\/fleetgate\.db is in use by another Fleetgate: .*--data/);
   await clientOf(node).send(new CreateThingCommand({ thingName: 'still-there' }));
   assert.deepEqual(await health(node), { status: 200, alive: true, ready: true });
