@@ -20,9 +20,10 @@ const onceOnly: ReadonlySet<string> = new Set([
   ...['provisioning-attacks', 'provisioning-bounds', 'provisioning-replies'],
   // what IAM decides of what it has read; what it keeps stands in its slice and in the other stories of it
   'iam-authorization',
-  // what is said of a refusal, and its cure; the journal itself is in src/journal, refusals-accounts, refusals-certificate and refusals-late
+  // what is said of a refusal, and its cure; the journal itself is in src/journal, refusals-accounts and refusals-late
   ...[
     'refusals-calls',
+    'refusals-certificate',
     'refusals-claim',
     'refusals-hostile',
     'refusals-iam',
@@ -33,7 +34,7 @@ const onceOnly: ReadonlySet<string> = new Set([
   ],
   ...['refusals-domain', 'refusals-domain-name', 'refusals-tls', 'domain-calls'],
   // pages and examples as they are typed; the calls that they make are in the stories of their slices
-  ...['custom-domain-page', 'iam-page', 'fleet-provisioning-example', 'register-without-ca'],
+  ...['custom-domain-page', 'iam-page', 'fleet-provisioning-example', 'register-with-ca', 'register-without-ca'],
 ]);
 
 const importsOf = (file: string): string[] =>
