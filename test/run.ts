@@ -39,7 +39,7 @@ const pass = (selected: readonly string[], store: string) => {
   console.log(`-- ${selected.length} files, stores on ${store}`);
   return run({
     files: rooms.open(selected),
-    concurrency: Math.max(2, availableParallelism() - 1), // this process mostly waits
+    concurrency: Math.max(3, availableParallelism() - 1), // this process mostly waits, and so do tests
     timeout: 180_000,
     env: {
       ...process.env,
