@@ -220,6 +220,9 @@ test('a store that fails is asked again, and nothing is decided meanwhile by wha
     failed: (cause) => failures.push(cause),
   });
   t.after(signers.close);
+  // the pause before it asks again keeps no process alive; a server has its listeners
+  const alive = setInterval(() => undefined, 1000);
+  t.after(() => clearInterval(alive));
   const alice = await bed.user('alice', documentOf(allow('iot:*')));
   const admission = await signers.admit({ account: testAccount, ...alice }, { remoteAddress: '192.0.2.7' });
   assert('authority' in admission);
