@@ -74,9 +74,15 @@ test('connections that have more to read share one slice of time', async () => {
     }
     return turns.sort((a, b) => a - b)[turns.length >> 1] ?? 0;
   };
-  const ofOne = await perTurn(1);
-  const ofMany = await perTurn(16);
-  assert.ok(ofMany < 6 * ofOne, `${ofMany} pings of 16 connections in a turn, ${ofOne} of one`);
+  // others on this machine take time out of slices; with a slice for each it would be 16 times as many, whoever else is busy
+  const seen: string[] = [];
+  for (let left = 5; left > 0; left--) {
+    const ofOne = await perTurn(1);
+    const ofMany = await perTurn(16);
+    if (ofMany < 6 * ofOne) return;
+    seen.push(`${ofMany} pings of 16 connections in a turn, ${ofOne} of one`);
+  }
+  assert.fail(seen.join('; '));
 });
 
 /** A bed where every client but `plain...` makes dear decisions. */
