@@ -7,19 +7,18 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { AccountRegion } from '../aws/arn.ts';
 import { Fault } from '../aws/fault.ts';
+import type { CredentialFacts, FindIdentity, KnownIdentity } from '../aws/identity.ts';
 import { amzDateOf, canonicalRequest, type HeaderList, queryPairs, sha256Hex, signatureOf } from '../aws/sigv4.ts';
 import type { Caller } from '../feature.ts';
-import type { CredentialFacts, FindIdentity, Identity } from './identity.ts';
 import { type Claim, expiresSecondsMax, headerValues, readClaim } from './signature.ts';
 import { invalid, mismatch, overFault, strangeKey, unrecognized } from './signature-fault.ts';
 
-export interface SignedRequest {
+export interface SignedRequest extends CredentialFacts {
   readonly method: string;
   /** The raw path, and what follows the `?`. */
   readonly path: string;
   readonly query: string;
   readonly headers: HeaderList;
-  readonly facts: CredentialFacts;
   /** Reads the body; asked at most once. */
   readonly body: () => Promise<Uint8Array>;
 }
@@ -148,7 +147,7 @@ const checkMarker = (declared: string, query: string): void => {
 const sameText = (a: string, b: string): boolean =>
   a.length === b.length && timingSafeEqual(Buffer.from(a, 'latin1'), Buffer.from(b, 'latin1'));
 
-const tokenFits = (identity: Identity, claim: Claim): boolean => {
+const tokenFits = (identity: KnownIdentity, claim: Claim): boolean => {
   const { sessionToken } = identity;
   if (sessionToken === undefined || claim.sessionToken === undefined) return sessionToken === claim.sessionToken;
   return sameText(sha256Hex(sessionToken), sha256Hex(claim.sessionToken));
@@ -157,11 +156,11 @@ const tokenFits = (identity: Identity, claim: Claim): boolean => {
 /** Faults: SignatureFault of the problem EXPIRED for a session that is over. */
 const findIdentity = async (
   claim: Claim,
-  { facts }: SignedRequest,
+  { loopback, forwarded }: SignedRequest,
   { credentials }: Expectation,
-): Promise<Identity | undefined> => {
+): Promise<KnownIdentity | undefined> => {
   try {
-    return await credentials(claim.accessKeyId, facts, claim.sessionToken);
+    return await credentials(claim.accessKeyId, { loopback, forwarded }, claim.sessionToken);
   } catch (error) {
     if (!(error instanceof Fault) || error.name !== 'ExpiredTokenException') throw error;
     throw overFault('EXPIRED', claim, {});

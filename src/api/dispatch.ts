@@ -6,13 +6,13 @@
 
 import type { AccountRegion } from '../aws/arn.ts';
 import { Fault } from '../aws/fault.ts';
+import type { FindIdentity } from '../aws/identity.ts';
 import type { ServiceName } from '../aws/operations.ts';
 import { normalizePath } from '../aws/sigv4.ts';
 import type { Arrival, AskedCall, Call, Caller, Handlers } from '../feature.ts';
 import { type Authenticated, authenticate } from './authenticate.ts';
 import type { Extra } from './extras.ts';
 import { checkFetchSite, checkHost, checkOrigin, type HostNames, regionOfHost, withName } from './host.ts';
-import type { CredentialFacts, FindIdentity } from './identity.ts';
 import { ClientGone, type Incoming } from './incoming.ts';
 import { findTarget, readJsonInput, writeJsonOutput } from './json-1-1.ts';
 import { handlerOf, type Operation, serviceNames } from './operations.ts';
@@ -164,10 +164,11 @@ export const createDispatch = (
 
   const whoSigned: WhoAsks = async (request, service, arrival) => {
     try {
-      return await authenticate(
-        { ...request, facts: factsOf(request) },
-        { services: signingNames[service], hostRegion: regionOfHost(arrival.host, hostNames.domain), credentials },
-      );
+      return await authenticate(request, {
+        services: signingNames[service],
+        hostRegion: regionOfHost(arrival.host, hostNames.domain),
+        credentials,
+      });
     } catch (error) {
       options.unproven?.(error, arrival);
       throw error;
@@ -337,13 +338,6 @@ const facts = ({ origin, operation, account }: Progress): Omit<Dispatched, 'answ
   ...(origin !== undefined && { origin }),
   ...(operation !== undefined && { operation }),
   ...(account && { account }),
-});
-
-/** What decides about the keys of a request. */
-export const factsOf = ({ loopback, forwarded, headerMap }: Incoming): CredentialFacts => ({
-  loopback,
-  forwarded,
-  headers: headerMap,
 });
 
 /** Whether the path is an operation's of the data plane under some other method. */

@@ -32,7 +32,8 @@ const ask = (url: string, changed: Partial<Expectation> = {}, host = 'gate:8443'
       path: '/mqtt',
       query: new URL(url).search.slice(1),
       headers: [['Host', host]],
-      facts: { loopback: true, forwarded: false, headers: new Map() },
+      loopback: true,
+      forwarded: false,
       body: () => Promise.resolve(new Uint8Array(0)),
     },
     {

@@ -1,16 +1,16 @@
 /** How a signature fails: what the caller is told, and what a journal may keep of it. Source: spec identity 1, gateway 8; IAM user guide, "Troubleshoot Signature Version 4 signing". */
 import type { AccountRegion } from '../aws/arn.ts';
 import { Fault, type FaultName } from '../aws/fault.ts';
+import type { KeyOver, KnownIdentity } from '../aws/identity.ts';
 import { stringToSign } from '../aws/sigv4.ts';
-import type { Identity, KeyOver } from './identity.ts';
 import type { Claim } from './signature.ts';
 
 /** What is wrong with a signature that can be read, in the distinction of AWS's logs (spec gateway 8: SECURITY_TOKEN_...). */
 export type SignatureProblem = 'EXPIRED' | 'INVALID' | 'SIGNATURE_MISMATCH';
 
 /** Whose a key is, without its secret and its token: a fault may come into a log. */
-export type KeyOwner = Pick<Identity, 'accountId' | 'arn' | 'iam' | 'roleArn'>;
-const ownerOf = ({ accountId, arn, iam, roleArn }: Identity): KeyOwner => ({
+export type KeyOwner = Pick<KnownIdentity, 'accountId' | 'arn' | 'iam' | 'roleArn'>;
+const ownerOf = ({ accountId, arn, iam, roleArn }: KnownIdentity): KeyOwner => ({
   ...{ accountId, arn },
   ...(iam && { iam }),
   ...(roleArn !== undefined && { roleArn }),
@@ -75,7 +75,7 @@ const overDetails: Readonly<Record<KeyOver, string>> = {
 export const overFault = (
   keyProblem: KeyOver,
   claim: Claim,
-  { identity, account }: { readonly identity?: Identity; readonly account?: AccountRegion },
+  { identity, account }: { readonly identity?: KnownIdentity; readonly account?: AccountRegion },
 ): Fault => {
   const known = { ...(identity && { owner: ownerOf(identity) }), ...(account && { account }) };
   const key: KeyFacts = { ...shownKey(claim), ...known, keyProblem };
@@ -87,7 +87,7 @@ export const overFault = (
 };
 
 /** Signed with another secret, or something else than came: `canonical`. */
-export const mismatch = (canonical: string, claim: Claim, identity: Identity): Fault => {
+export const mismatch = (canonical: string, claim: Claim, identity: KnownIdentity): Fault => {
   const key: KeyFacts = { ...shownKey(claim), keyProblem: 'SECRET', owner: ownerOf(identity) };
   return new SignatureFault(
     'InvalidSignatureException',

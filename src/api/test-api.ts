@@ -3,10 +3,10 @@ import { connect } from 'node:net';
 import type { TestContext } from 'node:test';
 import { iotArn } from '../aws/arn.ts';
 import { Fault } from '../aws/fault.ts';
+import type { FindIdentity } from '../aws/identity.ts';
 import { signRequest, type UnsignedRequest } from '../aws/sigv4.ts';
 import type { Arrival, Call, Caller, Handlers } from '../feature.ts';
 import type { ApiLogEntry } from './dispatch.ts';
-import type { FindIdentity } from './identity.ts';
 import { type Api, type ApiOptions, startApi } from './server.ts';
 
 const root = (accountId: string, secretAccessKey: string) => ({
@@ -14,6 +14,7 @@ const root = (accountId: string, secretAccessKey: string) => ({
   secretAccessKey,
   arn: `arn:aws:iam::${accountId}:root`,
   userId: accountId,
+  iam: { kind: 'root' } as const,
 });
 
 /** Development keys on loopback, one long-lived key, one temporary key. */

@@ -5,15 +5,14 @@
  */
 import type { Socket } from 'node:net';
 import { authenticate } from '../api/authenticate.ts';
-import { factsOf } from '../api/dispatch.ts';
 import { hostOf } from '../api/host.ts';
-import type { FindIdentity } from '../api/identity.ts';
 import type { Incoming } from '../api/incoming.ts';
 import { isSigned } from '../api/signature.ts';
 import { SignatureFault } from '../api/signature-fault.ts';
 import { signingNames } from '../api/wires.ts';
 import { iotArn } from '../aws/arn.ts';
 import { Fault } from '../aws/fault.ts';
+import type { FindIdentity } from '../aws/identity.ts';
 import type { Caller } from '../feature.ts';
 import type { JournalRecord, Reason, RecordAttempt } from '../journal/record.ts';
 import type { Admit, Authority, ConnectFacts, Peer, Signer } from '../mqtt/authority.ts';
@@ -84,17 +83,14 @@ export const createPrincipals = ({ credentials, admit, region, record }: Princip
     const hostHeader = request.headerMap.get('host') ?? '';
     const otherHosts = [hostOf(hostHeader), peer.serverName].filter((host) => host !== undefined);
     try {
-      const { account, caller, body } = await authenticate(
-        { ...request, facts: factsOf(request) },
-        {
-          services: signingNames['iot-data'],
-          hostRegion: peer.account?.region ?? region,
-          credentials,
-          otherHosts,
-          tokenMayFollow: true,
-          expiresSecondsMax,
-        },
-      );
+      const { account, caller, body } = await authenticate(request, {
+        services: signingNames['iot-data'],
+        hostRegion: peer.account?.region ?? region,
+        credentials,
+        otherHosts,
+        tokenMayFollow: true,
+        expiresSecondsMax,
+      });
       if (peer.account && peer.account.accountId !== account.accountId) {
         throw new SignatureFault(
           'UnrecognizedClientException',

@@ -2,9 +2,9 @@
 import type { ApiLogEntry, RefusedCall } from '../api/dispatch.ts';
 import type { AccountRegion } from '../aws/arn.ts';
 import type { Fault } from '../aws/fault.ts';
+import type { CredentialFacts } from '../aws/identity.ts';
 import { type CallServices, makeCall } from '../call.ts';
 import type { Arrival, Caller, Handlers } from '../feature.ts';
-import type { CredentialFacts } from '../features/accounts/credentials.ts';
 import { domainConfigurationArn, getOwnConfiguration } from '../features/domains/domain-configuration.ts';
 import { createCallAuthorization } from '../features/iam/authorize-call.ts';
 import { createDescribeResource } from '../features/iam/resource-facts.ts';

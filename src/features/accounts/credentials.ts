@@ -3,31 +3,9 @@
  * machine; and one root key of the default account, from the environment or made at the first start that listens to other machines (design 3).
  */
 import { isIP } from 'node:net';
-import type { IamPrincipal, IamSession } from '../../aws/iam-principal.ts';
+import type { CredentialFacts, Identity } from '../../aws/identity.ts';
 import type { RootKey } from '../../config.ts';
 import { generateRootKey, keepRootKey, readRootKey } from './root-key.ts';
-
-export interface Identity {
-  readonly accountId: string;
-  readonly secretAccessKey: string;
-  /** e.g. `arn:aws:iam::000000000000:root`. */
-  readonly arn: string;
-  /** The `UserId` of GetCallerIdentity: for an account's root the account id. Source: API reference, GetCallerIdentity. */
-  readonly userId: string;
-  /** Temporary keys only: the token that must come with every request. */
-  readonly sessionToken?: string;
-  readonly iam: IamPrincipal;
-  /** Temporary keys only, those of development excepted, which do not end. */
-  readonly session?: IamSession;
-}
-
-/** How the request came: what decides whether development keys count. */
-export interface CredentialFacts {
-  /** Both ends of the TCP connection are loopback addresses. */
-  readonly loopback: boolean;
-  /** A forwarding header (Forwarded, Via, X-Forwarded-For ...) is there: the loopback peer is a proxy. */
-  readonly forwarded: boolean;
-}
 
 export interface CredentialsOptions {
   readonly dataFolder: string;

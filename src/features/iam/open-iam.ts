@@ -4,11 +4,11 @@
  */
 import { Fault } from '../../aws/fault.ts';
 import type { IamSession, SessionPolicies } from '../../aws/iam-principal.ts';
+import type { CredentialFacts, Identity, KnownIdentity } from '../../aws/identity.ts';
 import type { Bus } from '../../bus/bus.ts';
 import { decideIam, type IamDecision, type IamRequest } from '../../iam/decide.ts';
 import type { SecretBox } from '../../pki/secret-box.ts';
 import type { Store } from '../../store/store.ts';
-import type { CredentialFacts, Identity } from '../accounts/credentials.ts';
 import { findSealedKey, lastUsedEveryMs, openSecret, saveKeyUses } from './access-key.ts';
 import { entityArn } from './entity.ts';
 import { type IamCaller, identityOf, principalKeys } from './principal.ts';
@@ -62,13 +62,6 @@ export interface Iam {
   used(accessKeyId: string, service: string, region: string): void;
   /** Waits for what is being noted. */
   close(): Promise<void>;
-}
-
-/** Whom a key stands for, or stood: `over` tells why it counts no more. */
-export interface KnownIdentity extends Identity {
-  /** Of the role whose session it is. */
-  readonly roleArn?: string;
-  readonly over?: 'INACTIVE' | 'EXPIRED' | 'GONE';
 }
 
 /** Keys, principals and session policies that are remembered, of each kind. At the bound the one read first is forgotten, and read again. */

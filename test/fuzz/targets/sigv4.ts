@@ -11,7 +11,10 @@ import { mutate, Random } from '../mutate.ts';
 import { hold, type Target } from '../target.ts';
 
 const key = { accessKeyId: 'test', secretAccessKey: 'test', region: 'us-east-1', service: 'iot' };
-const identity = { accountId: '000000000000', secretAccessKey: 'test', arn: 'arn', userId: '000000000000' };
+const identity = {
+  ...{ accountId: '000000000000', secretAccessKey: 'test', arn: 'arn', userId: '000000000000' },
+  iam: { kind: 'root' },
+} as const;
 
 /** The request as a client of ours sends it; undefined for what no client can send and for what the signer refuses. */
 const signed = ({ method, target, headers, body }: RequestText, presigned: boolean): RequestText | undefined => {
@@ -38,7 +41,8 @@ const asRequest = ({ method, target, headers, body }: RequestText): SignedReques
     path: mark < 0 ? target : target.slice(0, mark),
     query: mark < 0 ? '' : target.slice(mark + 1),
     headers,
-    facts: { loopback: true, forwarded: false, headers: new Map(headers) },
+    loopback: true,
+    forwarded: false,
     body: async () => Buffer.from(body, 'latin1'),
   };
 };

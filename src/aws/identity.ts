@@ -1,5 +1,5 @@
-/** Whose an access key is, as whoever knows keys tells those who check signatures. */
-import type { IamPrincipal, IamSession } from '../aws/iam-principal.ts';
+/** Whose an access key is, and what that may depend on: what those who know keys tell those who check signatures. */
+import type { IamPrincipal, IamSession } from './iam-principal.ts';
 
 /** What an access key stands for. */
 export interface Identity {
@@ -7,29 +7,32 @@ export interface Identity {
   readonly secretAccessKey: string;
   /** e.g. `arn:aws:iam::000000000000:root`. */
   readonly arn: string;
+  /** The `UserId` of GetCallerIdentity: for an account's root the account id. Source: API reference, GetCallerIdentity. */
   readonly userId: string;
   /** Temporary keys only: the token that must come with every request. */
   readonly sessionToken?: string;
-  readonly iam?: IamPrincipal;
-  /** Temporary keys only. */
+  readonly iam: IamPrincipal;
+  /** Temporary keys only, those of development excepted, which do not end. */
   readonly session?: IamSession;
+}
+
+/** Deactivated; the end of its session; its user or role is gone. */
+export type KeyOver = 'INACTIVE' | 'EXPIRED' | 'GONE';
+
+/** Whom a key stands for, or stood. */
+export interface KnownIdentity extends Identity {
   /** Of the role whose session it is. */
   readonly roleArn?: string;
   /** The key counts no more, although it is known whose it was: whoever proves it with a signature is told nothing else than a stranger, but the journal is. */
   readonly over?: KeyOver;
 }
 
-/** Deactivated; the end of its session; its user or role is gone. */
-export type KeyOver = 'INACTIVE' | 'EXPIRED' | 'GONE';
-
-/** What a key's owner may depend on: development keys count on loopback only. */
+/** How the request came: what decides whether development keys count. */
 export interface CredentialFacts {
   /** Both ends of the TCP connection are loopback addresses. */
   readonly loopback: boolean;
-  /** A header of a proxy is there: the loopback peer speaks for somebody else. */
+  /** A forwarding header (Forwarded, Via, X-Forwarded-For ...) is there: the loopback peer is a proxy. */
   readonly forwarded: boolean;
-  /** Lower-case name -> values joined by commas. */
-  readonly headers: ReadonlyMap<string, string>;
 }
 
 /**
@@ -40,4 +43,4 @@ export type FindIdentity = (
   accessKeyId: string,
   facts: CredentialFacts,
   sessionToken: string | undefined,
-) => Identity | undefined | Promise<Identity | undefined>;
+) => KnownIdentity | undefined | Promise<KnownIdentity | undefined>;
