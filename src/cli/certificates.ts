@@ -1,22 +1,11 @@
 /** `fleetgate certificates`: what is done with certificates by the thousand. One at a time is `aws iot`. */
-import { ConfigProblem, didYouMean } from '../config.ts';
 import { flagLine } from './flag-line.ts';
 import { importCertificates, importFlags } from './import/import.ts';
-import type { Command, Run } from './io.ts';
+import type { Command } from './io.ts';
+import { journeysOf } from './journeys.ts';
 import { serverFlags } from './server.ts';
 
-const journeys: Readonly<Record<string, Run>> = { import: importCertificates };
-
-const run: Run = async ([name = '', ...rest], io) => {
-  const journey = Object.hasOwn(journeys, name) ? journeys[name] : undefined;
-  if (journey) return journey(rest, io);
-  const hint = didYouMean(name, Object.keys(journeys)) || ' --help tells all.';
-  throw new ConfigProblem(
-    name === ''
-      ? 'Say what to do: fleetgate certificates import LEDGER.'
-      : `certificates cannot ${JSON.stringify(name)}.${hint}`,
-  );
-};
+const run = journeysOf('certificates', 'import LEDGER', { import: importCertificates });
 
 const page = (): string =>
   [

@@ -1,22 +1,11 @@
 /** `fleetgate device`: devices for people who have none at hand. */
-import { ConfigProblem, didYouMean } from '../config.ts';
 import { flagLine } from './flag-line.ts';
-import type { Command, Run } from './io.ts';
+import type { Command } from './io.ts';
+import { journeysOf } from './journeys.ts';
 import { serverFlags } from './server.ts';
 import { simulate, simulateFlags } from './simulate/simulate.ts';
 
-const journeys: Readonly<Record<string, Run>> = { simulate };
-
-const run: Run = async ([name = '', ...rest], io) => {
-  const journey = Object.hasOwn(journeys, name) ? journeys[name] : undefined;
-  if (journey) return journey(rest, io);
-  const hint = didYouMean(name, Object.keys(journeys)) || ' --help tells all.';
-  throw new ConfigProblem(
-    name === ''
-      ? 'Say what to do: fleetgate device simulate --claim FOLDER --template NAME.'
-      : `device cannot ${JSON.stringify(name)}.${hint}`,
-  );
-};
+const run = journeysOf('device', 'simulate --claim FOLDER --template NAME', { simulate });
 
 const page = (): string =>
   [
