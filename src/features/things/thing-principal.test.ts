@@ -5,7 +5,7 @@ import { certificateArn } from '../certificates/certificate.ts';
 import { migrations } from '../certificates/migrations.ts';
 import { things } from './feature.ts';
 import { insertThing } from './thing.ts';
-import { findConnectionThing, findConnectionThings, insertAttachment } from './thing-principal.ts';
+import { findConnectionThings, insertAttachment } from './thing-principal.ts';
 
 const features = [{ name: 'certificates', migrations }, things()];
 const certificateId = 'a'.repeat(64);
@@ -89,8 +89,6 @@ test('many connections are answered in the order they were asked, each for its o
     ['dev1', undefined, undefined, 'dev0', 'dev0'],
   );
   const theirs = callAs(otherAccount);
-  assert.equal(
-    await findConnectionThing(theirs.db, otherAccount, { certificateId: first, clientId: 'dev0' }),
-    undefined,
-  );
+  const ofTheirs = await findConnectionThings(theirs.db, otherAccount, [{ certificateId: first, clientId: 'dev0' }]);
+  assert.equal(ofTheirs[0]?.thing, undefined);
 });

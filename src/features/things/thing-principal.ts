@@ -235,10 +235,3 @@ export const findConnectionThings = async (
     return { thing: exclusive || row.thing_name === clientId ? thing : undefined, attachedThingName: row.thing_name };
   });
 };
-
-/** The thing that one connection speaks for; undefined when the rule of spec policy 4.4 names none. */
-export const findConnectionThing = async (
-  db: Db,
-  account: AccountRegion,
-  connection: ConnectionName,
-): Promise<ConnectionThing | undefined> => (await findConnectionThings(db, account, [connection]))[0]?.thing;
