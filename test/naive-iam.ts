@@ -2,7 +2,7 @@
  * A second evaluator of IAM's policies: slow, short and written from the IAM user guide alone, as the oracle for src/iam. It must share no code with it. It takes
  * documents as parsed JSON, believes them well-formed and builds no intermediate form. Chapters of the guide are named where their rule stands.
  */
-import { BlockList, isIP } from 'node:net';
+import { comparesValues } from './naive-values.ts';
 
 type OneOrMany<T> = T | T[];
 type Verdict = 'ALLOWED' | 'EXPLICIT_DENY' | 'IMPLICIT_DENY';
@@ -249,17 +249,7 @@ function compares(
     return base === 'StringEqualsIgnoreCase' ? value.toLowerCase() === text.toLowerCase() : value === text;
   }
   if (base === 'BinaryEquals') return value === wanted;
-  if (base === 'Bool') return /^(true|false)$/i.test(wanted) && value.toLowerCase() === wanted.toLowerCase();
-  if (base === 'IpAddress') return ipCompares(value, wanted);
-  const read = base.startsWith('Numeric') ? readNumber : readDate;
-  const [a, b] = [read(value), read(wanted)];
-  const order = base.replace(/^(Numeric|Date)/, '');
-  if (order === 'Equals') return a === b;
-  if (order === 'LessThan') return a < b;
-  if (order === 'LessThanEquals') return a <= b;
-  if (order === 'GreaterThan') return a > b;
-  if (order === 'GreaterThanEquals') return a >= b;
-  throw new Error(`no oracle for ${base}`);
+  return comparesValues(base, value, wanted);
 }
 
 /** The six components; colons in variables separate nothing. */
@@ -272,23 +262,4 @@ function colonsOf(text: string, { Version }: NaiveIamPolicy): string[] {
     from = index + 1;
   }
   return [...parts, text.slice(from)];
-}
-
-const readNumber = (text: string): number =>
-  /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : Number.NaN;
-
-const readDate = (text: string): number => {
-  if (/^-?\d+(\.\d+)?$/.test(text)) return Number(text) * 1000;
-  return /^\d{4}-\d\d(-\d\d(T.*(Z|[+-]\d\d:\d\d))?)?$/.test(text) ? Date.parse(text) : Number.NaN;
-};
-
-function ipCompares(value: string, range: string): boolean {
-  const family = (text: string): 'ipv4' | 'ipv6' => (isIP(text) === 4 ? 'ipv4' : 'ipv6');
-  const [address = '', bits] = range.split('/');
-  if (isIP(value) === 0 || isIP(address) === 0 || family(address) !== family(value)) return false;
-  const widest = isIP(address) === 4 ? 32 : 128;
-  if (bits !== undefined && (!/^(0|[1-9]\d*)$/.test(bits) || Number(bits) > widest)) return false;
-  const ranges = new BlockList();
-  ranges.addSubnet(address, Number(bits ?? widest), family(address));
-  return ranges.check(value, family(value));
 }

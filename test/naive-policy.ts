@@ -2,9 +2,9 @@
  * A second policy evaluator: slow, short and written from spec policy.md alone, as the oracle for src/policy. It must share no code with it, only the
  * types of its input. It takes policies as parsed JSON, believes them well-formed and builds no intermediate form.
  */
-import { BlockList, isIP } from 'node:net';
 import type { AuthDecision } from '../src/aws/decision.ts';
 import type { PolicyRequest } from '../src/policy/context.ts';
+import { comparesValues } from './naive-values.ts';
 
 type OneOrMany<T> = T | T[];
 
@@ -229,41 +229,5 @@ function compares(
   const text = tokens.map((token) => (token.startsWith('=') ? token.slice(1) : token)).join('');
   if (base === 'StringEquals' || base === 'BinaryEquals') return value === text;
   if (base === 'StringEqualsIgnoreCase') return value.toLowerCase() === text.toLowerCase();
-  if (base === 'Bool') return /^(true|false)$/i.test(text) && value.toLowerCase() === text.toLowerCase();
-  if (base === 'IpAddress') return ipCompares(value, text);
-  const read = base.startsWith('Numeric') ? readNumber : readDate;
-  const [a, b] = [read(value), read(text)];
-  switch (base.replace(/^(Numeric|Date)/, '')) {
-    case 'Equals':
-      return a === b;
-    case 'LessThan':
-      return a < b;
-    case 'LessThanEquals':
-      return a <= b;
-    case 'GreaterThan':
-      return a > b;
-    case 'GreaterThanEquals':
-      return a >= b;
-    default:
-      throw new Error(`no oracle for ${base}`);
-  }
-}
-
-const readNumber = (text: string): number =>
-  /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : Number.NaN;
-
-const readDate = (text: string): number => {
-  if (/^-?\d+(\.\d+)?$/.test(text)) return Number(text) * 1000;
-  return /^\d{4}-\d\d(-\d\d(T.*(Z|[+-]\d\d:\d\d))?)?$/.test(text) ? Date.parse(text) : Number.NaN;
-};
-
-function ipCompares(value: string, range: string): boolean {
-  const family = (text: string): 'ipv4' | 'ipv6' => (isIP(text) === 4 ? 'ipv4' : 'ipv6');
-  const [address = '', bits] = range.split('/');
-  if (isIP(value) === 0 || isIP(address) === 0 || family(address) !== family(value)) return false;
-  const widest = isIP(address) === 4 ? 32 : 128;
-  if (bits !== undefined && (!/^(0|[1-9]\d*)$/.test(bits) || Number(bits) > widest)) return false;
-  const ranges = new BlockList();
-  ranges.addSubnet(address, Number(bits ?? widest), family(address));
-  return ranges.check(value, family(value));
+  return comparesValues(base, value, text);
 }

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { makeCall, otherAccount, testAccount } from '../../../test/call.ts';
+import { fails } from '../../../test/handler-fault.ts';
 import type { AccountRegion } from '../../aws/arn.ts';
-import { Fault, type FaultName } from '../../aws/fault.ts';
 import type { Operations } from '../../aws/operations.ts';
 import type { Call, Feature, Holder } from '../../feature.ts';
 import { createSecretBox } from '../../pki/secret-box.ts';
@@ -20,12 +20,6 @@ const box = createSecretBox(new Uint8Array(32).fill(7));
 const acmRequests = {
   issuance: { isImmediate: () => false, look: async () => undefined, turn: async () => undefined },
   validationKey: new Uint8Array(32),
-};
-const fails = (name: FaultName, message?: RegExp) => (error: unknown) => {
-  assert(error instanceof Fault, String(error));
-  assert.equal(error.name, name);
-  if (message) assert.match(error.message, message);
-  return true;
 };
 
 /** With a slice that holds what `held` says. */

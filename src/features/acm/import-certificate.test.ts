@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { authorities, type LeafOptions } from '../../../test/ca.ts';
 import { makeCall, makeFolder, otherAccount, testAccount } from '../../../test/call.ts';
+import { fails } from '../../../test/handler-fault.ts';
 import { openssl } from '../../../test/openssl.ts';
-import { Fault, type FaultName } from '../../aws/fault.ts';
 import type { Operations } from '../../aws/operations.ts';
 import type { Call } from '../../feature.ts';
 import { createSecretBox } from '../../pki/secret-box.ts';
@@ -27,12 +27,6 @@ const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const acmRequests = {
   issuance: { isImmediate: () => false, look: async () => undefined, turn: async () => undefined },
   validationKey: new Uint8Array(32),
-};
-const fails = (name: FaultName, message?: RegExp) => (error: unknown) => {
-  assert(error instanceof Fault, String(error));
-  assert.equal(error.name, name);
-  if (message) assert.match(error.message, message);
-  return true;
 };
 const refuses = (message: RegExp) => fails('ValidationException', message);
 

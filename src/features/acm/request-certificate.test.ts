@@ -5,7 +5,8 @@ import { test } from 'node:test';
 import { type AcmSettings, acmBed, acmBox as box, described, recordsOf, statusesOf } from '../../../test/acm-bed.ts';
 import { otherAccount, testAccount } from '../../../test/call.ts';
 import { startDnsServer } from '../../../test/dns-server.ts';
-import { Fault, type FaultName } from '../../aws/fault.ts';
+import { fails } from '../../../test/handler-fault.ts';
+import type { FaultName } from '../../aws/fault.ts';
 import type { Operations } from '../../aws/operations.ts';
 import { createKeyPool } from '../../pki/key-pool.ts';
 import { findAcmCertificate, openAcmPrivateKey } from './acm-certificate.ts';
@@ -15,12 +16,6 @@ import { deleteCertificate, getCertificate } from './operations.ts';
 
 const { start, rsaRoot } = acmBed();
 const [minuteMs, hourMs, dayMs] = [60_000, 3_600_000, 86_400_000];
-const fails = (name: FaultName, message?: RegExp) => (error: unknown) => {
-  assert(error instanceof Fault, String(error));
-  assert.equal(error.name, name);
-  if (message) assert.match(error.message, message);
-  return true;
-};
 
 test('a wildcard and its parent share one record, which is the same for every request of the account (spec identity 10)', async (t) => {
   const { call, callAs, request, requested } = await start(t);

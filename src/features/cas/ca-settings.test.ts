@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { makeCall, otherAccount, testAccount, testStartMs } from '../../../test/call.ts';
-import { Fault, type FaultName } from '../../aws/fault.ts';
+import { fails } from '../../../test/handler-fault.ts';
+import type { FaultName } from '../../aws/fault.ts';
 import type { Operations } from '../../aws/operations.ts';
 import type { Call } from '../../feature.ts';
 import { insertCertificate } from '../certificates/certificate.ts';
@@ -56,13 +57,6 @@ const insert = (call: Call, given: Partial<NewCaCertificate> = {}) =>
       ...given,
     }),
   );
-const fails = (name: FaultName, message?: RegExp | string) => (error: unknown) => {
-  assert(error instanceof Fault, String(error));
-  assert.equal(error.name, name, error.message);
-  if (typeof message === 'string') assert.equal(error.message, message);
-  else if (message) assert.match(error.message, message);
-  return true;
-};
 const describe = async (call: Call) => {
   const { certificateDescription, registrationConfig } = await describeCACertificate({ certificateId: caId }, call);
   const { status, autoRegistrationStatus, customerVersion, lastModifiedDate } = certificateDescription ?? assert.fail();

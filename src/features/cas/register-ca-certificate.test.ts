@@ -3,8 +3,8 @@ import { X509Certificate } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import { authorities, type KeyKind } from '../../../test/ca.ts';
 import { makeCall, makeFolder, otherAccount, testAccount } from '../../../test/call.ts';
+import { fails } from '../../../test/handler-fault.ts';
 import { version1Pem } from '../../../test/openssl.ts';
-import { Fault, type FaultName } from '../../aws/fault.ts';
 import type { Call } from '../../feature.ts';
 import { migrations as certificateMigrations } from '../certificates/migrations.ts';
 import { tags } from '../tags/feature.ts';
@@ -44,14 +44,6 @@ const start = async (t: TestContext) => {
 const idOf = (pem: string): string => new X509Certificate(pem).fingerprint256.replaceAll(':', '').toLowerCase();
 const arnOf = (id: string, account = testAccount): string =>
   `arn:aws:iot:${account.region}:${account.accountId}:cacert/${id}`;
-const fails = (name: FaultName, message?: RegExp | string, members?: object) => (error: unknown) => {
-  assert(error instanceof Fault, String(error));
-  assert.equal(error.name, name, error.message);
-  if (typeof message === 'string') assert.equal(error.message, message);
-  else if (message) assert.match(error.message, message);
-  if (members) assert.deepEqual(error.members, members);
-  return true;
-};
 const known = async (call: Call) => (await listCACertificates({}, call)).certificates?.length;
 
 test('one registration code of 64 hex digits per account and region, also when many ask at once (identity.md check 1)', async (t) => {

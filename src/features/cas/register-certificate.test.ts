@@ -3,8 +3,8 @@ import { X509Certificate } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import { authorities, type KeyKind } from '../../../test/ca.ts';
 import { makeCall, makeFolder, otherAccount, testAccount } from '../../../test/call.ts';
+import { fails } from '../../../test/handler-fault.ts';
 import { version1Pem } from '../../../test/openssl.ts';
-import { Fault, type FaultName } from '../../aws/fault.ts';
 import type { Call } from '../../feature.ts';
 import { parseCertificate } from '../../pki/certificate.ts';
 import { certificateArn } from '../certificates/certificate.ts';
@@ -47,14 +47,6 @@ const setStatus = (call: Call, certificateId: string, newStatus: 'ACTIVE' | 'INA
 const idOf = (pem: string): string => new X509Certificate(pem).fingerprint256.replaceAll(':', '').toLowerCase();
 const describe = async (certificateId: string, call: Call) =>
   (await describeCertificate({ certificateId }, call)).certificateDescription ?? assert.fail();
-const fails = (name: FaultName, message?: RegExp | string, members?: object) => (error: unknown) => {
-  assert(error instanceof Fault, String(error));
-  assert.equal(error.name, name, error.message);
-  if (typeof message === 'string') assert.equal(error.message, message);
-  else if (message) assert.match(error.message, message);
-  if (members) assert.deepEqual(error.members, members);
-  return true;
-};
 const noCa = fails('CertificateStateException', 'No CA certificate exists for the given certificate');
 
 test('without a registered CA of its issuer: 406 CertificateStateException (identity.md check 13)', async (t) => {

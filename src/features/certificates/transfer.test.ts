@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { makeCall, otherAccount, type TestCall, testAccount, testStartMs } from '../../../test/call.ts';
+import { fails } from '../../../test/handler-fault.ts';
 import { Fault, type FaultName } from '../../aws/fault.ts';
 import type { Call } from '../../feature.ts';
 import { attachPolicy } from '../policies/attach-policy.ts';
@@ -63,12 +64,6 @@ const describe = async (call: Call, id = certificateId) =>
   (await describeCertificate({ certificateId: id }, call)).certificateDescription ?? assert.fail();
 const idsOf = async (call: Call) =>
   ((await listCertificates({}, call)).certificates ?? []).map(({ certificateId: id, status }) => [id, status]);
-const fails = (name: FaultName, message?: RegExp) => (error: unknown) => {
-  assert(error instanceof Fault, String(error));
-  assert.equal(error.name, name, error.message);
-  if (message) assert.match(error.message, message);
-  return true;
-};
 const at = (minutes: number): Date => new Date(testStartMs + minutes * 60_000);
 
 test('a transfer: the target sees it PENDING_TRANSFER, and owns it after accepting (identity.md check 29)', async (t) => {

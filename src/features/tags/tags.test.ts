@@ -1,17 +1,12 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { makeCall, otherAccount, testAccount } from '../../../test/call.ts';
+import { fails } from '../../../test/handler-fault.ts';
 import { type AccountRegion, iotArn } from '../../aws/arn.ts';
 import { Fault, type FaultName } from '../../aws/fault.ts';
 import { tags } from './feature.ts';
 import { listTagsForResource, type Taggable, tagResource, untagResource } from './operations.ts';
 
-const fails = (name: FaultName, message?: RegExp) => (error: unknown) => {
-  assert(error instanceof Fault, String(error));
-  assert.equal(error.name, name);
-  if (message) assert.match(error.message, message);
-  return true;
-};
 const arn = (name: string, account: AccountRegion = testAccount) => iotArn(account, 'policy', name);
 /** Policies `a` and `b` exist, in every account. */
 const taggable: Taggable = { policy: async (_db, _account, name) => name === 'a' || name === 'b' };
