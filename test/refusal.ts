@@ -5,7 +5,6 @@
 import assert from 'node:assert/strict';
 import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
 import type { TestContext } from 'node:test';
 import {
   AttachPolicyCommand,
@@ -15,10 +14,10 @@ import {
 } from '@aws-sdk/client-iot';
 import { iotArn } from '../src/aws/arn.ts';
 import { explain as explainCommand } from '../src/cli/explain.ts';
-import type { Io } from '../src/cli/io.ts';
 import type { StartOptions } from '../src/index.ts';
 import type { ExplainedRecord } from '../src/journal/endpoint.ts';
 import { type Booted, bootNode, type Identity, makeIdentity, type ShellOptions } from './harness.ts';
+import { keepingIo } from './io.ts';
 import { readJournal } from './journal.ts';
 import type { Ended, MosquittoOptions } from './mosquitto.ts';
 
@@ -143,20 +142,9 @@ export const explainedAs = async (fleet: Fleet, cause: RegExp): Promise<Told> =>
 export const explainedAbout = async ({ node }: Pick<Booted, 'node'>, subject: string, cause: RegExp): Promise<Told> => {
   const endMs = performance.now() + noticedMsMax;
   for (;;) {
-    let printed = '';
-    const io: Io = {
-      out: (text) => {
-        printed += text;
-      },
-      err: (text) => assert.fail(text),
-      input: Readable.from([]),
-      env: {},
-      terminal: false,
-      program: ['fleetgate'],
-      version: '',
-      now: Date.now,
-    };
+    const { io, written } = keepingIo({ err: (text) => assert.fail(text) });
     await explainCommand.run(['--api-url', node.apiUrl, '--', subject], io);
+    const { out: printed } = written;
     const told = readPrinted(printed);
     if (!cause.test(told.sentence) && performance.now() < endMs) continue;
     assert.match(told.sentence, cause, printed);

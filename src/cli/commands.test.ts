@@ -6,29 +6,18 @@ import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
+import { keepingIo } from '../../test/io.ts';
 import { configFlags, environmentName } from '../config.ts';
 import { runCommand } from './commands.ts';
 import type { Io } from './io.ts';
 
 const run = async (argv: readonly string[], members: Partial<Io> = {}) => {
-  const written = { out: '', err: '' };
-  const io: Io = {
-    out: (text) => {
-      written.out += text;
-    },
-    err: (text) => {
-      written.err += text;
-    },
-    input: Readable.from([]),
-    env: {},
-    terminal: false,
+  const { io, written } = keepingIo({
     program: ['/usr/bin/node', '/opt/fleet gate/main.ts'],
     version: '0.1.0',
-    now: Date.now,
     ...members,
-  };
+  });
   const started: (readonly string[])[] = [];
   const start = async (rest: readonly string[]) => {
     started.push(rest);

@@ -5,7 +5,6 @@
 import assert from 'node:assert/strict';
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { CreatePolicyCommand, DescribeCertificateCommand, ListThingPrincipalsCommand } from '@aws-sdk/client-iot';
 import { runCommand } from '../../src/cli/commands.ts';
@@ -14,6 +13,7 @@ import { claimPolicy, fleetTemplate } from '../fleet.ts';
 import { type Claim, openScene, type Scene } from '../fleet-scene.ts';
 import { bootNode } from '../harness.ts';
 import { openInbox } from '../inbox.ts';
+import { keepingIo } from '../io.ts';
 
 const hooks = {
   even: 'export const handler = async ({ parameters }) => ({ allowProvisioning: parameters.SerialNumber % 2 === 0 });',
@@ -23,22 +23,7 @@ const hooks = {
 const runIn =
   (scene: Scene) =>
   async (args: readonly string[], members: Partial<Io> = {}) => {
-    const written = { out: '', err: '' };
-    const io: Io = {
-      out: (text) => {
-        written.out += text;
-      },
-      err: (text) => {
-        written.err += text;
-      },
-      input: Readable.from([]),
-      env: {},
-      terminal: false,
-      program: ['fleetgate'],
-      version: '0',
-      now: Date.now,
-      ...members,
-    };
+    const { io, written } = keepingIo(members);
     const start = async () => assert.fail('it starts nothing');
     const code = await runCommand([...args, '--api-url', scene.node.apiUrl], io, {
       start,

@@ -6,8 +6,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
+import { keepingIo } from '../../../test/io.ts';
 import { createMaker } from '../../../test/maker.ts';
 import { runCommand } from '../commands.ts';
 
@@ -33,21 +33,7 @@ const fixture = async (t: TestContext, answer: (path: string) => [status: number
   // a TCP server's address is an AddressInfo
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const run = async (...argv: readonly string[]) => {
-    const written = { out: '', err: '' };
-    const io = {
-      out: (text: string) => {
-        written.out += text;
-      },
-      err: (text: string) => {
-        written.err += text;
-      },
-      input: Readable.from([]),
-      env: { FLEETGATE_API_URL: url },
-      terminal: false,
-      program: ['fleetgate'],
-      version: '0',
-      now: Date.now,
-    };
+    const { io, written } = keepingIo({ env: { FLEETGATE_API_URL: url } });
     const code = await runCommand(['certificates', ...argv], io, {
       start: async () => 0,
       backup: async () => 0,

@@ -1,23 +1,13 @@
 /** The command line of the simulation. Its devices meet a real node in test/stories/device-simulate.test.ts. */
 import assert from 'node:assert/strict';
-import { Readable } from 'node:stream';
 import { test } from 'node:test';
+import { keepingIo } from '../../../test/io.ts';
 import { configFlags } from '../../config.ts';
 import { commands } from '../commands.ts';
 import { serverFlags } from '../server.ts';
 import { simulate, simulateFlags } from './simulate.ts';
 
-const run = (line: string) =>
-  simulate(line.split(' '), {
-    out: assert.fail,
-    err: assert.fail,
-    input: Readable.from([]),
-    env: {},
-    terminal: false,
-    program: ['fleetgate'],
-    version: '0',
-    now: Date.now,
-  });
+const run = (line: string) => simulate(line.split(' '), keepingIo({ out: assert.fail, err: assert.fail }).io);
 
 const enough = '--claim c --template t';
 const refused: [line: string, sentence: RegExp][] = [
