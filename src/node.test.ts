@@ -15,6 +15,9 @@ import { type FleetNode, start } from './index.ts';
 import { awsLimits } from './limits.ts';
 import { plainNameOf } from './node.ts';
 
+/** Why a test cannot be run elsewhere. */
+const unlessLinux = platform() === 'linux' ? false : 'only Linux listens on all of 127.0.0.0/8 at once';
+
 test('a default account that cannot come into being is refused in one sentence', async () => {
   const rows = [
     [{ region: 'nowhere' }, /^Account 000000000000 can not be served in nowhere: [^.]*valid region\.$/],
@@ -36,7 +39,7 @@ const listenOn = async (host: string, port = 0) => {
 };
 
 test('a start that fails at any of its doors closes what it had opened: the next one takes the same ports and the same folder', {
-  skip: platform() !== 'linux',
+  skip: unlessLinux,
 }, async (t) => {
   const dataFolder = await makeFolder(t);
   await putPki(dataFolder);
@@ -76,7 +79,7 @@ const isTrusted = (node: FleetNode, host: string): Promise<boolean> =>
   });
 
 test('what --host names is one of the names of the node: its certificate carries it', {
-  skip: platform() !== 'linux',
+  skip: unlessLinux,
 }, async (t) => {
   const node = await start({ host: '127.0.0.2' });
   t.after(() => node.close(0));
@@ -84,7 +87,7 @@ test('what --host names is one of the names of the node: its certificate carries
 });
 
 test('the lines for /etc/hosts lead to the address at which the node was asked', {
-  skip: platform() !== 'linux',
+  skip: unlessLinux,
 }, async (t) => {
   const node = await start({ host: '127.0.0.2' });
   t.after(() => node.close(0));
