@@ -164,8 +164,8 @@ test('a token that was forgotten with its hour is called expired in the journal,
     assert.deepEqual(refused(await ask(provisionTopic('fleet'), request(token))), invalidToken);
     return records.at(-1)?.detail;
   };
-  const younger = `A${certificateOwnershipToken.slice(1)}`;
-  assert.equal(await asked(younger), 'unknown');
+  const other = certificateOwnershipToken.startsWith('A') ? 'B' : 'A';
+  assert.equal(await asked(other + certificateOwnershipToken.slice(1)), 'unknown');
   advance(ownershipTokenLifetimeMs);
   await sweepUnclaimed(store, call.now());
   assert.equal(await asked(certificateOwnershipToken), 'expired');
